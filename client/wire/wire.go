@@ -141,8 +141,10 @@ func (m Pending) encode() (byte, [][]byte) {
 	}
 	return tPending, f
 }
-func (m Settled) encode() (byte, [][]byte)         { return tSettled, [][]byte{[]byte(m.ID)} }
-func (m PasswordChanged) encode() (byte, [][]byte) { return tPasswordChanged, [][]byte{[]byte(m.Words)} }
+func (m Settled) encode() (byte, [][]byte) { return tSettled, [][]byte{[]byte(m.ID)} }
+func (m PasswordChanged) encode() (byte, [][]byte) {
+	return tPasswordChanged, [][]byte{[]byte(m.Words)}
+}
 
 // Write sends m. It is safe for concurrent use.
 func Write(c *frame.Conn, m Message) error {
