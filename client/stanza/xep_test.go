@@ -1,6 +1,7 @@
 package stanza
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -60,7 +61,7 @@ func TestMessageThereAndBack(t *testing.T) {
 		t.Errorf("addresses read as %v, %v", m.From, m.To)
 	}
 	m.From, m.To, want.From, want.To = jid.JID{}, jid.JID{}, jid.JID{}, jid.JID{}
-	if m != want {
+	if !reflect.DeepEqual(m, want) {
 		t.Errorf("read as %+v\nwant    %+v", m, want)
 	}
 }
