@@ -1,0 +1,259 @@
+package role
+
+import "time"
+
+// Message is one message of the control protocol.
+type Message interface {
+	kind() byte
+	// code names each field once, for writing and for reading.
+	code(*coder)
+}
+
+// The kinds of message, as they stand in a frame's type.
+const (
+	kindNote = 1 + iota
+	kindQuit
+	kindActivity
+	kindReady
+	kindLocking
+	kindUnlocked
+	kindNeedLink
+	kindStatus
+	kindAttach
+	kindLogoff
+	kindEnd
+	kindLock
+	kindRedraw
+	kindGateSetup
+	kindDeskSetup
+	kindWardSetup
+	kindLinkSetup
+)
+
+// Bounds of what the messages carry.
+const (
+	maxText    = 1024 // bytes of one sentence or name
+	maxPath    = 4096 // bytes of a path
+	maxCount   = 1 << 20
+	maxControl = 64 << 10 // bytes of one control frame
+	maxTermios = 512
+)
+
+// From a role to the watch.
+type (
+	// Note is one sentence for the person: why the role is about to end, or
+	// what it does meanwhile.
+	Note struct{ Text string }
+	// Quit says that the person is done; the role is about to end.
+	Quit struct{}
+	// Activity says that the person did something; at most one a second.
+	Activity struct{}
+	// Ready says that the desk shows its first frame, the ward is set up.
+	Ready struct{}
+	// Locking says that the desk has blanked the screen and is about to end.
+	Locking struct{}
+	// Unlocked says that the key is on its way through the handover pipe.
+	Unlocked struct{}
+	// NeedLink asks that the gate's link socket be given to the link.
+	NeedLink struct{}
+)
+
+// Status is what the link says about itself, and the watch to the gate.
+type Status struct {
+	Words   string    // such as "relay online"
+	Online  bool      // the relay can be reached and knows us
+	Waiting int       // messages that came while locked
+	Stat    int       // of these, how many are urgent in the highest degree
+	Since   time.Time // when the first of them came; zero when none waits
+}
+
+// From the watch to a role.
+type (
+	// Attach comes with a file: the link's end of a desk's or gate's socket.
+	Attach struct{}
+	// Logoff tells the link to leave the relay and forget the password.
+	Logoff struct{}
+	// End tells the link or the ward to end in good order.
+	End struct{}
+	// Lock tells the desk to lock.
+	Lock struct{}
+	// Redraw tells the gate that the screen was disturbed.
+	Redraw struct{}
+)
+
+// Profile says where a profile keeps its files.
+type Profile struct {
+	Name   string // as the person gave it; "" in the demo
+	Config string // folder of config.toml
+	Data   string // folder of the vault and, beneath, the database
+	State  string // folder of the device secret
+}
+
+// Mode is what a gate is for.
+type Mode int
+
+// The modes of the gate.
+const (
+	Unlock    Mode = iota // the PIN opens the vault
+	Join                  // the relay's password, then a new PIN twice: makes the vault
+	ChangePIN             // the PIN, then a new one twice
+	lastMode
+)
+
+// GateSetup is the first message to a gate.
+type GateSetup struct {
+	Mode     Mode
+	Profile  Profile
+	Label    string        // the organisation, above the PIN; may be empty
+	User     string        // whose profile it is, as the person knows it
+	Hint     string        // such as the demo's PIN
+	Note     string        // why this gate is shown, such as a wrong PIN
+	Wait     time.Duration // before input is taken
+	Failures int           // wrong PINs in a row
+	LockedAt time.Time     // zero when it was never unlocked
+	Terminal []byte        // the person's own terminal modes, see Terminal.Saved
+
+	// for Join
+	Address string
+	Relay   string // URL, may be empty
+	CAFile  string // PEM file, may be empty
+	Rotate  bool   // replace the password by a random one
+}
+
+// DeskSetup is the first message to a desk.
+type DeskSetup struct {
+	Profile   Profile
+	Label     string
+	LockAfter time.Duration
+	Theme     string
+	Terminal  []byte
+	Demo      bool
+}
+
+// WardSetup is the first message to a ward.
+type WardSetup struct {
+	Profile Profile
+	Dir     string // everything the demo keeps is beneath; removed at the end
+}
+
+// LinkSetup is the first message to a link.
+type LinkSetup struct{}
+
+func (Note) kind() byte      { return kindNote }
+func (Quit) kind() byte      { return kindQuit }
+func (Activity) kind() byte  { return kindActivity }
+func (Ready) kind() byte     { return kindReady }
+func (Locking) kind() byte   { return kindLocking }
+func (Unlocked) kind() byte  { return kindUnlocked }
+func (NeedLink) kind() byte  { return kindNeedLink }
+func (Status) kind() byte    { return kindStatus }
+func (Attach) kind() byte    { return kindAttach }
+func (Logoff) kind() byte    { return kindLogoff }
+func (End) kind() byte       { return kindEnd }
+func (Lock) kind() byte      { return kindLock }
+func (Redraw) kind() byte    { return kindRedraw }
+func (GateSetup) kind() byte { return kindGateSetup }
+func (DeskSetup) kind() byte { return kindDeskSetup }
+func (WardSetup) kind() byte { return kindWardSetup }
+func (LinkSetup) kind() byte { return kindLinkSetup }
+
+func (m *Note) code(c *coder) { c.text(&m.Text) }
+func (*Quit) code(*coder)     {}
+func (*Activity) code(*coder) {}
+func (*Ready) code(*coder)    {}
+func (*Locking) code(*coder)  {}
+func (*Unlocked) code(*coder) {}
+func (*NeedLink) code(*coder) {}
+func (m *Status) code(c *coder) {
+	c.text(&m.Words)
+	c.flag(&m.Online)
+	c.number(&m.Waiting, maxCount)
+	c.number(&m.Stat, maxCount)
+	c.moment(&m.Since)
+}
+func (*Attach) code(*coder) {}
+func (*Logoff) code(*coder) {}
+func (*End) code(*coder)    {}
+func (*Lock) code(*coder)   {}
+func (*Redraw) code(*coder) {}
+
+func (m *Profile) code(c *coder) {
+	c.text(&m.Name)
+	c.path(&m.Config)
+	c.path(&m.Data)
+	c.path(&m.State)
+}
+
+func (m *GateSetup) code(c *coder) {
+	c.number((*int)(&m.Mode), int(lastMode)-1)
+	m.Profile.code(c)
+	c.text(&m.Label)
+	c.text(&m.User)
+	c.text(&m.Hint)
+	c.text(&m.Note)
+	c.span(&m.Wait)
+	c.number(&m.Failures, maxCount)
+	c.moment(&m.LockedAt)
+	c.bytes(&m.Terminal, maxTermios)
+	c.text(&m.Address)
+	c.text(&m.Relay)
+	c.path(&m.CAFile)
+	c.flag(&m.Rotate)
+}
+
+func (m *DeskSetup) code(c *coder) {
+	m.Profile.code(c)
+	c.text(&m.Label)
+	c.span(&m.LockAfter)
+	c.text(&m.Theme)
+	c.bytes(&m.Terminal, maxTermios)
+	c.flag(&m.Demo)
+}
+
+func (m *WardSetup) code(c *coder) {
+	m.Profile.code(c)
+	c.path(&m.Dir)
+}
+
+func (*LinkSetup) code(*coder) {}
+
+// blank returns an empty message of a kind, to be read into.
+func blank(kind byte) Message {
+	switch kind {
+	case kindNote:
+		return new(Note)
+	case kindQuit:
+		return new(Quit)
+	case kindActivity:
+		return new(Activity)
+	case kindReady:
+		return new(Ready)
+	case kindLocking:
+		return new(Locking)
+	case kindUnlocked:
+		return new(Unlocked)
+	case kindNeedLink:
+		return new(NeedLink)
+	case kindStatus:
+		return new(Status)
+	case kindAttach:
+		return new(Attach)
+	case kindLogoff:
+		return new(Logoff)
+	case kindEnd:
+		return new(End)
+	case kindLock:
+		return new(Lock)
+	case kindRedraw:
+		return new(Redraw)
+	case kindGateSetup:
+		return new(GateSetup)
+	case kindDeskSetup:
+		return new(DeskSetup)
+	case kindWardSetup:
+		return new(WardSetup)
+	case kindLinkSetup:
+		return new(LinkSetup)
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+//go:build unix
+
+package role
+
+import (
+	"encoding/binary"
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// What is written to a terminal, as ECMA-48 and xterm name it.
+const (
+	AltOn  = "\x1b[?1049h" // the alternate screen: what the shell showed comes back after
+	AltOff = "\x1b[?1049l"
+	Clear  = "\x1b[H\x1b[2J"
+
+	// Reset ends whatever state a process left behind that died in the middle:
+	// an unfinished sequence (CAN), synchronised output, mouse reports, focus
+	// reports, bracketed paste, keyboard protocols, margins, colours, a hidden cursor.
+	Reset = "\x18\x1b\\\x1b[?2026l" +
+		"\x1b[?9l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1004l\x1b[?2004l\x1b[?2048l\x1b[?2031l" +
+		"\x1b[=0u\x1b[<99u\x1b[>4m\x1b[?1l\x1b>" +
+		"\x1b[?6l\x1b[r\x1b[?7h\x1b(B\x0f\x1b[0m\x1b[?25h"
+
+	// Blackout blanks the screen at once, even in the middle of a frame.
+	Blackout = "\x18\x1b\\\x1b[?2026l\x1b[0m" + Clear
+)
+
+// Terminal is the person's terminal.
+type Terminal struct {
+	in, out *os.File
+	saved   unix.Termios
+}
+
+// ErrNoTerminal is returned where sotto has no terminal to draw on.
+var ErrNoTerminal = errors.New("sotto needs a terminal: its input and output can't be a file or a pipe")
+
+// OpenTerminal takes standard input and output for the terminal and remembers
+// the modes it has now.
+func OpenTerminal() (*Terminal, error) {
+	t := &Terminal{in: os.Stdin, out: os.Stdout}
+	saved, err := unix.IoctlGetTermios(0, ioctlGet)
+	if err != nil {
+		return nil, ErrNoTerminal
+	}
+	if _, err := unix.IoctlGetTermios(1, ioctlGet); err != nil {
+		return nil, ErrNoTerminal
+	}
+	t.saved = *saved
+	return t, nil
+}
+
+// Inherited is the terminal of a role whose watch saved its modes.
+func Inherited(saved []byte) *Terminal {
+	t := &Terminal{in: os.Stdin, out: os.Stdout}
+	if _, err := binary.Decode(saved, binary.NativeEndian, &t.saved); err != nil {
+		// Without them: what is there now, made sane.
+		if now, err := unix.IoctlGetTermios(0, ioctlGet); err == nil {
+			t.saved = *now
+		}
+		t.saved.Iflag |= unix.BRKINT | unix.ICRNL | unix.IXON
+		t.saved.Oflag |= unix.OPOST
+		t.saved.Lflag |= unix.ECHO | unix.ICANON | unix.ISIG | unix.IEXTEN
+	}
+	return t
+}
+
+// Saved is the modes that OpenTerminal found, for Inherited.
+func (t *Terminal) Saved() []byte {
+	b, err := binary.Append(nil, binary.NativeEndian, t.saved)
+	if err != nil {
+		return nil // Inherited makes sane ones
+	}
+	return b
+}
+
+// Raw gives every key to sotto as it is typed, without echo.
+func (t *Terminal) Raw() error {
+	raw := t.saved
+	raw.Iflag &^= unix.IGNBRK | unix.BRKINT | unix.PARMRK | unix.ISTRIP | unix.INLCR | unix.IGNCR | unix.ICRNL | unix.IXON
+	raw.Oflag &^= unix.OPOST
+	raw.Lflag &^= unix.ECHO | unix.ECHONL | unix.ICANON | unix.ISIG | unix.IEXTEN
+	raw.Cflag = raw.Cflag&^(unix.CSIZE|unix.PARENB) | unix.CS8
+	raw.Cc[unix.VMIN], raw.Cc[unix.VTIME] = 1, 0
+	return retry(func() error { return unix.IoctlSetTermios(0, ioctlSet, &raw) })
+}
+
+// Restore gives the terminal back as it was found: the modes, the screen, the
+// cursor. What was typed meanwhile and not read is dropped; it must not reach the shell.
+func (t *Terminal) Restore() error {
+	t.Write(Reset + Clear + AltOff)
+	return retry(func() error { return unix.IoctlSetTermios(0, ioctlSetFlush, &t.saved) })
+}
+
+// Flush drops what was typed and not read yet.
+func (t *Terminal) Flush() { flush(0) }
+
+// Write writes control sequences or text in one write. A terminal that is gone
+// is noticed where it is read.
+func (t *Terminal) Write(s string) { t.out.WriteString(s) }
+
+// Size is the size in columns and rows, or 80 by 24 when the terminal does not say.
+func (t *Terminal) Size() (columns, rows int) {
+	ws, err := unix.IoctlGetWinsize(1, unix.TIOCGWINSZ)
+	if err != nil || ws.Col == 0 || ws.Row == 0 {
+		return 80, 24
+	}
+	return int(ws.Col), int(ws.Row)
+}
+
+func retry(f func() error) error {
+	for {
+		if err := f(); err != unix.EINTR {
+			return err
+		}
+	}
+}
