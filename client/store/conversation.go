@@ -1,0 +1,148 @@
+package store
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+)
+
+// previewSize bounds a conversation's preview, in characters.
+const previewSize = 160
+
+// Conversation is a line of the conversation list: a contact, or anyone with
+// whom there are messages or a draft.
+type Conversation struct {
+	Peer         string // bare JID
+	Name         string // from the roster; may be ""
+	Group        string
+	Subscription string // from the roster (RFC 6121): "none", "to", "from", "both"; "" if not in it
+	Contact      bool   // in the roster
+	Last         time.Time
+	Preview      string // beginning of the newest message
+	LastOutgoing bool   // whether that message is from here
+	LastState    State  // its state, if it is
+	Unread       int
+	Urgency      int   // the highest among the unread
+	FirstUnread  int64 // id of the oldest unread message; 0 if there is none
+	Draft        string
+
+	oldest int64 // time of the oldest unread message
+	sort   string
+}
+
+// conversation returns the row of a conversation, and makes it if need be.
+func (tx *Tx) conversation(peer string) (id int64, err error) {
+	row := func(st *sqlite3.Stmt) { id = st.ColumnInt64(0) }
+	found, err := tx.one(`SELECT id FROM conversation WHERE peer = ?`, row, peer)
+	if err != nil || found {
+		return id, err
+	}
+	if _, err := tx.change(`INSERT INTO conversation (peer) VALUES (?)`, peer); err != nil {
+		return 0, err
+	}
+	return tx.s.conn.LastInsertRowID(), nil
+}
+
+// Conversations returns the conversation list: the urgent first, the most
+// urgent of them at the top; then those with unread messages, those who have
+// waited longest at the top; then the others by name.
+func (tx *Tx) Conversations() ([]Conversation, error) {
+	var all []Conversation
+	err := tx.query(`SELECT c.peer, c.name, c.grp, c.subscription, c.contact, c.draft,
+			m.time, substr(m.body, 1, ?), m.outgoing, m.state, u.n, u.urgency, u.oldest,
+			(SELECT f.id FROM message f WHERE f.conversation = c.id AND f.read = 0 ORDER BY f.time, f.id LIMIT 1)
+		FROM conversation c
+		LEFT JOIN message m ON m.id = c.last
+		LEFT JOIN (SELECT conversation, count(*) n, max(urgency) urgency, min(time) oldest
+			FROM message WHERE read = 0 GROUP BY conversation) u ON u.conversation = c.id
+		WHERE c.contact OR c.last IS NOT NULL OR c.draft <> ''`,
+		func(st *sqlite3.Stmt) {
+			c := Conversation{
+				Peer:         st.ColumnText(0),
+				Name:         st.ColumnText(1),
+				Group:        st.ColumnText(2),
+				Subscription: st.ColumnText(3),
+				Contact:      st.ColumnBool(4),
+				Draft:        st.ColumnText(5),
+				Last:         fromMicro(st.ColumnInt64(6)),
+				Preview:      st.ColumnText(7),
+				LastOutgoing: st.ColumnBool(8),
+				LastState:    State(st.ColumnInt(9)),
+				Unread:       st.ColumnInt(10),
+				Urgency:      st.ColumnInt(11),
+				FirstUnread:  st.ColumnInt64(13),
+				oldest:       st.ColumnInt64(12),
+			}
+			c.sort = strings.ToLower(cmp.Or(c.Name, c.Peer))
+			all = append(all, c)
+		}, previewSize)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(all, func(a, b Conversation) int {
+		if c := cmp.Compare(b.Urgency, a.Urgency); c != 0 {
+			return c
+		}
+		if (a.Unread > 0) != (b.Unread > 0) {
+			return cmp.Compare(b.Unread, a.Unread)
+		}
+		if a.Unread > 0 {
+			if c := cmp.Compare(a.oldest, b.oldest); c != 0 {
+				return c
+			}
+		}
+		return cmp.Or(strings.Compare(a.sort, b.sort), strings.Compare(a.Peer, b.Peer))
+	})
+	return all, nil
+}
+
+// PutContact stores a contact of the roster, or changes it.
+func (tx *Tx) PutContact(peer, name, group string) error {
+	if peer == "" {
+		return fmt.Errorf("storing a contact: %w", errNoPeer)
+	}
+	_, err := tx.change(`INSERT INTO conversation (peer, name, grp, contact) VALUES (?, ?, ?, 1)
+		ON CONFLICT DO UPDATE SET name = excluded.name, grp = excluded.grp, contact = 1`, peer, name, group)
+	return err
+}
+
+// SetSubscription stores the presence subscription of a contact (RFC 6121, 2.1.2.5).
+func (tx *Tx) SetSubscription(peer, subscription string) error {
+	_, err := tx.change(`UPDATE conversation SET subscription = ? WHERE peer = ? AND contact`, subscription, peer)
+	return err
+}
+
+// RemoveContact takes someone out of the contacts. Messages and draft stay,
+// and with them the conversation and the name it had.
+func (tx *Tx) RemoveContact(peer string) error {
+	_, err := tx.change(`UPDATE conversation SET contact = 0, subscription = '' WHERE peer = ?`, peer)
+	return err
+}
+
+// Contacts returns the addresses of all contacts, in no order.
+func (tx *Tx) Contacts() (peers []string, err error) {
+	err = tx.query(`SELECT peer FROM conversation WHERE contact`,
+		func(st *sqlite3.Stmt) { peers = append(peers, st.ColumnText(0)) })
+	return peers, err
+}
+
+// Draft returns the unsent text of a conversation.
+func (tx *Tx) Draft(peer string) (draft string, err error) {
+	_, err = tx.one(`SELECT draft FROM conversation WHERE peer = ?`,
+		func(st *sqlite3.Stmt) { draft = st.ColumnText(0) }, peer)
+	return draft, err
+}
+
+// SetDraft keeps the unsent text of a conversation; "" removes it.
+func (tx *Tx) SetDraft(peer, draft string) error {
+	if peer == "" {
+		return fmt.Errorf("storing a draft: %w", errNoPeer)
+	}
+	_, err := tx.change(`INSERT INTO conversation (peer, draft) VALUES (?, ?)
+		ON CONFLICT DO UPDATE SET draft = excluded.draft`, peer, draft)
+	return err
+}

@@ -1,0 +1,300 @@
+package store
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+)
+
+// State is how far an outgoing message has come. It only moves forward.
+type State int
+
+// The states, in order. Failed can be entered from Queued and Sent, and be left
+// only to Queued, by sending again.
+const (
+	Queued    State = iota + 1 // stored here
+	Sent                       // the relay has it
+	Delivered                  // a device of the recipient has stored it (XEP-0184)
+	Read                       // the recipient has seen it
+	Failed
+)
+
+func (s State) String() string {
+	switch s {
+	case Queued:
+		return "queued"
+	case Sent:
+		return "sent"
+	case Delivered:
+		return "delivered"
+	case Read:
+		return "read"
+	case Failed:
+		return "failed"
+	}
+	return "unknown"
+}
+
+// follows reports whether a message may go from one state to another.
+func (s State) follows(from State) bool {
+	switch {
+	case from == Failed:
+		return s == Queued
+	case s == Failed:
+		return from == Queued || from == Sent
+	}
+	return s > from && s <= Read
+}
+
+// Kind says whose words a message is.
+type Kind int
+
+// The kinds of messages.
+const (
+	Text   Kind = iota // what the sender wrote
+	Notice             // what sotto says in its place, as of a message that cannot be decrypted
+)
+
+// Urgencies of a message.
+const (
+	Routine = iota
+	Urgent
+	Stat
+)
+
+// Message is one line of a conversation.
+type Message struct {
+	ID          int64  // filled by AddMessage; grows, and is never used twice
+	Peer        string // the conversation: a bare JID
+	Outgoing    bool
+	Sender      string // a bare JID; in a room the occupant's full address
+	Device      uint32 // the sender's OMEMO device; 0 if it was not encrypted
+	OriginID    string // the sender's id (XEP-0359), else the stanza's; may be ""
+	ArchiveID   string // the id in the conversation's archive (XEP-0313); may be ""
+	Time        time.Time
+	Stored      time.Time // when it was stored here
+	Body        string
+	State       State // of outgoing messages; else 0
+	Encrypted   bool
+	Fingerprint []byte // identity of the device that sent it; nil if unknown
+	Kind        Kind
+	Urgency     int  // Routine, Urgent or Stat
+	Read        bool // by the person here; outgoing messages always are
+}
+
+const messageColumns = `m.id, c.peer, m.outgoing, m.sender, m.device, m.origin, m.archive, m.time, m.stored,
+	m.body, m.state, m.encrypted, m.fingerprint, m.kind, m.urgency, m.read`
+
+func scanMessage(st *sqlite3.Stmt) Message {
+	return Message{
+		ID:          st.ColumnInt64(0),
+		Peer:        st.ColumnText(1),
+		Outgoing:    st.ColumnBool(2),
+		Sender:      st.ColumnText(3),
+		Device:      uint32(st.ColumnInt64(4)),
+		OriginID:    st.ColumnText(5),
+		ArchiveID:   st.ColumnText(6),
+		Time:        fromMicro(st.ColumnInt64(7)),
+		Stored:      fromMicro(st.ColumnInt64(8)),
+		Body:        st.ColumnText(9),
+		State:       State(st.ColumnInt(10)),
+		Encrypted:   st.ColumnBool(11),
+		Fingerprint: blob(st, 12),
+		Kind:        Kind(st.ColumnInt(13)),
+		Urgency:     st.ColumnInt(14),
+		Read:        st.ColumnBool(15),
+	}
+}
+
+// AddMessage stores m, unless it is a repeat: its sender has sent a message
+// with the same origin id in this conversation, or the archive id is known
+// there. It fills m.ID in either case, and m.Stored and m.Time where they are
+// zero. An outgoing message without a state becomes Queued.
+//
+// A repeat can teach two things about the message that is here already: its
+// archive id; and, where a Notice stands in for it, its text (which counts as
+// added: the notice is replaced in place, and is unread again).
+func (tx *Tx) AddMessage(m *Message) (added bool, err error) {
+	if m.Peer == "" || m.Sender == "" {
+		return false, fmt.Errorf("storing a message: %w", errNoPeer)
+	}
+	if !tx.write {
+		return false, ErrViewWrites
+	}
+	conversation, err := tx.conversation(m.Peer)
+	if err != nil {
+		return false, err
+	}
+	if m.Stored.IsZero() {
+		m.Stored = time.Now()
+	}
+	if m.Time.IsZero() {
+		m.Time = m.Stored
+	}
+	switch {
+	case !m.Outgoing:
+		m.State = 0
+	case m.State == 0:
+		m.State = Queued
+	}
+	if m.Outgoing {
+		m.Read = true
+	}
+	n, err := tx.change(`INSERT INTO message (conversation, outgoing, sender, device, origin, archive, time, stored,
+			body, state, encrypted, fingerprint, kind, urgency, read)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		conversation, m.Outgoing, m.Sender, m.Device, text(m.OriginID), text(m.ArchiveID), m.Time, m.Stored,
+		m.Body, int(m.State), m.Encrypted, m.Fingerprint, int(m.Kind), m.Urgency, m.Read)
+	if err != nil {
+		return false, err
+	}
+	if n == 0 {
+		return tx.repeat(conversation, m)
+	}
+	m.ID = tx.s.conn.LastInsertRowID()
+	_, err = tx.change(`UPDATE conversation SET last = ?1 WHERE id = ?2 AND (last IS NULL OR
+			(SELECT (time, id) < (?3, ?1) FROM message WHERE id = last))`, m.ID, conversation, m.Time)
+	return err == nil, err
+}
+
+// repeat deals with a message that is in the store already.
+func (tx *Tx) repeat(conversation int64, m *Message) (replaced bool, err error) {
+	var (
+		kind     Kind
+		archive  string
+		outgoing bool
+		byOrigin bool
+	)
+	row := func(st *sqlite3.Stmt) {
+		m.ID, kind, archive, outgoing = st.ColumnInt64(0), Kind(st.ColumnInt(1)), st.ColumnText(2), st.ColumnBool(3)
+	}
+	if m.OriginID != "" {
+		byOrigin, err = tx.one(`SELECT id, kind, archive, outgoing FROM message WHERE conversation = ? AND origin = ? AND sender = ?`,
+			row, conversation, m.OriginID, m.Sender)
+		if err != nil {
+			return false, err
+		}
+	}
+	if !byOrigin {
+		_, err = tx.one(`SELECT id, kind, archive, outgoing FROM message WHERE conversation = ? AND archive = ?`,
+			row, conversation, m.ArchiveID)
+		return false, err
+	}
+	if archive == "" && m.ArchiveID != "" {
+		// OR IGNORE: a relay may have given the id to another message too.
+		if _, err = tx.change(`UPDATE OR IGNORE message SET archive = ? WHERE id = ?`, m.ArchiveID, m.ID); err != nil {
+			return false, err
+		}
+	}
+	if kind != Notice || m.Kind != Text || outgoing || m.Outgoing {
+		return false, nil
+	}
+	_, err = tx.change(`UPDATE message SET kind = ?, body = ?, device = ?, encrypted = ?, fingerprint = ?, urgency = ?, read = ? WHERE id = ?`,
+		int(m.Kind), m.Body, m.Device, m.Encrypted, m.Fingerprint, m.Urgency, m.Read, m.ID)
+	return err == nil, err
+}
+
+// Messages returns up to limit messages of a conversation that come before the
+// message with the id before, or the newest if before is 0: oldest first, in
+// the order of their time.
+func (tx *Tx) Messages(peer string, before int64, limit int) ([]Message, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	messages := make([]Message, 0, min(limit, 256))
+	row := func(st *sqlite3.Stmt) { messages = append(messages, scanMessage(st)) }
+	var err error
+	if before == 0 {
+		err = tx.query(`SELECT `+messageColumns+` FROM conversation c JOIN message m ON m.conversation = c.id
+			WHERE c.peer = ? ORDER BY m.time DESC, m.id DESC LIMIT ?`, row, peer, limit)
+	} else {
+		err = tx.query(`SELECT `+messageColumns+` FROM conversation c JOIN message m ON m.conversation = c.id
+			WHERE c.peer = ?1 AND (m.time, m.id) < (SELECT time, id FROM message WHERE id = ?2)
+			ORDER BY m.time DESC, m.id DESC LIMIT ?3`, row, peer, before, limit)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i, j := 0, len(messages)-1; i < j; i, j = i+1, j-1 {
+		messages[i], messages[j] = messages[j], messages[i]
+	}
+	return messages, nil
+}
+
+// Message returns the message with an id, or nil.
+func (tx *Tx) Message(id int64) (m *Message, err error) {
+	_, err = tx.one(`SELECT `+messageColumns+` FROM message m JOIN conversation c ON c.id = m.conversation WHERE m.id = ?`,
+		func(st *sqlite3.Stmt) { m = new(scanMessage(st)) }, id)
+	return m, err
+}
+
+// MessageByOrigin returns the message in a conversation with an origin id, or
+// nil. If several senders used the same id, an outgoing message comes first,
+// then the oldest.
+func (tx *Tx) MessageByOrigin(peer, originID string) (m *Message, err error) {
+	_, err = tx.one(`SELECT `+messageColumns+` FROM conversation c JOIN message m ON m.conversation = c.id
+		WHERE c.peer = ? AND m.origin = ? ORDER BY m.outgoing DESC, m.id LIMIT 1`,
+		func(st *sqlite3.Stmt) { m = new(scanMessage(st)) }, peer, originID)
+	return m, err
+}
+
+// SetState moves an outgoing message forward. It reports false, without an
+// error, if the message is unknown or has come further already.
+func (tx *Tx) SetState(peer, originID string, s State) (changed bool, err error) {
+	var (
+		id  int64
+		now State
+	)
+	found, err := tx.one(`SELECT m.id, m.state FROM conversation c JOIN message m ON m.conversation = c.id
+		WHERE c.peer = ? AND m.origin = ? AND m.outgoing ORDER BY m.id LIMIT 1`,
+		func(st *sqlite3.Stmt) { id, now = st.ColumnInt64(0), State(st.ColumnInt(1)) }, peer, originID)
+	if err != nil || !found || !s.follows(now) {
+		return false, err
+	}
+	n, err := tx.change(`UPDATE message SET state = ? WHERE id = ?`, int(s), id)
+	return n > 0, err
+}
+
+// SetBody replaces the text of an outgoing message that nobody has yet: one
+// that is Queued or Failed.
+func (tx *Tx) SetBody(id int64, body string) error {
+	n, err := tx.change(`UPDATE message SET body = ? WHERE id = ? AND outgoing AND state IN (?, ?)`, body, id, int(Queued), int(Failed))
+	if err == nil && n == 0 {
+		return ErrUnknown
+	}
+	return err
+}
+
+// MarkRead marks the messages of a conversation up to the one with the id upTo
+// as read, and returns those that were not yet, oldest first.
+func (tx *Tx) MarkRead(peer string, upTo int64) (newlyRead []Message, err error) {
+	if !tx.write {
+		return nil, ErrViewWrites
+	}
+	err = tx.query(`SELECT `+messageColumns+` FROM conversation c JOIN message m ON m.conversation = c.id
+		WHERE c.peer = ?1 AND m.read = 0 AND (m.time, m.id) <= (SELECT time, id FROM message WHERE id = ?2)
+		ORDER BY m.time, m.id`, func(st *sqlite3.Stmt) {
+		m := scanMessage(st)
+		m.Read = true
+		newlyRead = append(newlyRead, m)
+	}, peer, upTo)
+	if err != nil {
+		return nil, err
+	}
+	for i := range newlyRead {
+		if _, err := tx.change(`UPDATE message SET read = 1 WHERE id = ?`, newlyRead[i].ID); err != nil {
+			return nil, err
+		}
+	}
+	return newlyRead, nil
+}
+
+// Unread returns how many messages of a conversation are unread, and the
+// highest urgency among them.
+func (tx *Tx) Unread(peer string) (count, urgency int, err error) {
+	_, err = tx.one(`SELECT count(*), max(m.urgency) FROM conversation c JOIN message m ON m.conversation = c.id
+		WHERE c.peer = ? AND m.read = 0`,
+		func(st *sqlite3.Stmt) { count, urgency = st.ColumnInt(0), st.ColumnInt(1) }, peer)
+	return count, urgency, err
+}
