@@ -1,0 +1,64 @@
+# sotto: build, try and test. "make" alone says what there is.
+
+export CGO_ENABLED = 0
+
+BUILD    = go build -trimpath
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+SYSTEMS  = linux/amd64 linux/arm64 darwin/arm64 windows/amd64 freebsd/amd64
+FUZZTIME = 10s
+
+# What the end-to-end tests write down about the programs they met.
+REPORT = $(CURDIR)/.cache/exercised
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test install-test-needs lint unit e2e systems bench fuzz clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## build sotto and open the demo: a hospital in a box
+	@bin/sotto demo
+
+build: ## build bin/sotto
+	@mkdir -p bin
+	$(BUILD) -ldflags '-X main.version=$(VERSION)' -o bin/sotto ./cmd/sotto
+
+test: ## check everything: lint, unit tests, end to end with real servers and clients
+	@test/install
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory e2e
+
+lint: ## gofmt, go vet, staticcheck, and a build for every system
+	@bad=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
+	if [ -n "$$bad" ]; then echo "gofmt would change:"; echo "$$bad"; exit 1; fi
+	go vet ./...
+	go tool staticcheck ./...
+	@$(MAKE) --no-print-directory systems
+
+systems: ## build for every system sotto is for
+	@for s in $(SYSTEMS); do echo "build $$s"; \
+		GOOS=$${s%/*} GOARCH=$${s#*/} $(BUILD) -o /dev/null ./cmd/sotto || exit 1; done
+
+unit: ## the tests of every package
+	go test $$(go list ./... | grep -v '^sotto/test')
+
+e2e: ## the tests with real servers, clients and terminals, and what they met
+	@mkdir -p $(dir $(REPORT)) && : > $(REPORT)
+	@status=0; SOTTO_REPORT=$(REPORT) go test -count=1 -timeout 15m ./test/... || status=$$?; \
+	echo; echo "exercised:"; sort -u $(REPORT) | sed 's/^/  /'; exit $$status
+
+bench: ## measure speed, bytes and memory beside their budgets
+	@go run ./test/bench
+
+fuzz: ## fuzz every parser for a short while (FUZZTIME=10s each)
+	@for f in $$(git grep -l '^func Fuzz' -- '*_test.go'); do \
+		for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$f); do \
+			echo "fuzz $$(dirname $$f) $$name"; \
+			go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$f) || exit 1; \
+		done; \
+	done
+
+clean: ## remove what was built
+	rm -rf bin .cache
+	go clean -testcache
