@@ -1,0 +1,129 @@
+// Package proxy stands between a client and a server on loopback and does to
+// their connections what networks do: resets them in the middle of anything.
+package proxy
+
+import (
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// Proxy passes TCP connections on to a server. Its methods may be called from
+// any goroutine.
+type Proxy struct {
+	listener net.Listener
+	target   string
+	up, down atomic.Int64
+
+	mu    sync.Mutex
+	pairs map[*pair]struct{}
+	away  bool
+}
+
+type pair struct{ client, server *net.TCPConn }
+
+// Start starts a proxy to target; it ends with the test.
+func Start(t testing.TB, target string) *Proxy {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Proxy{listener: l, target: target, pairs: map[*pair]struct{}{}}
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() { p.pass(c.(*net.TCPConn)) })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		p.SetAway(true)
+		running.Wait()
+	})
+	return p
+}
+
+// Port returns the port to connect to instead of the server's.
+func (p *Proxy) Port() int { return p.listener.Addr().(*net.TCPAddr).Port }
+
+// Cut resets every connection there is: both ends get an RST, and what was
+// under way is lost. It returns how many there were.
+func (p *Proxy) Cut() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.pairs)
+	for c := range p.pairs {
+		c.reset()
+	}
+	clear(p.pairs)
+	return n
+}
+
+// SetAway says whether the server is out of reach: connections are reset, and
+// new ones as soon as they are made.
+func (p *Proxy) SetAway(away bool) {
+	p.mu.Lock()
+	p.away = away
+	p.mu.Unlock()
+	if away {
+		p.Cut()
+	}
+}
+
+// Bytes returns how many bytes went to the server and how many came from it.
+func (p *Proxy) Bytes() (up, down int64) { return p.up.Load(), p.down.Load() }
+
+// reset makes closing send an RST instead of an orderly end.
+func (c *pair) reset() {
+	for _, end := range []*net.TCPConn{c.client, c.server} {
+		_ = end.SetLinger(0)
+		end.Close()
+	}
+}
+
+func (p *Proxy) pass(client *net.TCPConn) {
+	s, err := net.Dial("tcp", p.target)
+	if err != nil {
+		_ = client.SetLinger(0)
+		client.Close()
+		return
+	}
+	c := &pair{client, s.(*net.TCPConn)}
+	p.mu.Lock()
+	if p.away {
+		p.mu.Unlock()
+		c.reset()
+		return
+	}
+	p.pairs[c] = struct{}{}
+	p.mu.Unlock()
+
+	var both sync.WaitGroup
+	both.Go(func() { forward(c.server, c.client, &p.up) })
+	both.Go(func() { forward(c.client, c.server, &p.down) })
+	both.Wait()
+	c.client.Close()
+	c.server.Close()
+	p.mu.Lock()
+	delete(p.pairs, c)
+	p.mu.Unlock()
+}
+
+func forward(to, from *net.TCPConn, count *atomic.Int64) {
+	_, _ = io.Copy(to, io.TeeReader(from, counter{count}))
+	_ = to.CloseWrite()
+}
+
+type counter struct{ n *atomic.Int64 }
+
+func (c counter) Write(b []byte) (int, error) {
+	c.n.Add(int64(len(b)))
+	return len(b), nil
+}
