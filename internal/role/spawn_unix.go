@@ -78,8 +78,11 @@ func (c *Child) Pid() int { return c.cmd.Process.Pid }
 // Kill ends the role at once.
 func (c *Child) Kill() { c.cmd.Process.Kill() }
 
+// Signal sends a signal, if the role still runs.
+func (c *Child) Signal(s syscall.Signal) { c.cmd.Process.Signal(s) }
+
 // Terminate asks the role to end; a gate or a desk blanks the screen first.
-func (c *Child) Terminate() { c.cmd.Process.Signal(syscall.SIGTERM) }
+func (c *Child) Terminate() { c.Signal(syscall.SIGTERM) }
 
 // Ending is how a role ended.
 type Ending struct {

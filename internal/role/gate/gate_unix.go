@@ -1,0 +1,221 @@
+//go:build unix
+
+// Package gate is the role that reads the PIN.
+//
+// It draws the lock screen with plain control sequences and reads the terminal
+// byte by byte into locked memory. From the PIN it derives the key, hands that
+// to the desk through a pipe and ends: nothing that shows messages ever held a
+// PIN, and nothing that was given a wrong one goes on.
+package gate
+
+import (
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/awnumar/memguard"
+	"golang.org/x/sys/unix"
+
+	"sotto/internal/role"
+)
+
+const (
+	maxPIN      = 64  // bytes
+	maxPassword = 256 // bytes
+)
+
+// gate is one life of the role.
+type gate struct {
+	self  *role.Self
+	setup *role.GateSetup
+	term  *role.Terminal
+	line  *memguard.LockedBuffer // what is being typed; its last byte receives the next key
+
+	mu     sync.Mutex // the fields below: keys, the watch and the clock all change the screen
+	view   view
+	screen screen
+	ready  time.Time // input counts from here on
+}
+
+// Main is the life of a gate; it returns the exit code.
+func Main() int {
+	self, setup, err := role.Enter[*role.GateSetup](role.Gate)
+	if err != nil {
+		return role.ExitFailed
+	}
+	defer memguard.Purge()
+	g := &gate{
+		self: self, setup: setup, term: role.Inherited(setup.Terminal),
+		line:  memguard.NewBuffer(maxPassword + 1),
+		ready: time.Now().Add(setup.Wait),
+		view: view{
+			label: setup.Label, user: setup.User, hint: setup.Hint, note: setup.Note,
+			locked: setup.LockedAt, ascii: asciiOnly(os.Getenv),
+		},
+	}
+	// What was typed at the desk is neither a PIN nor a draft.
+	g.term.Flush()
+	go g.listen()
+	go g.signals()
+	go g.clock()
+
+	var code int
+	switch setup.Mode {
+	case role.Join:
+		code, err = g.join()
+	case role.ChangePIN:
+		code, err = g.changePIN()
+	default:
+		code, err = g.unlock()
+	}
+	if err != nil {
+		code = self.Fail(err)
+	}
+	return code
+}
+
+// listen takes what the watch says. When the watch is gone, so is the gate.
+func (g *gate) listen() {
+	for {
+		m, err := g.self.Control.Receive()
+		if err != nil {
+			g.orphan()
+		}
+		g.mu.Lock()
+		switch m := m.(type) {
+		case *role.Status:
+			if m.Stat > g.view.status.Stat {
+				g.term.Write("\a")
+			}
+			g.view.status = *m
+		case *role.Redraw:
+			g.screen.forget()
+		}
+		g.drawLocked()
+		g.mu.Unlock()
+	}
+}
+
+// orphan puts the terminal right in the watch's place and ends.
+func (g *gate) orphan() {
+	g.mu.Lock() // for good: nothing is drawn any more
+	g.term.Write(role.Blackout)
+	g.term.Restore()
+	g.term.Write("sotto ended unexpectedly. It is locked; nothing was lost.\r\n")
+	memguard.Purge()
+	os.Exit(role.ExitOrphan)
+}
+
+func (g *gate) signals() {
+	for s := range g.self.Signals {
+		if s == syscall.SIGWINCH {
+			g.draw()
+			continue
+		}
+		if g.self.Orphaned() {
+			g.orphan()
+		}
+		g.mu.Lock()
+		g.term.Write(role.Blackout)
+		memguard.Purge()
+		os.Exit(role.ExitQuit)
+	}
+}
+
+// clock keeps the minutes on the screen right, and the seconds while a person
+// has to wait.
+func (g *gate) clock() {
+	for {
+		wait := time.Until(g.ready)
+		g.change(func(v *view) { v.wait = max(0, wait) })
+		if wait > 0 {
+			time.Sleep(min(wait, time.Second))
+			continue
+		}
+		time.Sleep(time.Minute)
+	}
+}
+
+// change changes the view and shows it.
+func (g *gate) change(f func(*view)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f(&g.view)
+	g.drawLocked()
+}
+
+func (g *gate) draw() { g.change(func(*view) {}) }
+
+func (g *gate) drawLocked() {
+	g.view.now = time.Now()
+	width, height := g.term.Size()
+	g.term.Write(g.screen.draw(g.view, width, height))
+}
+
+// ask shows a prompt and reads a line of at most limit bytes into a locked
+// buffer of its own, which the caller destroys. It returns nil when the person
+// wants to leave or the terminal is gone.
+func (g *gate) ask(prompt string, limit int) *memguard.LockedBuffer {
+	memory := g.line.Bytes()
+	next := memory[len(memory)-1:]
+	in := &input{buf: memory[:limit]}
+	defer g.line.Wipe()
+	for {
+		g.change(func(v *view) { v.prompt, v.dots = prompt, in.characters() })
+		switch g.key(in, next) {
+		case keyQuit:
+			return nil
+		case keyEnter:
+			if in.n == 0 {
+				continue
+			}
+			line := memguard.NewBuffer(in.n)
+			line.Copy(in.typed())
+			return line
+		}
+	}
+}
+
+// key reads until something has changed that shows.
+func (g *gate) key(in *input, next []byte) key {
+	for {
+		if pause := in.pause(); pause > 0 && !readable(pause) {
+			in.timeout()
+			continue
+		}
+		n, err := unix.Read(0, next)
+		switch {
+		case err == unix.EINTR || err == unix.EAGAIN:
+			continue
+		case err != nil || n == 0:
+			return keyQuit // hung up
+		}
+		k := in.feed(next[0])
+		next[0] = 0
+		if time.Now().Before(g.ready) && k != keyQuit {
+			in.erase()
+			continue
+		}
+		if k != keyNone {
+			return k
+		}
+	}
+}
+
+// readable waits for input at most the given time.
+func readable(wait time.Duration) bool {
+	fds := []unix.PollFd{{Fd: 0, Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, int(wait.Milliseconds()))
+	return err != nil || n > 0
+}
+
+// busy shows that something takes a moment.
+func (g *gate) busy(words string) {
+	g.change(func(v *view) { v.busy, v.note = words, "" })
+}
+
+// say shows a note above the prompt and lets the person go on.
+func (g *gate) say(note string) {
+	g.change(func(v *view) { v.busy, v.note = "", note })
+}

@@ -1,0 +1,259 @@
+//go:build unix
+
+package watch
+
+import (
+	"errors"
+	"time"
+
+	"sotto/internal/role"
+)
+
+// handle takes one event. What comes from a child that was replaced says
+// nothing any more.
+func (w *watch) handle(e event) {
+	if !w.runs(e.child) {
+		if e.ended != nil {
+			w.buried(e.child)
+		}
+		return
+	}
+	var err error
+	switch e.child {
+	case w.gate:
+		err = w.fromGate(e)
+	case w.desk:
+		err = w.fromDesk(e)
+	case w.link:
+		err = w.fromLink(e)
+	case w.ward:
+		err = w.fromWard(e)
+	}
+	if err != nil {
+		w.end(1, err)
+	}
+}
+
+// buried closes what was left of a child that has ended, and returns its last note.
+func (w *watch) buried(c *role.Child) string {
+	c.Control.Close()
+	said := w.said[c]
+	delete(w.said, c)
+	return said
+}
+
+func (w *watch) fromGate(e event) error {
+	switch m := e.msg.(type) {
+	case *role.Note:
+		w.said[e.child] = m.Text
+	case *role.NeedLink:
+		if w.linkEnd != nil && w.link != nil {
+			w.link.Control.SendFile(&role.Attach{}, w.linkEnd.File())
+			w.linkEnd.Close() // the link has it now
+			w.linkEnd = nil
+		}
+	case *role.Unlocked:
+		if w.gateOK || w.onlyGate {
+			break
+		}
+		w.gateOK, w.failures = true, 0
+		w.cfg.Mode = role.Unlock // after joining, too
+		return w.startDesk()
+	}
+	if e.ended == nil {
+		return nil
+	}
+	said := w.buried(e.child)
+	w.gate = nil
+	switch {
+	case e.ended.Code == role.ExitDone && w.gateOK:
+		return nil
+	case e.ended.Code == role.ExitDone && w.onlyGate:
+		w.end(0, nil)
+		return nil
+	case e.ended.Code == role.ExitQuit:
+		w.end(0, nil)
+		return nil
+	case e.ended.Code == role.ExitWrongPIN:
+		w.failures++
+		w.note = said
+		if w.note == "" {
+			w.note = wrongPIN
+		}
+		return w.startGate()
+	case e.ended.Code == role.ExitFailed && said != "":
+		if w.cfg.Mode == role.Join || w.crashes.tooMany(time.Now()) {
+			return errors.New(said)
+		}
+		w.note = said
+	default:
+		w.repair()
+		if w.crashes.tooMany(time.Now()) {
+			return errors.New("the lock screen keeps ending unexpectedly. Nothing was lost; run sotto again, and tell your administrator if it goes on")
+		}
+		w.note = gateCrashed
+		if w.cfg.Mode == role.Join {
+			return errors.New("the process that asks for the password ended unexpectedly. Nothing was kept; run sotto join again")
+		}
+	}
+	if w.desk != nil { // it waits for a key that will not come
+		w.killDesk()
+		return nil
+	}
+	return w.startGate()
+}
+
+func (w *watch) fromDesk(e event) error {
+	switch m := e.msg.(type) {
+	case *role.Note:
+		w.said[e.child] = m.Text
+	case *role.Ready:
+		w.ready = true
+	case *role.Activity:
+		w.active = clock()
+	case *role.Locking:
+		w.locked()
+		w.deadline.Reset(lockAnswer)
+		return w.startGate()
+	}
+	if e.ended == nil {
+		return nil
+	}
+	said := w.buried(e.child)
+	w.desk = nil
+	w.deadline.Stop()
+	if e.ended.Code == role.ExitQuit {
+		w.end(0, nil)
+		return nil
+	}
+	if w.gate != nil && !w.gateOK && !w.lockedAt.IsZero() {
+		return nil // it locked, and the gate is already there
+	}
+	w.locked()
+	switch {
+	case w.note != "": // why is known already
+		w.repair()
+	case e.ended.Code == role.ExitDone:
+	case e.ended.Code == role.ExitFailed && said != "":
+		if w.crashes.tooMany(time.Now()) {
+			return errors.New(said)
+		}
+		w.repair()
+		w.note = said
+	default:
+		w.repair()
+		if w.crashes.tooMany(time.Now()) {
+			return errors.New("the screen process keeps ending unexpectedly. Nothing was lost; run sotto again, and tell your administrator if it goes on")
+		}
+		w.note = deskCrashed
+	}
+	return w.startGate()
+}
+
+// locked notes that nothing is shown any more.
+func (w *watch) locked() {
+	if w.lockedAt.IsZero() {
+		w.lockedAt = time.Now()
+	}
+	w.ready = false
+}
+
+// killDesk ends a desk that does not end by itself.
+func (w *watch) killDesk() {
+	if w.desk == nil {
+		return
+	}
+	w.desk.Kill()
+	if w.gate == nil {
+		w.term.Write(role.Blackout)
+	}
+}
+
+func (w *watch) fromLink(e event) error {
+	if m, ok := e.msg.(*role.Status); ok {
+		since := w.status.Since
+		if m.Waiting == 0 {
+			since = time.Time{}
+		} else if since.IsZero() {
+			since = time.Now()
+		}
+		w.status = *m
+		w.status.Since = since
+		w.tellGate()
+	}
+	if e.ended == nil {
+		return nil
+	}
+	w.buried(e.child)
+	w.link = nil
+	w.status = role.Status{Words: "not connected"}
+	if w.loggedOff {
+		w.loggedOff = false
+		w.status.Words = "logged off"
+		w.tellGate()
+		return nil
+	}
+	if w.crashes.tooMany(time.Now()) {
+		return errors.New("the connection process keeps ending unexpectedly. Nothing was lost; run sotto again, and tell your administrator if it goes on")
+	}
+	if w.cfg.Mode == role.Join {
+		return errors.New("the connection process ended unexpectedly. Nothing was kept; run sotto join again")
+	}
+	if err := w.startLink(); err != nil {
+		return err
+	}
+	// The new link knows no password. The desk keeps none for long either: the
+	// gate's vault has it, so the way on is the PIN.
+	switch {
+	case w.desk != nil && w.lockedAt.IsZero():
+		w.note = linkCrashed
+		w.desk.Control.Send(&role.Lock{})
+		w.deadline.Reset(lockAnswer)
+	case w.gate != nil && w.signedIn:
+		w.note = linkCrashed
+		return w.startGate()
+	}
+	return nil
+}
+
+func (w *watch) fromWard(e event) error {
+	switch m := e.msg.(type) {
+	case *role.Note:
+		w.said[e.child] = m.Text
+	case *role.Ready:
+		w.ready = true
+	}
+	if e.ended == nil {
+		return nil
+	}
+	said := w.buried(e.child)
+	w.ward = nil
+	if e.ended.Code == role.ExitFailed && said != "" {
+		return errors.New(said)
+	}
+	return errWard
+}
+
+// checkIdle locks a desk that should have locked by itself. The clock goes on
+// while the machine sleeps.
+func (w *watch) checkIdle() {
+	if w.desk == nil || !w.lockedAt.IsZero() || w.cfg.LockAfter <= 0 {
+		return
+	}
+	if clock()-w.active > w.cfg.LockAfter+lockGrace {
+		w.active = clock()
+		w.desk.Control.Send(&role.Lock{})
+		w.deadline.Reset(lockAnswer)
+	}
+}
+
+// checkLogoff ends the link, and the password it holds, after a long lock.
+func (w *watch) checkLogoff() {
+	if w.cfg.LogoffAfter <= 0 || w.lockedAt.IsZero() || w.link == nil || w.loggedOff || w.desk != nil {
+		return
+	}
+	if time.Since(w.lockedAt.Round(0)) > w.cfg.LogoffAfter {
+		w.loggedOff = true
+		w.link.Control.Send(&role.End{})
+	}
+}

@@ -1,0 +1,159 @@
+//go:build unix
+
+package watch
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"sotto/internal/role"
+)
+
+// listen reports what a child says, and then its end, as events.
+func (w *watch) listen(c *role.Child) {
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		for {
+			m, err := c.Control.Receive()
+			if err != nil {
+				// Either it has ended, or it does not speak the protocol; then it has to.
+				c.Kill()
+				return
+			}
+			w.events <- event{child: c, msg: m}
+		}
+	}()
+	go func() {
+		ending := c.Wait()
+		<-drained // all that it said comes before its end
+		w.events <- event{child: c, ended: &ending}
+	}()
+}
+
+func (w *watch) startWard() (err error) {
+	fmt.Fprintln(os.Stdout, "sotto: setting up a hospital in a box ...")
+	w.ward, err = role.Spawn(role.Ward, &role.WardSetup{Profile: w.cfg.Profile, Dir: w.cfg.Demo}, nil, nil)
+	if err != nil {
+		return err
+	}
+	w.listen(w.ward)
+	late := time.After(wardSetup)
+	for !w.ready && !w.ending {
+		select {
+		case e := <-w.events:
+			w.handle(e)
+		case s := <-w.signals:
+			w.signal(s.(syscall.Signal))
+		case <-late:
+			return fmt.Errorf("the demo could not be set up within %v", wardSetup)
+		}
+	}
+	w.ready = false
+	return nil
+}
+
+func (w *watch) startLink() (err error) {
+	w.link, err = role.Spawn(role.Link, &role.LinkSetup{}, nil, nil)
+	if err != nil {
+		return err
+	}
+	w.signedIn = false
+	w.listen(w.link)
+	return nil
+}
+
+// startGate shows the lock screen.
+func (w *watch) startGate() error {
+	w.dropGate()
+	keyR, keyW, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("make the pipe for the key: %w", err)
+	}
+	defer keyW.Close()
+	theirs, ours, err := role.Pair()
+	if err != nil {
+		keyR.Close()
+		return err
+	}
+	defer theirs.Close()
+	gate, err := role.Spawn(role.Gate, &role.GateSetup{
+		Mode: w.cfg.Mode, Profile: w.cfg.Profile, Label: w.cfg.Label, User: w.cfg.User, Hint: w.cfg.Hint,
+		Note: w.note, Wait: pinDelay(w.failures), Failures: w.failures, LockedAt: w.lockedAt, Terminal: w.term.Saved(),
+		Address: w.cfg.Address, Relay: w.cfg.Relay, CAFile: w.cfg.CAFile, Rotate: w.cfg.Rotate,
+	}, keyW, theirs)
+	if err != nil {
+		keyR.Close()
+		ours.Close()
+		return err
+	}
+	w.gate, w.keyEnd, w.linkEnd, w.gateOK = gate, keyR, ours, false
+	w.note = ""
+	w.listen(gate)
+	w.tellGate()
+	return nil
+}
+
+// dropGate ends the gate that runs, if one does, and what was kept for it.
+func (w *watch) dropGate() {
+	if w.gate != nil {
+		w.gate.Terminate()
+		w.finish(lockAnswer, w.gate)
+	}
+	w.dropEnds()
+}
+
+func (w *watch) dropEnds() {
+	if w.keyEnd != nil {
+		w.keyEnd.Close()
+		w.keyEnd = nil
+	}
+	if w.linkEnd != nil {
+		w.linkEnd.Close()
+		w.linkEnd = nil
+	}
+}
+
+// startDesk starts the desk, which reads the key from the pipe that the gate
+// is writing it to, and joins it to the link.
+func (w *watch) startDesk() error {
+	if w.desk != nil { // the last one is still at its end
+		w.desk.Kill()
+		w.finish(lockAnswer, w.desk)
+	}
+	theirs, ours, err := role.Pair()
+	if err != nil {
+		return err
+	}
+	defer theirs.Close()
+	defer ours.Close()
+	if w.link == nil { // it was logged off
+		if err := w.startLink(); err != nil {
+			return err
+		}
+	}
+	// A link that has just died shows as the end of the desk's socket.
+	w.link.Control.SendFile(&role.Attach{}, ours.File())
+	desk, err := role.Spawn(role.Desk, &role.DeskSetup{
+		Profile: w.cfg.Profile, Label: w.cfg.Label, LockAfter: w.cfg.LockAfter, Theme: w.cfg.Theme,
+		Terminal: w.term.Saved(), Demo: w.cfg.Demo != "",
+	}, w.keyEnd, theirs)
+	if err != nil {
+		return err
+	}
+	w.desk, w.ready = desk, false
+	w.active = clock()
+	w.lockedAt = time.Time{}
+	w.signedIn = true
+	w.listen(desk)
+	w.dropEnds()
+	return nil
+}
+
+func (w *watch) tellGate() {
+	if w.gate != nil {
+		w.gate.Control.Send(&w.status)
+	}
+}

@@ -1,0 +1,283 @@
+//go:build unix
+
+package watch
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sotto/internal/harden"
+	"sotto/internal/role"
+)
+
+// The sentences for what should not happen.
+const (
+	deskCrashed = "The screen process ended unexpectedly. Nothing was lost; enter the PIN to go on."
+	gateCrashed = "The lock screen ended unexpectedly and was started again. Enter the PIN."
+	linkCrashed = "The connection process ended unexpectedly and was started again. Nothing was lost; enter the PIN to connect."
+	deskHung    = "The screen process did not lock by itself and was ended. Nothing that was sent or received was lost."
+	wrongPIN    = "That PIN is not right."
+)
+
+var errWard = errors.New("the demo's relay process ended unexpectedly, and the demo with it. Run sotto demo to start again")
+
+// event is something that a role said, or its end.
+type event struct {
+	child *role.Child
+	msg   role.Message
+	ended *role.Ending
+}
+
+// watch is one run. Everything happens on one goroutine, the caller's.
+type watch struct {
+	cfg     Config
+	term    *role.Terminal
+	events  chan event
+	signals chan os.Signal
+
+	link, gate, desk, ward *role.Child
+
+	keyEnd  *os.File     // the read end of the running gate's handover pipe
+	linkEnd *role.Socket // the other end of the running gate's link socket
+	gateOK  bool         // the running gate has unlocked
+
+	status   role.Status
+	signedIn bool                   // the link was given a password, as far as the watch knows
+	lockedAt time.Time              // zero before the first unlock and while unlocked
+	active   time.Duration          // clock() at the person's last key
+	ready    bool                   // the desk shows something
+	failures int                    // wrong PINs in a row
+	note     string                 // for the next gate
+	said     map[*role.Child]string // the last Note of each
+	crashes  limiter
+	full     bool // raw mode and the alternate screen are on
+
+	deadline   *time.Timer // for a desk that should end
+	onlyGate   bool        // no desk after this gate
+	loggedOff  bool        // the link was told to end
+	ending     bool
+	exit       int
+	endingWith error
+}
+
+// Run opens sotto on the terminal and returns when the person is done, with the
+// exit code for the process. Call it on the main goroutine, locked to its
+// thread: see role.Spawn.
+func Run(cfg Config) (int, error) {
+	if err := harden.Early(); err != nil {
+		return 1, err
+	}
+	unix.Umask(0o077)
+	term, err := role.OpenTerminal()
+	if err != nil {
+		return 1, err
+	}
+	w := &watch{
+		cfg: cfg, term: term,
+		events: make(chan event, 64), signals: make(chan os.Signal, 16),
+		said: make(map[*role.Child]string), deadline: time.NewTimer(time.Hour), onlyGate: cfg.Mode == role.ChangePIN,
+	}
+	w.deadline.Stop()
+	// Notify and not Ignore: a role would inherit what is ignored.
+	signal.Notify(w.signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT,
+		syscall.SIGTSTP, syscall.SIGCONT, syscall.SIGTTIN, syscall.SIGTTOU)
+	defer signal.Stop(w.signals)
+	defer w.leave()
+	if err := w.start(); err != nil {
+		return 1, err
+	}
+	w.loop()
+	return w.exit, w.endingWith
+}
+
+func (w *watch) loop() {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for !w.ending {
+		select {
+		case e := <-w.events:
+			w.handle(e)
+		case s := <-w.signals:
+			w.signal(s.(syscall.Signal))
+		case <-ticker.C:
+			w.checkIdle()
+			w.checkLogoff()
+		case <-w.deadline.C:
+			if w.gate == nil && w.note == "" {
+				w.note = deskHung
+			}
+			w.killDesk()
+		}
+	}
+}
+
+// start starts what has to run before a gate, and the gate.
+func (w *watch) start() error {
+	if w.cfg.Demo != "" {
+		if err := w.startWard(); err != nil {
+			return err
+		}
+		if w.ending {
+			return w.endingWith
+		}
+	}
+	if !w.onlyGate {
+		if err := w.startLink(); err != nil {
+			return err
+		}
+	}
+	if err := w.enter(); err != nil {
+		return err
+	}
+	return w.startGate()
+}
+
+// enter takes the terminal.
+func (w *watch) enter() error {
+	if err := w.term.Raw(); err != nil {
+		return fmt.Errorf("take over the terminal: %w", err)
+	}
+	w.full = true
+	w.term.Write(role.AltOn + role.Clear)
+	return nil
+}
+
+// release gives the terminal back.
+func (w *watch) release() {
+	if w.full {
+		w.full = false
+		w.term.Restore()
+	}
+}
+
+// repair makes the terminal usable for the next role after one that died.
+func (w *watch) repair() {
+	if w.full {
+		w.term.Raw()
+		w.term.Write(role.Reset + role.Clear)
+	}
+}
+
+// end makes the loop stop.
+func (w *watch) end(code int, err error) {
+	if !w.ending {
+		w.ending, w.exit, w.endingWith = true, code, err
+	}
+}
+
+// signal handles what the system sends to the watch.
+func (w *watch) signal(s syscall.Signal) {
+	switch s {
+	case syscall.SIGTSTP:
+		w.stop()
+	case syscall.SIGCONT: // someone else stopped us; the terminal may have been used
+		if w.full {
+			w.term.Raw()
+			w.term.Write(role.AltOn)
+		}
+		if w.gate != nil {
+			w.gate.Control.Send(&role.Redraw{})
+		}
+		if w.desk != nil {
+			w.desk.Signal(syscall.SIGWINCH)
+		}
+	case syscall.SIGTTIN, syscall.SIGTTOU:
+	default:
+		w.end(128+int(s), nil)
+	}
+}
+
+// stop locks, gives the terminal back and stops this process, as a shell's job
+// control expects; then it goes on with a fresh gate.
+func (w *watch) stop() {
+	if !w.full { // nothing is shown yet
+		unix.Kill(os.Getpid(), unix.SIGSTOP)
+		return
+	}
+	if w.desk != nil {
+		w.desk.Control.Send(&role.Lock{})
+		w.locked()
+	}
+	w.finish(lockAnswer, w.desk)
+	w.dropGate()
+	w.release()
+	unix.Kill(os.Getpid(), unix.SIGSTOP)
+	if err := w.enter(); err != nil {
+		w.end(1, err)
+		return
+	}
+	if err := w.startGate(); err != nil {
+		w.end(1, err)
+	}
+}
+
+// leave ends every role, and last gives the terminal back: whatever happened.
+func (w *watch) leave() {
+	w.ending = true
+	for _, c := range []*role.Child{w.desk, w.gate} {
+		if c != nil {
+			c.Terminate()
+		}
+	}
+	w.finish(lockAnswer, w.desk, w.gate)
+	w.release()
+	for _, c := range []*role.Child{w.link, w.ward} {
+		if c != nil {
+			c.Control.Send(&role.End{})
+		}
+	}
+	w.finish(endAnswer, w.link)
+	w.finish(endAnswer, w.ward)
+	if w.cfg.Demo != "" {
+		os.RemoveAll(w.cfg.Demo)
+	}
+}
+
+// finish waits for children to end, and kills them when they take too long.
+// What they say meanwhile is heard, but starts nothing.
+func (w *watch) finish(wait time.Duration, children ...*role.Child) {
+	timeout := time.After(wait)
+	for _, c := range children {
+		for c != nil && w.runs(c) {
+			select {
+			case e := <-w.events:
+				w.forget(e)
+			case <-timeout:
+				for _, c := range children {
+					if c != nil {
+						c.Kill()
+					}
+				}
+				timeout = nil
+			}
+		}
+	}
+}
+
+func (w *watch) runs(c *role.Child) bool {
+	return c == w.link || c == w.gate || c == w.desk || c == w.ward
+}
+
+// forget takes an event while something is being ended.
+func (w *watch) forget(e event) {
+	if e.ended == nil {
+		return
+	}
+	w.buried(e.child)
+	switch e.child {
+	case w.link:
+		w.link = nil
+	case w.gate:
+		w.gate = nil
+	case w.desk:
+		w.desk = nil
+	case w.ward:
+		w.ward = nil
+	}
+}

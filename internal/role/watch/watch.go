@@ -1,0 +1,76 @@
+// Package watch is the process that a person starts.
+//
+// It owns the terminal: raw mode and the alternate screen for its whole life,
+// so that nothing flickers or echoes between two roles. It starts the link, the
+// gate and the desk, joins desk and link with a socket pair, ends a desk that
+// does not lock in time, and puts the terminal right whatever dies. It has no
+// key, no network and no data.
+package watch
+
+import (
+	"time"
+
+	"sotto/internal/role"
+)
+
+// Config says what to open.
+type Config struct {
+	Mode    role.Mode
+	Profile role.Profile
+	Label   string // organisation, for the lock screen
+	User    string // whose profile it is, for the lock screen
+	Theme   string
+
+	LockAfter   time.Duration // without a key; 0 is never
+	LogoffAfter time.Duration // locked for so long; 0 is never
+
+	// for role.Join
+	Address string
+	Relay   string
+	CAFile  string
+	Rotate  bool
+
+	// Demo is the folder that everything of a demo is kept in, or "". A ward
+	// is started first and fills it; it is removed at the end.
+	Demo string
+	Hint string
+}
+
+// Times of the watch.
+const (
+	tick       = 5 * time.Second // how often deadlines are looked at
+	lockGrace  = 3 * time.Second // what the desk may be late with locking by itself
+	lockAnswer = time.Second     // for a desk to end once it was told or said so
+	endAnswer  = 2 * time.Second // for a link or a ward to end in good order
+	wardSetup  = time.Minute     // for the ward to set the demo up
+)
+
+// Crashes are forgiven unless there are more than so many within the time.
+const (
+	crashLimit  = 5
+	crashWindow = time.Minute
+)
+
+// pinDelay is how long the next gate waits after so many wrong PINs in a row:
+// nothing for two, then 2 s, doubled each time, up to five minutes.
+func pinDelay(failures int) time.Duration {
+	if failures < 3 {
+		return 0
+	}
+	return min(2*time.Second<<min(failures-3, 10), 5*time.Minute)
+}
+
+// limiter counts what should not happen often.
+type limiter struct{ times []time.Time }
+
+// tooMany notes one more and says whether that was one too many.
+func (l *limiter) tooMany(now time.Time) bool {
+	var recent []time.Time
+	for _, t := range l.times {
+		if now.Sub(t) < crashWindow {
+			recent = append(recent, t)
+		}
+	}
+	l.times = append(recent, now)
+	return len(l.times) > crashLimit
+}
