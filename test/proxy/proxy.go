@@ -106,8 +106,8 @@ func (p *Proxy) pass(client *net.TCPConn) {
 	p.mu.Unlock()
 
 	var both sync.WaitGroup
-	both.Go(func() { forward(c.server, c.client, &p.up) })
-	both.Go(func() { forward(c.client, c.server, &p.down) })
+	both.Go(func() { c.forward(c.server, c.client, &p.up) })
+	both.Go(func() { c.forward(c.client, c.server, &p.down) })
 	both.Wait()
 	c.client.Close()
 	c.server.Close()
@@ -116,8 +116,12 @@ func (p *Proxy) pass(client *net.TCPConn) {
 	p.mu.Unlock()
 }
 
-func forward(to, from *net.TCPConn, count *atomic.Int64) {
-	_, _ = io.Copy(to, io.TeeReader(from, counter{count}))
+// forward passes on an orderly end as one, and anything else as a reset.
+func (c *pair) forward(to, from *net.TCPConn, count *atomic.Int64) {
+	if _, err := io.Copy(to, io.TeeReader(from, counter{count})); err != nil {
+		c.reset()
+		return
+	}
 	_ = to.CloseWrite()
 }
 
