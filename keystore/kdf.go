@@ -1,0 +1,55 @@
+package keystore
+
+import (
+	"crypto/hkdf"
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/awnumar/memguard"
+	"golang.org/x/crypto/argon2"
+)
+
+// keySize is the length of every key here, in bytes.
+const keySize = 32
+
+const saltSize = 16
+
+// kdf are the parameters of Argon2id (RFC 9106). They are stored in the vault,
+// so that they can grow.
+type kdf struct {
+	memory  uint32 // KiB
+	time    uint32 // passes
+	threads uint8  // lanes
+}
+
+// standard is what new vaults get: the second choice of RFC 9106, section 4.
+// It is the least that is accepted, too: nobody weakens a vault by editing it.
+var standard = kdf{memory: 64 << 10, time: 3, threads: 4}
+
+// ceiling bounds what a vault may ask for: 1 GiB, and about a minute.
+var ceiling = kdf{memory: 1 << 20, time: 16, threads: 16}
+
+// within reports whether k is neither weaker than floor nor above the ceiling.
+func (k kdf) within(floor kdf) bool {
+	return k.memory >= floor.memory && k.memory <= ceiling.memory &&
+		k.time >= floor.time && k.time <= ceiling.time &&
+		k.threads >= floor.threads && k.threads <= ceiling.threads
+}
+
+// kek derives the key that wraps the master key. The caller destroys it.
+func (k kdf) kek(pin *memguard.LockedBuffer, salt []byte, device *memguard.LockedBuffer) (*memguard.LockedBuffer, error) {
+	secret := memguard.NewBuffer(keySize + device.Size())
+	defer secret.Destroy()
+	secret.Move(argon2.IDKey(pin.Bytes(), salt, k.time, k.memory, k.threads, keySize))
+	secret.CopyAt(keySize, device.Bytes())
+	return derive(secret, salt, "sotto vault kek v1")
+}
+
+// derive is HKDF-SHA256 into locked memory. The caller destroys the result.
+func derive(secret *memguard.LockedBuffer, salt []byte, info string) (*memguard.LockedBuffer, error) {
+	key, err := hkdf.Key(sha256.New, secret.Bytes(), salt, info, keySize)
+	if err != nil {
+		return nil, fmt.Errorf("deriving a key: %w", err)
+	}
+	return memguard.NewBufferFromBytes(key), nil // wipes key
+}

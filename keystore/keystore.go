@@ -1,0 +1,123 @@
+// Package keystore keeps an account's secrets behind a PIN.
+//
+// There are two files. The vault holds a random master key, wrapped under the
+// PIN and a device secret, and the account sealed under the master key. The
+// device secret is 32 random bytes in a file of its own, in another folder, so
+// that a copied vault (a backup, a synchronised home folder) is worth nothing
+// without it.
+//
+//	KEK      = HKDF-SHA256(Argon2id(PIN, salt) ‖ device secret, salt, "sotto vault kek v1")
+//	master   = random, sealed with XChaCha20-Poly1305 under KEK
+//	account  = sealed with XChaCha20-Poly1305 under HKDF-SHA256(master, "sotto account v1")
+//	database = HKDF-SHA256(master, "sotto database v1")
+//
+// PIN, keys and passwords are only ever in locked memory, with one exception
+// that cannot be helped: what Argon2id and the ciphers compute with is on the
+// Go heap. The process that uses this package (the gate) therefore ends as soon
+// as it has handed over.
+//
+// Call [CheckMemlock] once before anything else: where too little memory may be
+// locked, memguard panics.
+package keystore
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	"github.com/awnumar/memguard"
+)
+
+// The errors with a remedy, in words for people.
+var (
+	ErrWrongPIN = errors.New("wrong PIN")
+	ErrNoVault  = errors.New("there is no vault here yet. Run sotto join to make one")
+	ErrExists   = errors.New("there is a vault here already. Open it with its PIN, or choose another profile")
+	ErrNoDevice = errors.New("the device secret is missing: this vault opens only on the machine where it was made. Restore the file, or run sotto join again")
+	ErrDevice   = errors.New("the device secret belongs to another vault. Restore the right file, or run sotto join again")
+	ErrDamaged  = errors.New("the vault is damaged. Restore it from a backup, or run sotto join again")
+	ErrNewer    = errors.New("the vault was written by a newer sotto. Install that version, or a later one")
+	ErrFull     = errors.New("the disk is full. Free some space and try again; the vault is as it was")
+	ErrReadOnly = errors.New("the vault cannot be read or written. Check who owns its folder, its permissions, and whether the disk is mounted read-only")
+)
+
+// ErrClosed is returned for an Opened after its Close.
+var ErrClosed = errors.New("the vault is closed")
+
+// Bounds of an account's fields, in bytes.
+const (
+	MaxAddress  = 3071 // RFC 7622: 1023 for each part, with separators
+	MaxRelay    = 2048
+	MaxCA       = 256 << 10
+	MaxPassword = 1024
+)
+
+// Account is who to be and where.
+type Account struct {
+	Address string // bare JID
+	Relay   string // wss URL, or ws to loopback; empty: discover it (XEP-0156)
+	CA      []byte // PEM certificates to trust instead of the system's; may be empty
+	Legacy  bool   // permit TLS 1.2 and SCRAM-SHA-1
+
+	// Password is the relay's. Next is one that a change under way may have set
+	// already: it is stored before the relay is asked, and one of the two works.
+	// Either may be nil.
+	Password, Next *memguard.LockedBuffer
+}
+
+// Destroy wipes the passwords.
+func (a *Account) Destroy() {
+	destroy(a.Password)
+	destroy(a.Next)
+}
+
+// destroy wipes a buffer that may be nil.
+func destroy(b *memguard.LockedBuffer) {
+	if b != nil {
+		b.Destroy()
+	}
+}
+
+// check bounds the fields of an account that is to be stored.
+func (a *Account) check() error {
+	switch {
+	case a.Address == "":
+		return errors.New("the account has no address")
+	case len(a.Address) > MaxAddress:
+		return fmt.Errorf("the address is longer than %d bytes", MaxAddress)
+	case len(a.Relay) > MaxRelay:
+		return fmt.Errorf("the relay's URL is longer than %d bytes", MaxRelay)
+	case len(a.CA) > MaxCA:
+		return fmt.Errorf("the CA file is larger than %d KiB", MaxCA>>10)
+	case size(a.Password) > MaxPassword || size(a.Next) > MaxPassword:
+		return fmt.Errorf("the password is longer than %d bytes", MaxPassword)
+	}
+	return nil
+}
+
+func size(b *memguard.LockedBuffer) int {
+	if b == nil {
+		return 0
+	}
+	return b.Size()
+}
+
+// explain adds what was being done to err, and the remedy where there is one.
+func explain(doing string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("%s: %w", doing, &fault{ErrFull, err})
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%s: %w", doing, &fault{ErrReadOnly, err})
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// fault is an error with a remedy and what lay beneath it.
+type fault struct{ remedy, cause error }
+
+func (f *fault) Error() string   { return f.remedy.Error() }
+func (f *fault) Unwrap() []error { return []error{f.remedy, f.cause} }

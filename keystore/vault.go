@@ -1,0 +1,196 @@
+package keystore
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/binary"
+
+	"github.com/awnumar/memguard"
+	"golang.org/x/crypto/chacha20poly1305"
+)
+
+// The vault's format. Numbers are big-endian.
+//
+//	magic 8 · version 2 · kdf 1 (Argon2id) · threads 1 · time 4 · memory 4 (KiB)
+//	salt 16 · device id 8
+//	nonce 24 · master key 32+16, sealed under the KEK
+//	nonce 24 · length 4 · account, sealed under a key from the master key
+//	nonce 24 · length 4 · passwords, likewise
+//	SHA-256 of all before
+//
+// The associated data of each sealed part is everything before it, so no part
+// fits into another vault or version. The hash tells a damaged file from a
+// wrong PIN; whoever changes the file on purpose can recompute it and gains a
+// vault that does not open.
+const (
+	vaultMagic   = "SOTTOvlt"
+	vaultVersion = 1
+	kdfArgon2id  = 1
+
+	headerSize  = len(vaultMagic) + 2 + 1 + 1 + 4 + 4 + saltSize + deviceIDSize
+	sealedSize  = chacha20poly1305.NonceSizeX + keySize + chacha20poly1305.Overhead
+	maxAccount  = 3*4 + 1 + MaxAddress + MaxRelay + MaxCA + chacha20poly1305.Overhead
+	secretsSize = 2 * (2 + MaxPassword) // always full, so that the length tells nothing
+	maxVault    = headerSize + sealedSize + 2*(chacha20poly1305.NonceSizeX+4) + maxAccount +
+		secretsSize + chacha20poly1305.Overhead + sha256.Size
+)
+
+// vault is a parsed vault file: nothing in it is secret without the PIN and the
+// device secret.
+type vault struct {
+	kdf    kdf
+	salt   [saltSize]byte
+	device [deviceIDSize]byte
+	master sealed
+	// account and passwords are read and replaced together.
+	account, passwords sealed
+}
+
+// sealed is one AEAD ciphertext with its nonce.
+type sealed struct {
+	nonce [chacha20poly1305.NonceSizeX]byte
+	text  []byte
+}
+
+// seal encrypts plaintext. The nonce is random: 24 bytes make a repeat impossible
+// in practice.
+func seal(key *memguard.LockedBuffer, plaintext, data []byte) (sealed, error) {
+	var s sealed
+	aead, err := chacha20poly1305.NewX(key.Bytes())
+	if err != nil {
+		return s, err
+	}
+	rand.Read(s.nonce[:])
+	s.text = aead.Seal(nil, s.nonce[:], plaintext, data)
+	return s, nil
+}
+
+// open decrypts into dst, which has exactly the plaintext's length.
+func (s sealed) open(key *memguard.LockedBuffer, dst, data []byte) bool {
+	aead, err := chacha20poly1305.NewX(key.Bytes())
+	if err != nil || len(s.text) != len(dst)+aead.Overhead() {
+		return false
+	}
+	_, err = aead.Open(dst[:0], s.nonce[:], s.text, data)
+	return err == nil
+}
+
+// header is everything before the wrapped master key.
+func (v *vault) header() []byte {
+	b := make([]byte, 0, headerSize)
+	b = append(b, vaultMagic...)
+	b = binary.BigEndian.AppendUint16(b, vaultVersion)
+	b = append(b, kdfArgon2id, v.kdf.threads)
+	b = binary.BigEndian.AppendUint32(b, v.kdf.time)
+	b = binary.BigEndian.AppendUint32(b, v.kdf.memory)
+	b = append(b, v.salt[:]...)
+	return append(b, v.device[:]...)
+}
+
+// beforeAccount and beforePasswords are the associated data of those parts.
+func (v *vault) beforeAccount() []byte {
+	return append(append(v.header(), v.master.nonce[:]...), v.master.text...)
+}
+
+func (v *vault) beforePasswords() []byte { return v.account.appendTo(v.beforeAccount()) }
+
+func (s sealed) appendTo(b []byte) []byte {
+	b = append(b, s.nonce[:]...)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(s.text)))
+	return append(b, s.text...)
+}
+
+// encode returns the file's content.
+func (v *vault) encode() []byte {
+	b := v.passwords.appendTo(v.beforePasswords())
+	sum := sha256.Sum256(b)
+	return append(b, sum[:]...)
+}
+
+// parseVault reads a vault file. Anything may have written it: lengths and KDF
+// parameters are bounded before they are acted upon.
+func parseVault(b []byte, floor kdf) (*vault, error) {
+	if len(b) < headerSize+sealedSize+sha256.Size || len(b) > maxVault || !bytes.HasPrefix(b, []byte(vaultMagic)) {
+		return nil, ErrDamaged
+	}
+	body, sum := b[:len(b)-sha256.Size], sha256.Sum256(b[:len(b)-sha256.Size])
+	if subtle.ConstantTimeCompare(sum[:], b[len(body):]) != 1 {
+		return nil, ErrDamaged
+	}
+	r := reader{b: body[len(vaultMagic):]}
+	if version := r.uint16(); version != vaultVersion {
+		if version > vaultVersion {
+			return nil, ErrNewer
+		}
+		return nil, ErrDamaged
+	}
+	v := new(vault)
+	kind := r.byte()
+	v.kdf.threads, v.kdf.time, v.kdf.memory = r.byte(), r.uint32(), r.uint32()
+	copy(v.salt[:], r.next(saltSize))
+	copy(v.device[:], r.next(deviceIDSize))
+	copy(v.master.nonce[:], r.next(len(v.master.nonce)))
+	v.master.text = r.next(keySize + chacha20poly1305.Overhead)
+	v.account = r.sealed(maxAccount)
+	v.passwords = r.sealed(secretsSize + chacha20poly1305.Overhead)
+	if kind != kdfArgon2id || r.bad || len(r.b) != 0 || !v.kdf.within(floor) {
+		return nil, ErrDamaged
+	}
+	return v, nil
+}
+
+// reader takes a byte slice apart. After a read beyond the end, bad is set and
+// every read returns zeros.
+type reader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *reader) next(n int) []byte {
+	if r.bad || n > len(r.b) {
+		r.bad, r.b = true, nil
+		return nil
+	}
+	out := r.b[:n:n]
+	r.b = r.b[n:]
+	return out
+}
+
+func (r *reader) byte() byte {
+	if b := r.next(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (r *reader) uint16() uint16 {
+	if b := r.next(2); b != nil {
+		return binary.BigEndian.Uint16(b)
+	}
+	return 0
+}
+
+func (r *reader) uint32() uint32 {
+	if b := r.next(4); b != nil {
+		return binary.BigEndian.Uint32(b)
+	}
+	return 0
+}
+
+// field reads a 32-bit length of at most limit, and as many bytes.
+func (r *reader) field(limit int) []byte {
+	n := r.uint32()
+	if int64(n) > int64(limit) {
+		r.bad = true
+		return nil
+	}
+	return r.next(int(n))
+}
+
+func (r *reader) sealed(limit int) (s sealed) {
+	copy(s.nonce[:], r.next(len(s.nonce)))
+	s.text = r.field(limit)
+	return s
+}
