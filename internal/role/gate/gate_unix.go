@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sotto/internal/role"
+	"sotto/keystore"
 )
 
 const (
@@ -43,6 +44,9 @@ func Main() int {
 	self, setup, err := role.Enter[*role.GateSetup](role.Gate)
 	if err != nil {
 		return role.ExitFailed
+	}
+	if err := keystore.CheckMemlock(); err != nil {
+		return self.Fail(err)
 	}
 	defer memguard.Purge()
 	g := &gate{

@@ -1,0 +1,252 @@
+//go:build unix
+
+package gate
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/awnumar/memguard"
+
+	"sotto/client/wire"
+	"sotto/internal/frame"
+	"sotto/internal/role"
+	"sotto/keystore"
+)
+
+// How long to wait for the relay.
+const (
+	joinPatience   = 45 * time.Second
+	settlePatience = 10 * time.Second
+)
+
+// errLink is said when the connection to the link breaks off.
+var errLink = errors.New("the connection process ended unexpectedly; try again")
+
+// relay is the gate's conversation with the link.
+type relay struct {
+	conn *frame.Conn
+	said chan wire.Message // closed at the end
+}
+
+// relay asks the watch to join the gate to the link.
+func (g *gate) relay() (*relay, error) {
+	if err := g.self.Control.Send(&role.NeedLink{}); err != nil {
+		return nil, fmt.Errorf("ask for the connection: %w", err)
+	}
+	r := &relay{conn: frame.NewConn(g.self.Link), said: make(chan wire.Message, 16)}
+	go func() {
+		defer close(r.said)
+		for {
+			m, err := wire.Read(r.conn)
+			if err != nil {
+				return
+			}
+			switch m.(type) {
+			case wire.State, wire.PasswordChanged:
+				r.said <- m
+			}
+		}
+	}()
+	return r, nil
+}
+
+// login tries an account's password. The state it returns is Online or says why not.
+func (r *relay) login(a *keystore.Account, password *memguard.LockedBuffer, patience time.Duration) (wire.State, error) {
+	err := wire.Write(r.conn, wire.Login{
+		Address: a.Address, Relay: a.Relay, CA: a.CA, Legacy: a.Legacy, Password: password.Bytes(),
+	})
+	if err != nil {
+		return wire.State{}, errLink
+	}
+	late := time.After(patience)
+	tried := false // what comes before is about an earlier login
+	for {
+		select {
+		case m, ok := <-r.said:
+			s, isState := m.(wire.State)
+			switch {
+			case !ok:
+				return wire.State{}, errLink
+			case !isState:
+			case s.Phase == wire.Connecting:
+				tried = true
+			case s.Phase == wire.Online, tried && s.Words != "":
+				return s, nil
+			}
+		case <-late:
+			return wire.State{Words: "The relay does not answer. Check the network, or the address given with --relay."}, nil
+		}
+	}
+}
+
+// join tries the relay's password, lets the person choose a PIN and makes the
+// vault. A password that the relay refuses ends this gate as a wrong PIN does.
+func (g *gate) join() (int, error) {
+	account := &keystore.Account{Address: g.setup.Address, Relay: g.setup.Relay}
+	defer account.Destroy()
+	var err error
+	if account.CA, err = readCA(g.setup.CAFile); err != nil {
+		return 0, err
+	}
+	if account.Password = g.ask("Password of "+g.setup.Address, maxPassword); account.Password == nil {
+		return role.ExitQuit, nil
+	}
+	g.busy("signing in")
+	r, err := g.relay()
+	if err != nil {
+		return 0, err
+	}
+	s, err := r.login(account, account.Password, joinPatience)
+	switch {
+	case err != nil:
+		return 0, err
+	case s.Phase == wire.Refused:
+		g.self.Control.Send(&role.Note{Text: s.Words})
+		return role.ExitWrongPIN, nil
+	case s.Phase != wire.Online:
+		return 0, errors.New(s.Words)
+	}
+
+	pin := g.choosePIN("Signed in. Now choose a PIN for this device: 6 characters or more.")
+	if pin == nil {
+		return role.ExitQuit, nil
+	}
+	defer pin.Destroy()
+	g.busy("making the vault")
+	if g.setup.Rotate {
+		account.Next = randomPassword()
+	}
+	if err := g.makeProfile(); err != nil {
+		return 0, err
+	}
+	opened, err := keystore.Create(g.vault(), g.device(), pin, account)
+	if err != nil {
+		return 0, err
+	}
+	defer opened.Close()
+	if g.setup.Rotate {
+		if err := g.rotate(r, opened); err != nil {
+			return 0, err
+		}
+	}
+	return g.handOver(opened)
+}
+
+// makeProfile makes the folders of a new profile.
+func (g *gate) makeProfile() error {
+	for _, dir := range []string{g.setup.Profile.Data, g.setup.Profile.State} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("make the profile's folder: %w. Check who owns the folder above it and whether the disk is full", err)
+		}
+	}
+	return nil
+}
+
+// rotate replaces the relay's password by the account's Next, which the vault
+// has already: if anything dies between, one of the two works, and settle finds
+// out which.
+func (g *gate) rotate(r *relay, opened *keystore.Opened) error {
+	g.busy("replacing the password")
+	if err := wire.Write(r.conn, wire.ChangePassword{Password: opened.Account().Next.Bytes()}); err != nil {
+		return errLink
+	}
+	late := time.After(joinPatience)
+	for {
+		select {
+		case m, ok := <-r.said:
+			changed, is := m.(wire.PasswordChanged)
+			switch {
+			case !ok:
+				return errLink
+			case !is:
+			case changed.Words == "":
+				return keep(opened, true)
+			default:
+				g.confirm("The password stays as it was: " + changed.Words)
+				return keep(opened, false)
+			}
+		case <-late:
+			return nil // not known: settle will find out
+		}
+	}
+}
+
+// settle finds out which of two passwords the relay has, if a change broke off.
+// Without an answer both stay, and the link tries both.
+func (g *gate) settle(opened *keystore.Opened) error {
+	a := opened.Account()
+	if a.Next == nil {
+		return nil
+	}
+	g.busy("finishing a change of password")
+	r, err := g.relay()
+	if err != nil {
+		return nil
+	}
+	if s, err := r.login(a, a.Next, settlePatience); err == nil && s.Phase == wire.Online {
+		return keep(opened, true)
+	} else if err != nil || s.Phase != wire.Refused {
+		return nil
+	}
+	if s, err := r.login(a, a.Password, settlePatience); err == nil && s.Phase == wire.Online {
+		return keep(opened, false)
+	}
+	return nil
+}
+
+// keep writes the account with one password: the next or the one before.
+func keep(opened *keystore.Opened, next bool) error {
+	a := *opened.Account()
+	if next {
+		a.Password = a.Next
+	}
+	a.Next = nil
+	return opened.SaveAccount(&a)
+}
+
+// confirm shows something that must be read, until Enter is pressed.
+func (g *gate) confirm(note string) {
+	memory := g.line.Bytes()
+	in := &input{}
+	g.say(note)
+	g.change(func(v *view) { v.prompt, v.dots = "Enter to go on", 0 })
+	for {
+		if k := g.key(in, memory[:1]); k == keyEnter || k == keyQuit {
+			return
+		}
+	}
+}
+
+// randomPassword is 256 random bits as text, in locked memory.
+func randomPassword() *memguard.LockedBuffer {
+	bits := memguard.NewBufferRandom(32)
+	defer bits.Destroy()
+	password := memguard.NewBuffer(base64.RawURLEncoding.EncodedLen(bits.Size()))
+	base64.RawURLEncoding.Encode(password.Bytes(), bits.Bytes())
+	return password
+}
+
+// readCA reads a PEM file of certificate authorities.
+func readCA(path string) ([]byte, error) {
+	if path == "" {
+		return nil, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the certificate authority: %w", err)
+	}
+	defer f.Close()
+	pem, err := io.ReadAll(io.LimitReader(f, keystore.MaxCA+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the certificate authority: %w", err)
+	}
+	if len(pem) > keystore.MaxCA {
+		return nil, fmt.Errorf("the file %s is too long for certificates; give one with the certificates to trust", path)
+	}
+	return pem, nil
+}

@@ -1,0 +1,62 @@
+package roletest
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+const ioctlGet = unix.TCGETS
+
+// Role returns the process id of the program's role of that name, such as
+// "desk", or 0 when none runs.
+func (c *Console) Role(name string) int {
+	tasks, _ := os.ReadDir("/proc")
+	for _, task := range tasks {
+		pid, err := strconv.Atoi(task.Name())
+		if err != nil {
+			continue
+		}
+		stat, err := os.ReadFile("/proc/" + task.Name() + "/stat")
+		if err != nil {
+			continue
+		}
+		// pid (comm) state ppid
+		_, rest, ok := strings.Cut(string(stat), ") ")
+		fields := strings.Fields(rest)
+		if !ok || len(fields) < 2 || fields[0] == "Z" || fields[1] != strconv.Itoa(c.Cmd.Process.Pid) {
+			continue
+		}
+		line, err := os.ReadFile("/proc/" + task.Name() + "/cmdline")
+		if err == nil && strings.TrimRight(string(line), "\x00") == "sotto-"+name {
+			return pid
+		}
+	}
+	return 0
+}
+
+// Kill kills a role with SIGKILL and returns its process id.
+func (c *Console) Kill(name string) int {
+	c.t.Helper()
+	pid := c.Role(name)
+	if pid == 0 {
+		c.t.Fatalf("no %s runs", name)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		c.t.Fatal(err)
+	}
+	return pid
+}
+
+// Gone says whether a process has ended.
+func Gone(pid int) bool {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return true
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	return strings.HasPrefix(rest, "Z")
+}
