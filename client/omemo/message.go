@@ -224,12 +224,11 @@ func (d *Device) openPreKey(k Keys, o *opened, data []byte) error {
 	if !m.HasPreKey {
 		return fmt.Errorf("%w: session start without a one-time prekey", ErrMalformed)
 	}
-	signed, signature, _, err := k.SignedPreKey(m.SignedPreKeyID)
+	signed, _, _, err := k.SignedPreKey(m.SignedPreKeyID)
 	if err != nil {
 		return fmt.Errorf("load signed prekey: %w", err)
 	}
 	defer clear(signed)
-	defer clear(signature)
 	once, err := k.PreKey(m.PreKeyID)
 	if err != nil {
 		return fmt.Errorf("load prekey: %w", err)
@@ -251,6 +250,9 @@ func (d *Device) openPreKey(k Keys, o *opened, data []byte) error {
 // old clients, the key alone with the tag at the end of the payload. An empty
 // message has no payload and gives nil.
 func openPayload(transported []byte, x *stanza.Encrypted) ([]byte, error) {
+	if x.Payload == nil {
+		return nil, nil
+	}
 	sealed := x.Payload
 	switch len(transported) {
 	case keySize + tagSize:
@@ -258,9 +260,6 @@ func openPayload(transported []byte, x *stanza.Encrypted) ([]byte, error) {
 	case keySize:
 	default:
 		return nil, fmt.Errorf("%w: transported key of %d bytes", ErrMalformed, len(transported))
-	}
-	if x.Payload == nil {
-		return nil, nil
 	}
 	gcm, err := newGCM(transported[:keySize], len(x.IV))
 	if err != nil {

@@ -107,10 +107,10 @@ type exchange struct {
 	public  *PublicKey
 }
 
-// x3dh computes the first root key from the three or four exchanges, in the
-// order of the X3DH specification, section 3.3. The chain key that Signal derives
-// beside it is never used: the first message always turns the ratchet.
-func x3dh(root *key, exchanges ...exchange) error {
+// x3dh computes the first root key from the three or four exchanges, in the order
+// of the X3DH specification, section 3.3, and the chain key that Signal derives
+// beside it and never uses, since the first message always turns the ratchet.
+func x3dh(root, unused *key, exchanges ...exchange) error {
 	var buffer [5 * 32]byte
 	defer clear(buffer[:])
 	secret := buffer[:32]
@@ -128,6 +128,7 @@ func x3dh(root *key, exchanges ...exchange) error {
 	var out [64]byte
 	deriveKeys(out[:], secret, new(key), "WhisperText")
 	copy(root[:], out[:32])
+	copy(unused[:], out[32:])
 	clear(out[:])
 	return nil
 }

@@ -90,7 +90,7 @@ func (z *Session) Start(own *Identity, o *Offer) error {
 	if o.PreKey != nil {
 		s.preKeyID, s.hasPreKey = o.PreKeyID, true
 	}
-	err := x3dh(&s.root, exchanges...)
+	err := x3dh(&s.root, &s.sending.key, exchanges...)
 	if err == nil {
 		err = s.answer()
 	}
@@ -177,7 +177,7 @@ func (z *Session) DecryptPreKey(own *Identity, pre PreKeys, p *PreKeyMessage) (p
 	}
 	s := state{core: core{base: p.base, due: true}}
 	defer func() { s.core = core{} }()
-	if err := x3dh(&s.root, exchanges...); err != nil {
+	if err := x3dh(&s.root, &s.sending.key, exchanges...); err != nil {
 		return nil, err
 	}
 	s.ratchet = KeyPair{Private: *pre.Signed, Public: pre.Signed.Public()}
