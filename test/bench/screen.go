@@ -1,0 +1,138 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/creack/pty"
+	"github.com/hinshun/vt10x"
+)
+
+// width and height of the terminal in which everything is measured.
+const width, height = 80, 24
+
+// screen is a program in a pseudo-terminal, with every byte it writes counted
+// and dated.
+type screen struct {
+	cmd   *exec.Cmd
+	tty   *os.File
+	start time.Time
+
+	mu      sync.Mutex
+	term    vt10x.Terminal
+	bytes   int
+	last    time.Time // of the latest byte
+	changed chan struct{}
+	ended   bool
+}
+
+// open starts a program and the clock.
+func open(env []string, dir string, command ...string) (*screen, error) {
+	s := &screen{
+		cmd:     exec.Command(command[0], command[1:]...),
+		term:    vt10x.New(vt10x.WithSize(width, height)),
+		changed: make(chan struct{}),
+	}
+	s.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "TERM=xterm-256color"}, env...)
+	s.cmd.Dir = dir
+	s.start = time.Now()
+	var err error
+	s.tty, err = pty.StartWithSize(s.cmd, &pty.Winsize{Cols: width, Rows: height})
+	if err != nil {
+		return nil, fmt.Errorf("starting %s: %w", command[0], err)
+	}
+	go s.read()
+	return s, nil
+}
+
+func (s *screen) read() {
+	buf := make([]byte, 1<<16)
+	for {
+		n, err := s.tty.Read(buf)
+		s.mu.Lock()
+		if n > 0 {
+			_, _ = s.term.Write(buf[:n])
+			s.bytes += n
+			s.last = time.Now()
+		}
+		s.ended = s.ended || err != nil
+		close(s.changed)
+		s.changed = make(chan struct{})
+		s.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// wait waits until the screen is as wanted and returns when it became so.
+func (s *screen) wait(what string, wanted func(text string) bool) (time.Time, error) {
+	timeout := time.After(30 * time.Second)
+	for {
+		s.mu.Lock()
+		text, at, changed, ended := s.term.String(), s.last, s.changed, s.ended
+		s.mu.Unlock()
+		if wanted(text) {
+			return at, nil
+		}
+		if ended {
+			return at, fmt.Errorf("waiting for %s: the program ended:\n%s", what, text)
+		}
+		select {
+		case <-changed:
+		case <-timeout:
+			return at, fmt.Errorf("waiting for %s in vain:\n%s", what, text)
+		}
+	}
+}
+
+// see waits for a text and returns when it was there.
+func (s *screen) see(text string) (time.Time, error) {
+	return s.wait(fmt.Sprintf("%q", text), func(screen string) bool { return strings.Contains(screen, text) })
+}
+
+// press sends keys and returns when.
+func (s *screen) press(keys string) time.Time {
+	at := time.Now()
+	_, _ = s.tty.WriteString(keys)
+	return at
+}
+
+// quiet waits until nothing was written for a while, and returns how many bytes
+// there are by then.
+func (s *screen) quiet(gap time.Duration) int {
+	for {
+		s.mu.Lock()
+		n, last := s.bytes, s.last
+		s.mu.Unlock()
+		rest := time.Until(last.Add(gap))
+		if rest <= 0 {
+			return n
+		}
+		time.Sleep(rest)
+	}
+}
+
+// count returns how many bytes the program has written.
+func (s *screen) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bytes
+}
+
+// close ends the program as closing a terminal does.
+func (s *screen) close() {
+	s.tty.Close()
+	done := make(chan struct{})
+	go func() { _ = s.cmd.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(5 * time.Second):
+		_ = s.cmd.Process.Kill()
+		<-done
+	}
+}
