@@ -199,6 +199,7 @@ func (w *watch) fromLink(e event) error {
 	if w.cfg.Mode == role.Join {
 		return errors.New("the connection process ended unexpectedly. Nothing was kept; run sotto join again")
 	}
+	knewPassword := w.signedIn
 	if err := w.startLink(); err != nil {
 		return err
 	}
@@ -209,7 +210,7 @@ func (w *watch) fromLink(e event) error {
 		w.note = linkCrashed
 		w.desk.Control.Send(&role.Lock{})
 		w.deadline.Reset(lockAnswer)
-	case w.gate != nil && w.signedIn:
+	case w.gate != nil && knewPassword:
 		w.note = linkCrashed
 		return w.startGate()
 	}

@@ -1,0 +1,504 @@
+package watch
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"sotto/internal/role"
+	"sotto/internal/role/roletest"
+)
+
+// This test binary is also the program under test: the watch with roles that do
+// what the keys say. See fakeGate and fakeDesk.
+func TestMain(m *testing.M) {
+	if n, ok := role.Named(os.Args[0]); ok {
+		switch n {
+		case role.Gate:
+			os.Exit(fakeGate())
+		case role.Desk:
+			os.Exit(fakeDesk())
+		case role.Link:
+			os.Exit(fakeLink())
+		case role.Ward:
+			os.Exit(fakeWard())
+		}
+	}
+	if os.Args[0] == "watch-under-test" {
+		os.Exit(watchUnderTest())
+	}
+	os.Exit(m.Run())
+}
+
+func init() { runtime.LockOSThread() }
+
+func watchUnderTest() int {
+	lock, _ := time.ParseDuration(os.Getenv("TEST_LOCK"))
+	logoff, _ := time.ParseDuration(os.Getenv("TEST_LOGOFF"))
+	mode, _ := strconv.Atoi(os.Getenv("TEST_MODE"))
+	code, err := Run(Config{Mode: role.Mode(mode), LockAfter: lock, LogoffAfter: logoff, Demo: os.Getenv("TEST_DEMO"),
+		Profile: role.Profile{Name: os.Getenv("TEST_PROFILE")}})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+	}
+	return code
+}
+
+func crash() { syscall.Kill(os.Getpid(), syscall.SIGKILL); select {} }
+
+func key() byte {
+	b := make([]byte, 1)
+	for {
+		if _, err := os.Stdin.Read(b); err != nil {
+			return 'q'
+		}
+		return b[0]
+	}
+}
+
+func fakeGate() int {
+	self, setup, err := role.Enter[*role.GateSetup](role.Gate)
+	if err != nil {
+		return 99
+	}
+	go func() {
+		for {
+			m, err := self.Control.Receive()
+			if err != nil {
+				os.Exit(role.ExitOrphan)
+			}
+			if s, ok := m.(*role.Status); ok {
+				fmt.Printf("STATUS %s %d\r\n", s.Words, s.Waiting)
+			}
+		}
+	}()
+	go func() { // what a person types comes as keys; only the end is of interest here
+		for s := range self.Signals {
+			if s != syscall.SIGWINCH {
+				os.Exit(role.ExitQuit)
+			}
+		}
+	}()
+	fmt.Printf("\x1b[H\x1b[2J\x1b[?1003hGATE failures %d wait %v note %q env %q\r\n", setup.Failures, setup.Wait, setup.Note, os.Getenv("SECRET"))
+	if setup.Profile.Name == "crash" {
+		crash()
+	}
+	for {
+		switch key() {
+		case 'u':
+			self.Control.Send(&role.Unlocked{})
+			io.WriteString(self.Handover, "the key")
+			self.Handover.Close()
+			return role.ExitDone
+		case 'n': // unlocks, but hands over nothing
+			self.Control.Send(&role.Unlocked{})
+			return role.ExitDone
+		case 'w':
+			return role.ExitWrongPIN
+		case 'd':
+			return role.ExitDone
+		case 'f':
+			return self.Fail(fmt.Errorf("the vault is damaged"))
+		case 'q':
+			return role.ExitQuit
+		case 'k':
+			crash()
+		case 'x': // says what is no message
+			self.Control.Send(&role.GateSetup{})
+			self.Link.Write([]byte("hello"))
+			syscall.Write(3, []byte("not a frame at all"))
+			select {}
+		}
+	}
+}
+
+func fakeDesk() int {
+	self, _, err := role.Enter[*role.DeskSetup](role.Desk)
+	if err != nil {
+		return 99
+	}
+	go func() {
+		for s := range self.Signals {
+			if s != syscall.SIGWINCH {
+				os.Exit(role.ExitDone)
+			}
+		}
+	}()
+	handed, _ := io.ReadAll(self.Handover)
+	if len(handed) == 0 {
+		return role.ExitNoKey
+	}
+	fmt.Print("\x1b[H\x1b[2J\x1b[?1003h\x1b[?25l\x1b[?2026h\x1b[?2026l")
+	hangs := false
+	go func() {
+		for {
+			m, err := self.Control.Receive()
+			if err != nil {
+				os.Exit(role.ExitOrphan)
+			}
+			if _, ok := m.(*role.Lock); ok && !hangs {
+				self.Control.Send(&role.Locking{})
+				os.Exit(role.ExitDone)
+			}
+		}
+	}()
+	go func() {
+		b := make([]byte, 64)
+		for {
+			n, err := self.Link.Read(b)
+			if err != nil {
+				fmt.Printf("LINK GONE\r\n")
+				return
+			}
+			fmt.Printf("LINK SAYS %s\r\n", b[:n])
+		}
+	}()
+	self.Control.Send(&role.Ready{})
+	fmt.Printf("DESK has %q\r\n", handed)
+	for {
+		k := key()
+		self.Control.Send(&role.Activity{})
+		switch k {
+		case 'l':
+			self.Control.Send(&role.Locking{})
+			return role.ExitDone
+		case 'L': // says so and does not end
+			self.Control.Send(&role.Locking{})
+			hangs = true
+			select {}
+		case 'h':
+			hangs = true
+			fmt.Printf("DEAF\r\n")
+		case 'f':
+			return self.Fail(fmt.Errorf("the disk is full"))
+		case 'k':
+			crash()
+		case 'q':
+			return role.ExitQuit
+		}
+	}
+}
+
+func fakeLink() int {
+	self, _, err := role.Enter[*role.LinkSetup](role.Link)
+	if err != nil {
+		return 99
+	}
+	if f, err := os.Open("/dev/tty"); err == nil {
+		f.Close()
+		self.Control.Send(&role.Status{Words: "the link has a terminal"})
+	} else {
+		self.Control.Send(&role.Status{Words: "started", Waiting: 2})
+	}
+	attached := 0
+	var desk *os.File
+	for {
+		m, err := self.Control.Receive()
+		if err != nil {
+			return role.ExitOrphan
+		}
+		switch m.(type) {
+		case *role.Attach:
+			if desk != nil {
+				desk.Close()
+			}
+			desk = self.Control.TakeFile()
+			attached++
+			fmt.Fprintf(desk, "attached %d", attached)
+		case *role.End:
+			return role.ExitDone
+		}
+	}
+}
+
+func fakeWard() int {
+	self, setup, err := role.Enter[*role.WardSetup](role.Ward)
+	if err != nil {
+		return 99
+	}
+	if err := os.WriteFile(filepath.Join(setup.Dir, "vault"), nil, 0o600); err != nil {
+		return self.Fail(err)
+	}
+	self.Control.Send(&role.Ready{})
+	for {
+		if m, err := self.Control.Receive(); err != nil {
+			return role.ExitOrphan
+		} else if _, ok := m.(*role.End); ok {
+			return role.ExitDone
+		}
+	}
+}
+
+func start(t *testing.T, env ...string) *roletest.Console {
+	t.Helper()
+	signal.Reset()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Args = []string{"watch-under-test"}
+	cmd.Env = append([]string{"TERM=xterm", "SECRET=leaked", "TEST_LOCK=1h"}, env...)
+	return roletest.Start(t, cmd, 80, 24)
+}
+
+func ends(t *testing.T, c *roletest.Console, code int) {
+	t.Helper()
+	if got := c.Exit(); got != code {
+		t.Errorf("exit code %d, want %d", got, code)
+	}
+	c.Restored()
+}
+
+func TestOpenLockOpenQuit(t *testing.T) {
+	c := start(t)
+	c.See("GATE failures 0", `env ""`, "STATUS started 2")
+	c.Type("u")
+	c.See(`DESK has "the key"`, "LINK SAYS attached 1")
+	c.Type("l")
+	c.See("GATE failures 0", `note ""`)
+	c.Type("u")
+	c.See("DESK", "LINK SAYS attached 2")
+	link := c.Role("link")
+	c.Type("q")
+	ends(t, c, 0)
+	if !roletest.Gone(link) {
+		t.Error("the link still runs")
+	}
+}
+
+func TestWrongPIN(t *testing.T) {
+	c := start(t)
+	c.See("failures 0 wait 0s")
+	c.Type("w")
+	c.See("failures 1 wait 0s", wrongPIN)
+	c.Type("w")
+	c.See("failures 2 wait 0s")
+	c.Type("w")
+	c.See("failures 3 wait 2s")
+	c.Type("w")
+	c.See("failures 4 wait 4s")
+	c.Type("u")
+	c.See("DESK")
+	c.Type("l")
+	c.See("failures 0 wait 0s")
+	c.Type("q")
+	ends(t, c, 0)
+}
+
+func TestKilledRoles(t *testing.T) {
+	c := start(t)
+	c.See("GATE")
+	c.Kill("gate")
+	c.See("GATE", gateCrashed[:40])
+	c.Type("u")
+	c.See("DESK")
+	c.Kill("desk")
+	c.See("GATE", deskCrashed[:40])
+	c.Type("u")
+	c.See("DESK", "attached 2")
+	c.Kill("link")
+	c.See("GATE", linkCrashed[:40])
+	c.Type("u")
+	c.See("DESK", "attached 1") // a fresh link counts anew
+	c.Type("l")
+	c.See("GATE", `note ""`)
+	c.Kill("link") // while locked
+	c.See("GATE", linkCrashed[:40])
+	c.Type("q")
+	ends(t, c, 0)
+}
+
+func TestGateThatHandsOverNothing(t *testing.T) {
+	c := start(t)
+	c.See("GATE")
+	c.Type("n")
+	c.See("GATE", deskCrashed[:40])
+	c.Type("q")
+	ends(t, c, 0)
+}
+
+func TestGateThatDoesNotSpeakTheProtocol(t *testing.T) {
+	c := start(t)
+	c.See("GATE")
+	c.Type("x")
+	c.See("GATE", gateCrashed[:40])
+	c.Type("q")
+	ends(t, c, 0)
+}
+
+func TestFailuresAreSaid(t *testing.T) {
+	c := start(t)
+	c.See("GATE")
+	c.Type("f")
+	c.See("GATE", "the vault is damaged")
+	c.Type("u")
+	c.See("DESK")
+	c.Type("f")
+	c.See("GATE", "the disk is full")
+	c.Type("q")
+	ends(t, c, 0)
+}
+
+func TestRepeatedCrashesEnd(t *testing.T) {
+	c := start(t, "TEST_PROFILE=crash")
+	ends(t, c, 1)
+	c.See("keeps ending")
+}
+
+func TestDeskThatDoesNotLockIsKilled(t *testing.T) {
+	c := start(t, "TEST_LOCK=100ms") // and the watch's own grace
+	c.See("GATE")
+	c.Type("u")
+	c.See("DESK")
+	c.Type("h")
+	c.See("DEAF")
+	desk := c.Role("desk")
+	c.See("GATE", deskHung[:40])
+	if !roletest.Gone(desk) {
+		t.Error("the desk still runs")
+	}
+	c.Type("q")
+	ends(t, c, 0)
+}
+
+func TestDeskThatSaysLockingAndStaysIsKilled(t *testing.T) {
+	c := start(t)
+	c.See("GATE")
+	c.Type("u")
+	c.See("DESK")
+	desk := c.Role("desk")
+	c.Type("L")
+	c.See("GATE", `note ""`)
+	c.Wait("the desk ended", func() bool { return roletest.Gone(desk) })
+	c.See("GATE")
+	c.Type("u")
+	c.See("DESK", "attached 2")
+	c.Type("q")
+	ends(t, c, 0)
+}
+
+func TestLogoffEndsTheLink(t *testing.T) {
+	c := start(t, "TEST_LOGOFF=50ms")
+	c.See("GATE")
+	c.Type("u")
+	c.See("DESK")
+	c.Type("l")
+	c.See("GATE", "STATUS logged off 0")
+	if c.Role("link") != 0 {
+		t.Error("a link still runs")
+	}
+	c.Type("u")
+	c.See("DESK", "attached 1")
+	c.Type("q")
+	ends(t, c, 0)
+}
+
+func TestSignalsEnd(t *testing.T) {
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT} {
+		t.Run(s.String(), func(t *testing.T) {
+			c := start(t)
+			c.See("GATE")
+			c.Type("u")
+			c.See("DESK")
+			c.Cmd.Process.Signal(s)
+			ends(t, c, 128+int(s))
+			if strings.Contains(c.Screen(), "DESK") {
+				t.Error("the desk's text stayed on the screen")
+			}
+		})
+	}
+}
+
+func TestStopLocksAndGivesTheTerminalBack(t *testing.T) {
+	c := start(t)
+	c.See("GATE")
+	c.Type("u")
+	c.See("DESK")
+	desk := c.Role("desk")
+	c.Cmd.Process.Signal(syscall.SIGTSTP)
+	c.Wait("stopped", func() bool {
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.Cmd.Process.Pid))
+		return strings.Contains(string(b), ") T ")
+	})
+	c.Restored()
+	if !roletest.Gone(desk) || strings.Contains(c.Screen(), "DESK") {
+		t.Error("it stopped without locking")
+	}
+	if c.Role("link") == 0 {
+		t.Error("the link did not stay")
+	}
+	c.Cmd.Process.Signal(syscall.SIGCONT)
+	c.See("GATE")
+	c.Type("q")
+	ends(t, c, 0)
+}
+
+func TestWatchKilled(t *testing.T) {
+	c := start(t)
+	c.See("GATE")
+	c.Type("u")
+	c.See("DESK")
+	desk, link := c.Role("desk"), c.Role("link")
+	c.Cmd.Process.Kill()
+	c.Wait("the roles ended", func() bool { return roletest.Gone(desk) && roletest.Gone(link) })
+}
+
+func TestChangePINNeedsNoLinkAndNoDesk(t *testing.T) {
+	c := start(t, fmt.Sprint("TEST_MODE=", int(role.ChangePIN)))
+	c.See("GATE")
+	if c.Role("link") != 0 {
+		t.Error("a link was started")
+	}
+	c.Type("d")
+	ends(t, c, 0)
+}
+
+func TestJoinEndsOnFailure(t *testing.T) {
+	c := start(t, fmt.Sprint("TEST_MODE=", int(role.Join)))
+	c.See("GATE")
+	c.Type("f")
+	ends(t, c, 1)
+	c.See("the vault is damaged")
+}
+
+func TestDemoIsRemoved(t *testing.T) {
+	for _, kill := range []string{"", "ward"} {
+		t.Run("kill "+kill, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "demo")
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			c := start(t, "TEST_DEMO="+dir)
+			c.See("GATE")
+			if _, err := os.Stat(filepath.Join(dir, "vault")); err != nil {
+				t.Error(err)
+			}
+			if kill == "" {
+				c.Type("q")
+				ends(t, c, 0)
+			} else {
+				c.Kill(kill)
+				ends(t, c, 1)
+				c.See("the demo's relay process ended unexpectedly")
+			}
+			if _, err := os.Stat(dir); err == nil {
+				t.Error("the demo left its folder behind")
+			}
+		})
+	}
+}
+
+func TestNoTerminal(t *testing.T) {
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Args = []string{"watch-under-test"}
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "needs a terminal") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
