@@ -1,0 +1,223 @@
+package profile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/BurntSushi/toml"
+
+	"sotto/internal/atomicfile"
+)
+
+// Config are the settings of a profile.
+type Config struct {
+	LockAfter    time.Duration // idle time after which the screen locks
+	LogoffAfter  time.Duration // locked time after which the link logs off
+	Theme        string        // "auto", "light" or "dark"
+	Address      string        // for display before the vault is open; may be ""
+	Organisation string        // for display; may be ""
+}
+
+// Defaults are the settings of a new profile.
+func Defaults() Config {
+	return Config{LockAfter: 2 * time.Minute, LogoffAfter: 8 * time.Hour, Theme: "auto"}
+}
+
+// Bounds of settings.
+const (
+	MinLockAfter   = time.Second
+	MaxLockAfter   = time.Hour
+	MinLogoffAfter = time.Second
+	MaxLogoffAfter = 7 * 24 * time.Hour
+
+	maxConfig = 64 << 10 // bytes of a config file
+	maxLabel  = 3071     // bytes of an address or an organisation
+)
+
+// duration is written like 90s, 2m or 1h30m.
+type duration time.Duration
+
+func (d *duration) UnmarshalTOML(value any) error {
+	s, _ := value.(string)
+	v, err := time.ParseDuration(s)
+	if err != nil {
+		return errors.New(`this setting is a time: write it like "90s", "2m" or "1h30m"`)
+	}
+	*d = duration(v)
+	return nil
+}
+
+// label is a string in quotes, and nothing else.
+type label string
+
+func (l *label) UnmarshalTOML(value any) error {
+	s, ok := value.(string)
+	if !ok {
+		return errors.New("this setting is a text: write it in quotes")
+	}
+	*l = label(s)
+	return nil
+}
+
+func (d duration) MarshalText() ([]byte, error) {
+	s := time.Duration(d).String()
+	for _, zero := range []string{"m0s", "h0m"} { // 2m0s is 2m, 8h0m is 8h
+		if strings.HasSuffix(s, zero) {
+			s = s[:len(s)-2]
+		}
+	}
+	return []byte(s), nil
+}
+
+// file is how a Config is written.
+type file struct {
+	LockAfter    duration `toml:"lock-after"`
+	LogoffAfter  duration `toml:"logoff-after"`
+	Theme        string   `toml:"theme"`
+	Address      string   `toml:"address,omitempty"`
+	Organisation string   `toml:"organisation,omitempty"`
+}
+
+// Load reads the settings. Where there is no file, they are the defaults; where
+// a setting is missing, it is the default. An unknown setting, a wrong type or a
+// value out of bounds is an error that names the file and the line.
+func (p Profile) Load() (Config, error) {
+	f, err := os.Open(p.Config)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Defaults(), nil
+	}
+	if err != nil {
+		return Config{}, explain("reading the settings", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err != nil {
+		return Config{}, explain("reading the settings", err)
+	}
+	c, err := parseConfig(b)
+	if err != nil {
+		return Config{}, fmt.Errorf("%s: %w", p.Config, err)
+	}
+	return c, nil
+}
+
+// Save replaces the settings file.
+func (p Profile) Save(c Config) error {
+	if err := c.check(); err != nil {
+		return fmt.Errorf("saving the settings: %w", err)
+	}
+	var b bytes.Buffer
+	b.WriteString("# sotto's settings for this profile\n")
+	enc := toml.NewEncoder(&b)
+	if err := enc.Encode(file{duration(c.LockAfter), duration(c.LogoffAfter), c.Theme, c.Address, c.Organisation}); err != nil {
+		return fmt.Errorf("saving the settings: %w", err)
+	}
+	return explain("saving the settings", atomicfile.Write(p.Config, b.Bytes()))
+}
+
+// parseConfig reads the settings setting by setting, so that each error has its line.
+func parseConfig(b []byte) (Config, error) {
+	if len(b) > maxConfig {
+		return Config{}, fmt.Errorf("the file is larger than %d KiB", maxConfig>>10)
+	}
+	var raw map[string]toml.Primitive
+	md, err := toml.Decode(string(b), &raw)
+	if err != nil {
+		return Config{}, plain(err, nil, "")
+	}
+	c := Defaults()
+	seen := make(map[string]bool)
+	for _, key := range md.Keys() { // in the file's order
+		name, value := key[0], raw[key[0]]
+		if seen[name] {
+			continue // beneath one that is wrong anyway
+		}
+		seen[name] = true
+		var into any
+		switch name {
+		case "lock-after":
+			into = (*duration)(&c.LockAfter)
+		case "logoff-after":
+			into = (*duration)(&c.LogoffAfter)
+		case "theme":
+			into = (*label)(&c.Theme)
+		case "address":
+			into = (*label)(&c.Address)
+		case "organisation":
+			into = (*label)(&c.Organisation)
+		default:
+			into = &refused{fmt.Errorf("there is no setting %q", name)}
+		}
+		err := md.PrimitiveDecode(value, into)
+		if err == nil {
+			// Checked one by one, in the file's order; decoding a refusal gives
+			// its line.
+			if err = c.check(); err != nil {
+				err = md.PrimitiveDecode(value, &refused{err})
+			}
+		}
+		if err != nil {
+			return Config{}, plain(err, b, name)
+		}
+	}
+	return c, nil
+}
+
+// refused fails to decode from anything.
+type refused struct{ err error }
+
+func (r *refused) UnmarshalTOML(any) error { return r.err }
+
+// plain takes the parser's decoration off an error about a setting in b.
+func plain(err error, b []byte, name string) error {
+	pe, ok := errors.AsType[toml.ParseError](err)
+	if !ok {
+		return errors.New(strings.TrimPrefix(err.Error(), "toml: "))
+	}
+	line := pe.Position.Line
+	if line == 0 { // the parser keeps no position of a dotted key's first part
+		line = 1
+		for l := range bytes.Lines(b) {
+			if bytes.HasPrefix(bytes.TrimLeft(l, "[ \t\"'"), []byte(name)) {
+				break
+			}
+			line++
+		}
+	}
+	return fmt.Errorf("line %d: %s", line, strings.TrimPrefix(pe.Message, "toml: "))
+}
+
+func (c Config) check() error {
+	switch {
+	case c.LockAfter < MinLockAfter || c.LockAfter > MaxLockAfter:
+		return fmt.Errorf("lock-after must be from %v to %v", text(MinLockAfter), text(MaxLockAfter))
+	case c.LogoffAfter < MinLogoffAfter || c.LogoffAfter > MaxLogoffAfter:
+		return fmt.Errorf("logoff-after must be from %v to %v", text(MinLogoffAfter), text(MaxLogoffAfter))
+	case c.Theme != "auto" && c.Theme != "light" && c.Theme != "dark":
+		return errors.New(`theme must be "auto", "light" or "dark"`)
+	case !isLabel(c.Address):
+		return errors.New("address must be a line of text")
+	case !isLabel(c.Organisation):
+		return errors.New("organisation must be a line of text")
+	}
+	return nil
+}
+
+func text(d time.Duration) string {
+	b, _ := duration(d).MarshalText()
+	return string(b)
+}
+
+// isLabel holds what is shown on the lock screen to one line without controls.
+func isLabel(s string) bool {
+	return len(s) <= maxLabel && strings.IndexFunc(s, func(r rune) bool {
+		return !unicode.IsPrint(r) // controls, bidi overrides, zero-width characters
+	}) < 0
+}
