@@ -52,7 +52,7 @@ func Setup(k Keys) (*Device, error) {
 		return nil, fmt.Errorf("load OMEMO identity: %w", err)
 	}
 	defer clear(stored)
-	if stored != nil {
+	if len(stored) > 0 {
 		return load(stored)
 	}
 	fresh := make([]byte, identitySize)

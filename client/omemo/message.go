@@ -113,6 +113,10 @@ func (o *opened) wipe() {
 // only if everything about the message is right: when it fails, nothing has
 // changed, and a good copy of the message can still be decrypted.
 //
+// An empty message is no proof that its sender wrote none: a relay that removes
+// the payload leaves one. That is no worse than dropping the message, as long as
+// no receipt is sent for it.
+//
 // ErrOwnMessage and ErrDuplicate are nothing to tell anybody about: the relay
 // reflected or repeated a message. After ErrNoSession or ErrUnknownPreKey, starting
 // a session with the device makes its next message readable.
