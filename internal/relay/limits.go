@@ -1,0 +1,116 @@
+package relay
+
+import "time"
+
+// Limits bound what one client, one account and all of them together can cost.
+// A zero field takes the value of [DefaultLimits].
+type Limits struct {
+	// Connections is the number of WebSockets open at once; more are refused with 503.
+	Connections int
+	// Unauthenticated is how many of them may not have bound a resource yet.
+	Unauthenticated int
+	// LoginTime is how long a connection may take until it has bound or resumed.
+	LoginTime time.Duration
+	// Users is the number of accounts. Everybody is in everybody's roster, which
+	// has to fit into one stanza of 1 MiB.
+	Users int
+	// Resources is the number of sessions of one account, detached ones included.
+	Resources int
+
+	// StanzaBytes is the largest stanza that is routed; a larger one is answered
+	// with an error. Above 1 MiB the connection is closed.
+	StanzaBytes int
+	// PresenceBytes is the largest presence, because it is sent to everyone.
+	PresenceBytes int
+	// StanzasPerSecond and StanzaBurst shape what a connection may send: beyond
+	// it the connection is simply read more slowly.
+	StanzasPerSecond, StanzaBurst int
+	// BytesPerSecond and ByteBurst do the same for its volume.
+	BytesPerSecond, ByteBurst int
+
+	// QueueStanzas and QueueBytes bound what waits to be written to one
+	// connection. A reader who falls further behind is cut off.
+	QueueStanzas, QueueBytes int
+	// UnackedStanzas and UnackedBytes bound what one session has been sent and has
+	// not acknowledged (XEP-0198). Beyond it the session ends; messages stay in the mailbox.
+	UnackedStanzas, UnackedBytes int
+	// Resume is how long a session waits for its client to come back.
+	Resume time.Duration
+
+	// Mailbox is the number of undelivered messages kept for one account; beyond
+	// it senders get an error.
+	Mailbox int
+	// Archive is the number of messages kept in one account's archive; the oldest go first.
+	Archive int
+	// Page is the largest page of the archive.
+	Page int
+
+	// Nodes, Items and ItemBytes bound an account's PEP service: nodes, items of
+	// one node, bytes of one item.
+	Nodes, Items, ItemBytes int
+	// Notify is the number of +notify nodes of one session that are honoured.
+	Notify int
+	// Blocks is the number of addresses one account can block.
+	Blocks int
+}
+
+// DefaultLimits suit a hospital of up to 5,000 people on one machine.
+func DefaultLimits() Limits {
+	return Limits{
+		Connections:      16384,
+		Unauthenticated:  512,
+		LoginTime:        10 * time.Second,
+		Users:            5000,
+		Resources:        16,
+		StanzaBytes:      512 << 10,
+		PresenceBytes:    8 << 10,
+		StanzasPerSecond: 500,
+		StanzaBurst:      2000,
+		BytesPerSecond:   4 << 20,
+		ByteBurst:        16 << 20,
+		QueueStanzas:     32768,
+		QueueBytes:       32 << 20,
+		UnackedStanzas:   32768,
+		UnackedBytes:     32 << 20,
+		Resume:           5 * time.Minute,
+		Mailbox:          10000,
+		Archive:          500000,
+		Page:             250,
+		Nodes:            128,
+		Items:            256,
+		ItemBytes:        128 << 10,
+		Notify:           64,
+		Blocks:           1000,
+	}
+}
+
+// withDefaults returns l with every zero field filled in.
+func (l Limits) withDefaults() Limits {
+	d := DefaultLimits()
+	for _, f := range []struct {
+		v *int
+		d int
+	}{
+		{&l.Connections, d.Connections}, {&l.Unauthenticated, d.Unauthenticated},
+		{&l.Users, d.Users}, {&l.Resources, d.Resources},
+		{&l.StanzaBytes, d.StanzaBytes}, {&l.PresenceBytes, d.PresenceBytes},
+		{&l.StanzasPerSecond, d.StanzasPerSecond}, {&l.StanzaBurst, d.StanzaBurst},
+		{&l.BytesPerSecond, d.BytesPerSecond}, {&l.ByteBurst, d.ByteBurst},
+		{&l.QueueStanzas, d.QueueStanzas}, {&l.QueueBytes, d.QueueBytes},
+		{&l.UnackedStanzas, d.UnackedStanzas}, {&l.UnackedBytes, d.UnackedBytes},
+		{&l.Mailbox, d.Mailbox}, {&l.Archive, d.Archive}, {&l.Page, d.Page},
+		{&l.Nodes, d.Nodes}, {&l.Items, d.Items}, {&l.ItemBytes, d.ItemBytes},
+		{&l.Notify, d.Notify}, {&l.Blocks, d.Blocks},
+	} {
+		if *f.v <= 0 {
+			*f.v = f.d
+		}
+	}
+	if l.LoginTime <= 0 {
+		l.LoginTime = d.LoginTime
+	}
+	if l.Resume <= 0 {
+		l.Resume = d.Resume
+	}
+	return l
+}

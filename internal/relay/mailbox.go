@@ -1,0 +1,118 @@
+package relay
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+	"sotto/client/stanza"
+)
+
+// The mailbox (XEP-0160): messages that no client has acknowledged yet.
+
+// pumpSize is how many mailbox messages are on their way to a client at a time.
+const pumpSize = 250
+
+// mailFor puts l into the recipient's mailbox and returns the row, or nil if
+// that is not needed, because somebody is there who cannot acknowledge.
+func (c *core) mailFor(l *letter, archived int64, wire []byte, now time.Time) *mail {
+	a := l.to.account
+	held := false // by a session that will acknowledge it
+	for _, o := range l.recipients {
+		if !o.sm && !o.mailPending {
+			return nil
+		}
+		held = held || !o.mailPending
+	}
+	var row int64
+	if archived != 0 {
+		row = c.store.putMail(a.id, now, archived, nil)
+	} else {
+		row = c.store.putMail(a.id, now, 0, wire)
+	}
+	a.mail++
+	if held {
+		a.inFlight[row] = true
+	}
+	return &mail{id: row}
+}
+
+// openMailbox starts to send s what waits for its account.
+func (c *core) openMailbox(s *session) {
+	s.mailCursor = 0
+	c.pump(s)
+}
+
+// pump sends s the next messages of the mailbox, as long as it keeps up.
+func (c *core) pump(s *session) {
+	if !s.available || s.priority < 0 || s.account.mail == 0 || s.closed {
+		s.mailPending = false
+		return
+	}
+	s.mailPending = true
+	if s.conn == nil || !s.conn.queue.idle() || len(s.unacked) > 2*pumpSize {
+		return
+	}
+	a := s.account
+	c.forgetDelivered() // or they would be read again
+	rows := c.store.mailbox(a.id, s.mailCursor, pumpSize)
+	for _, r := range rows {
+		s.mailCursor = r.id
+		if a.inFlight[r.id] {
+			continue
+		}
+		el, err := stanza.Parse(r.stanza)
+		if err != nil { // archived by us, so only a message that was pruned
+			c.settle(a, &mail{id: r.id})
+			continue
+		}
+		if r.archived != 0 {
+			el = withStanzaID(el, r.archived, a.bare)
+		}
+		el.Add(stanza.New(nsDelay, "delay").With("from", c.domain).With("stamp", stamp(r.time)))
+		if s.sm {
+			a.inFlight[r.id] = true
+		}
+		c.sendMail(s, el.Bytes(), &mail{id: r.id})
+		if s.closed || len(c.doomed) > 0 {
+			return
+		}
+	}
+	s.mailPending = len(rows) == pumpSize
+}
+
+// forgetDelivered deletes the mailbox rows of messages that have arrived. It
+// can be late: after a crash they are sent again, and clients know them by id.
+func (c *core) forgetDelivered() {
+	for _, id := range c.delivered {
+		c.store.exec(`DELETE FROM mailbox WHERE id=?`, id)
+	}
+	c.delivered = c.delivered[:0]
+}
+
+type mailRow struct {
+	id, archived int64
+	time         time.Time
+	stanza       []byte
+}
+
+// putMail adds a row that points into the archive or holds data.
+func (s *store) putMail(account int64, now time.Time, archived int64, data []byte) int64 {
+	var ref any
+	if archived != 0 {
+		ref = archived
+	}
+	s.exec(`INSERT INTO mailbox(account, time, archive, stanza) VALUES(?,?,?,?)`, account, micros(now), ref, data)
+	return s.db.LastInsertRowID()
+}
+
+// mailbox returns rows after the given one, oldest first.
+func (s *store) mailbox(account, after int64, limit int) (rows []mailRow) {
+	s.each(`SELECT m.id, coalesce(m.archive, 0), m.time, coalesce(a.stanza, m.stanza)
+		FROM mailbox m LEFT JOIN archive a ON a.id = m.archive
+		WHERE m.account=? AND m.id>? ORDER BY m.id LIMIT ?`, func(st *sqlite3.Stmt) bool {
+		rows = append(rows, mailRow{st.ColumnInt64(0), st.ColumnInt64(1), time.UnixMicro(st.ColumnInt64(2)), bytes.Clone(st.ColumnRawBlob(3))})
+		return true
+	}, account, after, limit)
+	return rows
+}

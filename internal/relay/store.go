@@ -1,0 +1,241 @@
+package relay
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/ncruces/go-sqlite3"
+)
+
+// store is the SQLite database behind a relay. It belongs to one goroutine.
+//
+// Writes and failed reads do not return errors one by one: the first error
+// sticks, and commit reports it and undoes everything since the last commit.
+// The core hands nothing out before commit has succeeded, so a batch of stanzas
+// either happened durably or did not happen.
+type store struct {
+	db     *sqlite3.Conn
+	lock   *sqlite3.Conn // held by a running relay, nil otherwise
+	stmts  map[string]*sqlite3.Stmt
+	inTx   bool
+	err    error
+	lastID int64 // newest archive id given out
+}
+
+// schema of version 1. Times are microseconds since 1970. An archive id is the
+// time of archiving in microseconds, made unique by counting up, so that ids
+// sort by time and tell a client nothing about other people's traffic.
+// A mailbox row either points into the archive or holds its own stanza.
+const schema = `
+CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE users(
+	id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,
+	display TEXT NOT NULL, team TEXT NOT NULL,
+	salt BLOB NOT NULL, stored BLOB NOT NULL, server BLOB NOT NULL, iterations INTEGER NOT NULL,
+	changed INTEGER NOT NULL);
+CREATE TABLE archive(
+	id INTEGER PRIMARY KEY, account INTEGER NOT NULL, time INTEGER NOT NULL,
+	peer TEXT NOT NULL, resource TEXT NOT NULL, stanza BLOB NOT NULL);
+CREATE INDEX archive_account ON archive(account);
+CREATE INDEX archive_peer ON archive(account, peer);
+CREATE TABLE mailbox(
+	id INTEGER PRIMARY KEY AUTOINCREMENT, account INTEGER NOT NULL, time INTEGER NOT NULL,
+	archive INTEGER, stanza BLOB);
+CREATE INDEX mailbox_account ON mailbox(account);
+CREATE TABLE nodes(
+	account INTEGER NOT NULL, node TEXT NOT NULL, access TEXT NOT NULL,
+	max_items INTEGER NOT NULL, send_last INTEGER NOT NULL,
+	PRIMARY KEY(account, node)) WITHOUT ROWID;
+CREATE TABLE items(
+	seq INTEGER PRIMARY KEY AUTOINCREMENT, account INTEGER NOT NULL, node TEXT NOT NULL,
+	item TEXT NOT NULL, payload BLOB NOT NULL, UNIQUE(account, node, item));
+CREATE INDEX items_node ON items(node);
+CREATE TABLE blocks(account INTEGER NOT NULL, address TEXT NOT NULL, PRIMARY KEY(account, address)) WITHOUT ROWID;
+PRAGMA user_version = 1;
+`
+
+const schemaVersion = 1
+
+// openStore opens the database in folder dir, or one in memory if dir is empty.
+// The folder is made if need be, readable by its owner only.
+func openStore(dir string) (*store, error) {
+	name := ":memory:"
+	if dir != "" {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("make the relay's data folder: %w", err)
+		}
+		name = filepath.Join(dir, "relay.db")
+		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("open the relay's database: %w", err)
+		}
+		if err := f.Close(); err != nil {
+			return nil, fmt.Errorf("open the relay's database: %w", err)
+		}
+	}
+	db, err := sqlite3.OpenFlags(name, sqlite3.OPEN_READWRITE|sqlite3.OPEN_CREATE)
+	if err != nil {
+		return nil, fmt.Errorf("open the relay's database: %w", err)
+	}
+	s := &store{db: db, stmts: map[string]*sqlite3.Stmt{}}
+	if err := s.setUp(); err != nil {
+		s.close()
+		return nil, fmt.Errorf("open the relay's database: %w", err)
+	}
+	return s, nil
+}
+
+func (s *store) setUp() (err error) {
+	// synchronous=FULL syncs the log at every commit: what has been acknowledged
+	// survives a power cut, not only a crash of the relay.
+	err = s.db.Exec(`PRAGMA busy_timeout=5000; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
+		PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF; PRAGMA cache_size=-16384;`)
+	if err != nil {
+		return err
+	}
+	tx, err := s.db.BeginImmediate()
+	if err != nil {
+		return err
+	}
+	defer tx.End(&err)
+	switch version := s.number(`PRAGMA user_version`); {
+	case s.err != nil:
+		err = s.err
+	case version == 0:
+		err = s.db.Exec(schema)
+	case version != schemaVersion:
+		err = fmt.Errorf("its format is version %d, this program knows version %d", version, schemaVersion)
+	}
+	if err == nil {
+		s.lastID = s.number(`SELECT coalesce(max(id), 0) FROM archive`)
+		err = s.err
+	}
+	return err
+}
+
+// close ends without committing.
+func (s *store) close() error {
+	s.rollback()
+	var errs []error
+	for _, st := range s.stmts {
+		errs = append(errs, st.Close())
+	}
+	errs = append(errs, s.db.Close())
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (s *store) fail(err error) {
+	if err != nil && s.err == nil {
+		s.err = err
+	}
+}
+
+// exec runs one statement that writes, inside the transaction of the batch.
+func (s *store) exec(sql string, args ...any) {
+	if s.err == nil && !s.inTx {
+		if err := s.db.Exec(`BEGIN IMMEDIATE`); err != nil {
+			s.fail(err)
+		} else {
+			s.inTx = true
+		}
+	}
+	s.each(sql, nil, args...)
+}
+
+// each runs sql and calls row for every row of its result until row returns
+// false. Inside row no other statement with the same text may run.
+func (s *store) each(sql string, row func(*sqlite3.Stmt) bool, args ...any) {
+	if s.err != nil {
+		return
+	}
+	st := s.stmts[sql]
+	if st == nil {
+		var err error
+		st, _, err = s.db.PrepareFlags(sql, sqlite3.PREPARE_PERSISTENT)
+		if err != nil {
+			s.fail(fmt.Errorf("%w in %q", err, sql))
+			return
+		}
+		s.stmts[sql] = st
+	}
+	for i, a := range args {
+		s.fail(bind(st, i+1, a))
+	}
+	if s.err == nil {
+		for st.Step() {
+			if row != nil && !row(st) {
+				break
+			}
+		}
+		s.fail(st.Err())
+	}
+	s.fail(errors.Join(st.Reset(), st.ClearBindings()))
+}
+
+func bind(st *sqlite3.Stmt, i int, a any) error {
+	switch v := a.(type) {
+	case int64:
+		return st.BindInt64(i, v)
+	case int:
+		return st.BindInt(i, v)
+	case string:
+		return st.BindText(i, v)
+	case []byte:
+		if v == nil {
+			return st.BindNull(i)
+		}
+		return st.BindBlob(i, v)
+	case nil:
+		return st.BindNull(i)
+	}
+	return fmt.Errorf("cannot bind a %T", a)
+}
+
+// number returns the first column of the first row, or 0.
+func (s *store) number(sql string, args ...any) (n int64) {
+	s.each(sql, func(st *sqlite3.Stmt) bool { n = st.ColumnInt64(0); return false }, args...)
+	return n
+}
+
+// blob returns the first column of the first row, or nil.
+func (s *store) blob(sql string, args ...any) (b []byte) {
+	s.each(sql, func(st *sqlite3.Stmt) bool { b = st.ColumnBlob(0, []byte{}); return false }, args...)
+	return b
+}
+
+// commit makes everything since the last commit durable, or undoes it and
+// returns the first error there was.
+func (s *store) commit() error {
+	if s.err == nil && s.inTx {
+		s.fail(s.db.Exec(`COMMIT`))
+		s.inTx = s.err != nil
+	}
+	err := s.err
+	if err != nil {
+		s.rollback()
+	}
+	return err
+}
+
+func (s *store) rollback() {
+	s.err = nil
+	if s.inTx && !s.db.GetAutocommit() { // a full disk may have ended the transaction already
+		s.err = s.db.Exec(`ROLLBACK`)
+	}
+	s.inTx = false
+}
+
+// meta returns a setting, or nil.
+func (s *store) meta(key string) []byte { return s.blob(`SELECT value FROM meta WHERE key=?`, key) }
+
+func (s *store) setMeta(key string, value []byte) {
+	s.exec(`INSERT INTO meta VALUES(?,?) ON CONFLICT DO UPDATE SET value=excluded.value`, key, value)
+}
+
+// dataVersion changes when another process has written to the database.
+func (s *store) dataVersion() int64 { return s.number(`PRAGMA data_version`) }
