@@ -16,6 +16,7 @@ const (
 	kindActivity
 	kindReady
 	kindLocking
+	kindLocked
 	kindUnlocked
 	kindNeedLink
 	kindStatus
@@ -50,8 +51,12 @@ type (
 	Activity struct{}
 	// Ready says that the desk shows its first frame, the ward is set up.
 	Ready struct{}
-	// Locking says that the desk has blanked the screen and is about to end.
+	// Locking says that the desk has blanked the screen and is at its end.
 	Locking struct{}
+	// Locked says that the desk reads the terminal no more.
+	Locked struct {
+		ChangePIN bool // the person wants another PIN before going on
+	}
 	// Unlocked says that the key is on its way through the handover pipe.
 	Unlocked struct{}
 	// NeedLink asks that the gate's link socket be given to the link.
@@ -83,10 +88,11 @@ type (
 
 // Profile says where a profile keeps its files.
 type Profile struct {
-	Name   string // as the person gave it; "" in the demo
-	Config string // folder of config.toml
-	Data   string // folder of the vault and, beneath, the database
-	State  string // folder of the device secret
+	Name      string // as the person gave it
+	Vault     string // file
+	DeviceKey string // file: the device secret
+	Data      string // folder that the desk may write to
+	Database  string // file in Data
 }
 
 // Mode is what a gate is for.
@@ -144,6 +150,7 @@ func (Quit) kind() byte      { return kindQuit }
 func (Activity) kind() byte  { return kindActivity }
 func (Ready) kind() byte     { return kindReady }
 func (Locking) kind() byte   { return kindLocking }
+func (Locked) kind() byte    { return kindLocked }
 func (Unlocked) kind() byte  { return kindUnlocked }
 func (NeedLink) kind() byte  { return kindNeedLink }
 func (Status) kind() byte    { return kindStatus }
@@ -157,13 +164,14 @@ func (DeskSetup) kind() byte { return kindDeskSetup }
 func (WardSetup) kind() byte { return kindWardSetup }
 func (LinkSetup) kind() byte { return kindLinkSetup }
 
-func (m *Note) code(c *coder) { c.text(&m.Text) }
-func (*Quit) code(*coder)     {}
-func (*Activity) code(*coder) {}
-func (*Ready) code(*coder)    {}
-func (*Locking) code(*coder)  {}
-func (*Unlocked) code(*coder) {}
-func (*NeedLink) code(*coder) {}
+func (m *Note) code(c *coder)   { c.text(&m.Text) }
+func (*Quit) code(*coder)       {}
+func (*Activity) code(*coder)   {}
+func (*Ready) code(*coder)      {}
+func (*Locking) code(*coder)    {}
+func (m *Locked) code(c *coder) { c.flag(&m.ChangePIN) }
+func (*Unlocked) code(*coder)   {}
+func (*NeedLink) code(*coder)   {}
 func (m *Status) code(c *coder) {
 	c.text(&m.Words)
 	c.flag(&m.Online)
@@ -179,9 +187,10 @@ func (*Redraw) code(*coder) {}
 
 func (m *Profile) code(c *coder) {
 	c.text(&m.Name)
-	c.path(&m.Config)
+	c.path(&m.Vault)
+	c.path(&m.DeviceKey)
 	c.path(&m.Data)
-	c.path(&m.State)
+	c.path(&m.Database)
 }
 
 func (m *GateSetup) code(c *coder) {
@@ -230,6 +239,8 @@ func blank(kind byte) Message {
 		return new(Ready)
 	case kindLocking:
 		return new(Locking)
+	case kindLocked:
+		return new(Locked)
 	case kindUnlocked:
 		return new(Unlocked)
 	case kindNeedLink:

@@ -121,10 +121,7 @@ func (g *gate) join() (int, error) {
 	if g.setup.Rotate {
 		account.Next = randomPassword()
 	}
-	if err := g.makeProfile(); err != nil {
-		return 0, err
-	}
-	opened, err := keystore.Create(g.vault(), g.device(), pin, account)
+	opened, err := keystore.Create(g.setup.Profile.Vault, g.setup.Profile.DeviceKey, pin, account)
 	if err != nil {
 		return 0, err
 	}
@@ -135,16 +132,6 @@ func (g *gate) join() (int, error) {
 		}
 	}
 	return g.handOver(opened)
-}
-
-// makeProfile makes the folders of a new profile.
-func (g *gate) makeProfile() error {
-	for _, dir := range []string{g.setup.Profile.Data, g.setup.Profile.State} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return fmt.Errorf("make the profile's folder: %w. Check who owns the folder above it and whether the disk is full", err)
-		}
-	}
-	return nil
 }
 
 // rotate replaces the relay's password by the account's Next, which the vault

@@ -5,7 +5,6 @@ package gate
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"github.com/awnumar/memguard"
 
@@ -62,7 +61,7 @@ func (g *gate) open(prompt string) (*keystore.Opened, int, error) {
 	}
 	defer pin.Destroy()
 	g.busy("checking")
-	opened, err := keystore.Open(g.vault(), g.device(), pin)
+	opened, err := keystore.Open(g.setup.Profile.Vault, g.setup.Profile.DeviceKey, pin)
 	switch {
 	case errors.Is(err, keystore.ErrWrongPIN):
 		return nil, role.ExitWrongPIN, nil
@@ -117,9 +116,6 @@ func (g *gate) handOver(opened *keystore.Opened) (int, error) {
 	}
 	return role.ExitDone, nil
 }
-
-func (g *gate) vault() string  { return filepath.Join(g.setup.Profile.Data, "vault") }
-func (g *gate) device() string { return filepath.Join(g.setup.Profile.State, "device.key") }
 
 // sentence writes an error as a sentence.
 func sentence(err error) string {

@@ -53,11 +53,11 @@ func (w *watch) fromGate(e event) error {
 			w.linkEnd = nil
 		}
 	case *role.Unlocked:
-		if w.gateOK || w.onlyGate {
+		if w.gateOK || w.mode == role.ChangePIN {
 			break
 		}
 		w.gateOK, w.failures = true, 0
-		w.cfg.Mode = role.Unlock // after joining, too
+		w.mode = role.Unlock // after joining, too
 		return w.startDesk()
 	}
 	if e.ended == nil {
@@ -68,21 +68,25 @@ func (w *watch) fromGate(e event) error {
 	switch {
 	case e.ended.Code == role.ExitDone && w.gateOK:
 		return nil
-	case e.ended.Code == role.ExitDone && w.onlyGate:
-		w.end(0, nil)
-		return nil
+	case w.mode == role.ChangePIN && (e.ended.Code == role.ExitDone || e.ended.Code == role.ExitQuit):
+		return w.changedPIN(e.ended.Code == role.ExitDone)
+	case e.ended.Code == role.ExitQuit && w.mode == role.Join:
+		return ErrNotJoined
 	case e.ended.Code == role.ExitQuit:
 		w.end(0, nil)
 		return nil
 	case e.ended.Code == role.ExitWrongPIN:
 		w.failures++
+		if w.mode == role.Join && w.failures >= joinTries && said != "" {
+			return errors.New(said)
+		}
 		w.note = said
 		if w.note == "" {
 			w.note = wrongPIN
 		}
 		return w.startGate()
 	case e.ended.Code == role.ExitFailed && said != "":
-		if w.cfg.Mode == role.Join || w.crashes.tooMany(time.Now()) {
+		if w.mode == role.Join || w.crashes.tooMany(time.Now()) {
 			return errors.New(said)
 		}
 		w.note = said
@@ -92,13 +96,31 @@ func (w *watch) fromGate(e event) error {
 			return errors.New("the lock screen keeps ending unexpectedly. Nothing was lost; run sotto again, and tell your administrator if it goes on")
 		}
 		w.note = gateCrashed
-		if w.cfg.Mode == role.Join {
+		if w.mode == role.Join {
 			return errors.New("the process that asks for the password ended unexpectedly. Nothing was kept; run sotto join again")
 		}
 	}
 	if w.desk != nil { // it waits for a key that will not come
 		w.killDesk()
 		return nil
+	}
+	return w.startGate()
+}
+
+// changedPIN goes on after the PIN was changed or not: to the lock screen, if a
+// desk had asked for it.
+func (w *watch) changedPIN(changed bool) error {
+	if w.cfg.Mode == role.ChangePIN {
+		if !changed {
+			return ErrSamePIN
+		}
+		w.end(0, nil)
+		return nil
+	}
+	w.mode = role.Unlock
+	w.note = "The PIN stays as it was."
+	if changed {
+		w.note = "The PIN is changed. Enter the new one."
 	}
 	return w.startGate()
 }
@@ -114,6 +136,12 @@ func (w *watch) fromDesk(e event) error {
 	case *role.Locking:
 		w.locked()
 		w.deadline.Reset(lockAnswer)
+	case *role.Locked:
+		w.locked()
+		w.deadline.Reset(lockAnswer)
+		if m.ChangePIN {
+			w.mode = role.ChangePIN
+		}
 		return w.startGate()
 	}
 	if e.ended == nil {
@@ -129,9 +157,10 @@ func (w *watch) fromDesk(e event) error {
 	if w.gate != nil && !w.gateOK && !w.lockedAt.IsZero() {
 		return nil // it locked, and the gate is already there
 	}
+	announced := !w.lockedAt.IsZero()
 	w.locked()
 	switch {
-	case w.note != "": // why is known already
+	case announced || w.note != "": // why is known already
 		w.repair()
 	case e.ended.Code == role.ExitDone:
 	case e.ended.Code == role.ExitFailed && said != "":
@@ -196,7 +225,7 @@ func (w *watch) fromLink(e event) error {
 	if w.crashes.tooMany(time.Now()) {
 		return errors.New("the connection process keeps ending unexpectedly. Nothing was lost; run sotto again, and tell your administrator if it goes on")
 	}
-	if w.cfg.Mode == role.Join {
+	if w.mode == role.Join {
 		return errors.New("the connection process ended unexpectedly. Nothing was kept; run sotto join again")
 	}
 	knewPassword := w.signedIn

@@ -59,7 +59,7 @@ type watch struct {
 	full     bool // raw mode and the alternate screen are on
 
 	deadline   *time.Timer // for a desk that should end
-	onlyGate   bool        // no desk after this gate
+	mode       role.Mode   // of the next gate
 	loggedOff  bool        // the link was told to end
 	ending     bool
 	exit       int
@@ -81,7 +81,7 @@ func Run(cfg Config) (int, error) {
 	w := &watch{
 		cfg: cfg, term: term,
 		events: make(chan event, 64), signals: make(chan os.Signal, 16),
-		said: make(map[*role.Child]string), deadline: time.NewTimer(time.Hour), onlyGate: cfg.Mode == role.ChangePIN,
+		said: make(map[*role.Child]string), deadline: time.NewTimer(time.Hour), mode: cfg.Mode,
 	}
 	w.deadline.Stop()
 	// Notify and not Ignore: a role would inherit what is ignored.
@@ -109,7 +109,7 @@ func (w *watch) loop() {
 			w.checkIdle()
 			w.checkLogoff()
 		case <-w.deadline.C:
-			if w.gate == nil && w.note == "" {
+			if w.lockedAt.IsZero() && w.note == "" {
 				w.note = deskHung
 			}
 			w.killDesk()
@@ -127,7 +127,7 @@ func (w *watch) start() error {
 			return w.endingWith
 		}
 	}
-	if !w.onlyGate {
+	if w.mode != role.ChangePIN {
 		if err := w.startLink(); err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@
 package watch
 
 import (
+	"errors"
 	"time"
 
 	"sotto/internal/role"
@@ -40,9 +41,18 @@ type Config struct {
 const (
 	tick       = 5 * time.Second // how often deadlines are looked at
 	lockGrace  = 3 * time.Second // what the desk may be late with locking by itself
-	lockAnswer = time.Second     // for a desk to end once it was told or said so
+	lockAnswer = 3 * time.Second // for a desk to end once it was told to or said so
 	endAnswer  = 2 * time.Second // for a link or a ward to end in good order
 	wardSetup  = time.Minute     // for the ward to set the demo up
+)
+
+// joinTries is how often a relay may refuse the password before joining ends.
+const joinTries = 5
+
+// What Run returns when the person left before it was done.
+var (
+	ErrNotJoined = errors.New("nothing was set up")
+	ErrSamePIN   = errors.New("the PIN stays as it was")
 )
 
 // Crashes are forgiven unless there are more than so many within the time.

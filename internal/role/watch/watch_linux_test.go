@@ -70,6 +70,7 @@ func fakeGate() int {
 	if err != nil {
 		return 99
 	}
+	fmt.Printf("\x1b[H\x1b[2J\x1b[?1003hGATE mode %d failures %d wait %v note %q env %q\r\n", setup.Mode, setup.Failures, setup.Wait, setup.Note, os.Getenv("SECRET"))
 	go func() {
 		for {
 			m, err := self.Control.Receive()
@@ -88,7 +89,6 @@ func fakeGate() int {
 			}
 		}
 	}()
-	fmt.Printf("\x1b[H\x1b[2J\x1b[?1003hGATE failures %d wait %v note %q env %q\r\n", setup.Failures, setup.Wait, setup.Note, os.Getenv("SECRET"))
 	if setup.Profile.Name == "crash" {
 		crash()
 	}
@@ -170,9 +170,17 @@ func fakeDesk() int {
 		switch k {
 		case 'l':
 			self.Control.Send(&role.Locking{})
+			self.Control.Send(&role.Locked{})
 			return role.ExitDone
-		case 'L': // says so and does not end
+		case 'c':
+			self.Control.Send(&role.Locked{ChangePIN: true})
+			return role.ExitDone
+		case 'b': // blanks, and does not end
 			self.Control.Send(&role.Locking{})
+			hangs = true
+			select {}
+		case 'L': // says so and does not end
+			self.Control.Send(&role.Locked{})
 			hangs = true
 			select {}
 		case 'h':
@@ -257,11 +265,11 @@ func ends(t *testing.T, c *roletest.Console, code int) {
 
 func TestOpenLockOpenQuit(t *testing.T) {
 	c := start(t)
-	c.See("GATE failures 0", `env ""`, "STATUS started 2")
+	c.See("GATE mode 0 failures 0", `env ""`, "STATUS started 2")
 	c.Type("u")
 	c.See(`DESK has "the key"`, "LINK SAYS attached 1")
 	c.Type("l")
-	c.See("GATE failures 0", `note ""`)
+	c.See("GATE mode 0 failures 0", `note ""`)
 	c.Type("u")
 	c.See("DESK", "LINK SAYS attached 2")
 	link := c.Role("link")
@@ -383,6 +391,36 @@ func TestDeskThatSaysLockingAndStaysIsKilled(t *testing.T) {
 	ends(t, c, 0)
 }
 
+func TestDeskThatBlanksAndStaysIsKilled(t *testing.T) {
+	c := start(t)
+	c.See("GATE")
+	c.Type("u")
+	c.See("DESK")
+	desk := c.Role("desk")
+	c.Type("b")
+	c.See("GATE", `note ""`)
+	if !roletest.Gone(desk) {
+		t.Error("the desk still runs")
+	}
+	c.Type("q")
+	ends(t, c, 0)
+}
+
+func TestDeskAsksForAnotherPIN(t *testing.T) {
+	for keys, note := range map[string]string{"d": "The PIN is changed", "q": "The PIN stays"} {
+		c := start(t)
+		c.See("GATE mode 0")
+		c.Type("u")
+		c.See("DESK")
+		c.Type("c")
+		c.See(fmt.Sprint("GATE mode ", int(role.ChangePIN)))
+		c.Type(keys)
+		c.See("GATE mode 0", note)
+		c.Type("q")
+		ends(t, c, 0)
+	}
+}
+
 func TestLogoffEndsTheLink(t *testing.T) {
 	c := start(t, "TEST_LOGOFF=50ms")
 	c.See("GATE")
@@ -457,6 +495,14 @@ func TestChangePINNeedsNoLinkAndNoDesk(t *testing.T) {
 	}
 	c.Type("d")
 	ends(t, c, 0)
+}
+
+func TestChangePINLeft(t *testing.T) {
+	c := start(t, fmt.Sprint("TEST_MODE=", int(role.ChangePIN)))
+	c.See("GATE")
+	c.Type("q")
+	ends(t, c, 1)
+	c.See(ErrSamePIN.Error())
 }
 
 func TestJoinEndsOnFailure(t *testing.T) {
