@@ -3,6 +3,7 @@ package profile
 import (
 	"bufio"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -102,6 +103,19 @@ func TestMakeTightens(t *testing.T) {
 	}
 }
 
+func TestMakeRefusesFoldersOfOthers(t *testing.T) {
+	p := testProfile(t)
+	if os.Geteuid() != 0 {
+		return // only root can give a folder away
+	}
+	if err := os.Chown(p.Data, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Make(); !errors.Is(err, ErrForeign) {
+		t.Errorf("took someone else's folder: %v", err)
+	}
+}
+
 func TestMakeRefusesWhatIsNotAFolder(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "config"), nil, 0o600); err != nil {
@@ -150,7 +164,7 @@ func TestLockEndsWithTheProcess(t *testing.T) {
 			t.Fatal(err)
 		}
 		os.Stdout.WriteString("locked\n")
-		select {}
+		io.Copy(io.Discard, os.Stdin) // until killed
 	}
 	dir := t.TempDir()
 	p := In(dir)
@@ -161,6 +175,9 @@ func TestLockEndsWithTheProcess(t *testing.T) {
 	cmd.Env = append(os.Environ(), env+"="+dir)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
