@@ -1,0 +1,216 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"mellium.im/xmpp/jid"
+
+	"sotto/client/omemo"
+	"sotto/client/stanza"
+	"sotto/client/store"
+	"sotto/client/wire"
+)
+
+// Send stores a message for peer as queued and returns it; Run encrypts it and
+// hands it to the link. Its progress comes as MessageChanged. An error means
+// that nothing was stored, in words that say what to do.
+func (c *Client) Send(ctx context.Context, peer, body string) (Message, error) {
+	peer, err := c.address(peer)
+	if err != nil {
+		return Message{}, err
+	}
+	body = strings.ToValidUTF8(strings.TrimRight(body, " \t\r\n"), "\ufffd")
+	switch {
+	case strings.TrimSpace(body) == "":
+		return Message{}, errors.New("there is nothing to send yet")
+	case len(body) > MaxBody:
+		return Message{}, fmt.Errorf("this message is too long: %d kB of at most %d. Send it in parts", len(body)>>10, MaxBody>>10)
+	}
+	var m Message
+	err = c.store.Update(ctx, func(tx *store.Tx) error {
+		row := store.Message{
+			Peer: peer, Outgoing: true, Sender: c.self, Device: c.device.ID(), OriginID: rand.Text(),
+			Time: time.Now(), Body: body, State: store.Queued, Encrypted: true,
+			Fingerprint: fingerprintBytes(c.device.Fingerprint()), Urgency: urgencyOf(body),
+		}
+		if _, err := tx.AddMessage(&row); err != nil {
+			return err
+		}
+		if err := tx.QueueOut(row.ID); err != nil {
+			return err
+		}
+		m, err = messageOf(tx, &row)
+		return err
+	})
+	if err != nil {
+		return Message{}, fmt.Errorf("keep the message: %w", err)
+	}
+	c.events.put(MessageAdded{m})
+	c.events.put(ConversationsChanged{})
+	c.kick()
+	return m, nil
+}
+
+// Resend tries again to send a message that has failed.
+func (c *Client) Resend(ctx context.Context, id int64) error {
+	var fx effects
+	err := c.store.Update(ctx, func(tx *store.Tx) error {
+		m, err := tx.Message(id)
+		if err != nil {
+			return err
+		}
+		if m == nil || !m.Outgoing {
+			return store.ErrUnknown
+		}
+		changed, err := tx.SetState(m.Peer, m.OriginID, store.Queued)
+		if err != nil || !changed {
+			return err
+		}
+		if err := tx.QueueOut(id); err != nil {
+			return err
+		}
+		if err := tx.SetOut(id, nil); err != nil {
+			return err
+		}
+		return fx.changed(tx, id, "")
+	})
+	if err != nil {
+		return fmt.Errorf("send again: %w", err)
+	}
+	c.events.put(fx.events...)
+	c.call(c.retry)
+	return nil
+}
+
+// MarkRead marks the messages of a conversation up to the one with the id upTo
+// as read, and tells the sender if it asked to be told.
+func (c *Client) MarkRead(ctx context.Context, peer string, upTo int64) error {
+	var read []store.Message
+	err := c.store.Update(ctx, func(tx *store.Tx) (err error) {
+		read, err = tx.MarkRead(peer, upTo)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("mark as read: %w", err)
+	}
+	if len(read) == 0 {
+		return nil
+	}
+	c.events.put(ConversationsChanged{})
+	for i := len(read) - 1; i >= 0; i-- {
+		if m := &read[i]; m.OriginID != "" && m.Kind == store.Text && m.Sender == peer {
+			id := m.OriginID
+			c.call(func() { c.sendMarker(peer, id) })
+			break
+		}
+	}
+	return nil
+}
+
+// SetDraft keeps the unsent text of a conversation; "" removes it.
+func (c *Client) SetDraft(ctx context.Context, peer, draft string) error {
+	err := c.store.Update(ctx, func(tx *store.Tx) error { return tx.SetDraft(peer, strings.ToValidUTF8(draft, "\ufffd")) })
+	if err != nil {
+		return fmt.Errorf("keep the draft: %w", err)
+	}
+	return nil
+}
+
+// Trust records what the person decided about the device of peer that has this
+// fingerprint: store.Verified after comparing, store.Distrusted, or
+// store.Undecided to take a decision back.
+func (c *Client) Trust(ctx context.Context, peer string, fp omemo.Fingerprint, trust store.Trust) error {
+	found := false
+	err := c.store.Update(ctx, func(tx *store.Tx) error {
+		devices, err := tx.Devices(peer)
+		if err != nil {
+			return err
+		}
+		for _, d := range devices {
+			if string(d.Fingerprint) != string(fp[:]) {
+				continue
+			}
+			found = true
+			d.Trust = trust
+			if err := tx.PutDevice(d); err != nil {
+				return err
+			}
+			if trust != store.Verified && trust != store.FirstUse {
+				continue
+			}
+			if err := c.forgetOther(tx, omemo.Address{JID: peer, Device: d.ID}, fp); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("keep the decision: %w", err)
+	}
+	if !found {
+		return errors.New("no device with this fingerprint is known any more. Look at the list again")
+	}
+	c.events.put(DevicesChanged{peer})
+	c.call(c.retry)
+	return nil
+}
+
+// ChangePassword sets another password for the account (XEP-0077); the words
+// that come back are empty on success. The slice is cleared.
+func (c *Client) ChangePassword(ctx context.Context, password []byte) (words string, err error) {
+	defer clear(password)
+	answer := make(chan string, 1)
+	own := append([]byte(nil), password...)
+	clear(password)
+	c.call(func() {
+		c.passwordChanged = answer
+		c.out.send(wire.ChangePassword{Password: own}) // cleared once it is written
+	})
+	select {
+	case words = <-answer:
+		return words, nil
+	case <-ctx.Done():
+		return "", fmt.Errorf("change the password: %w", ctx.Err())
+	}
+}
+
+// Block has the relay keep everything from peer away (XEP-0191), or let it
+// through again. The relay's refusal comes as a NoticeEvent.
+func (c *Client) Block(peer string, block bool) error {
+	peer, err := c.address(peer)
+	if err != nil {
+		return err
+	}
+	payload := stanza.Block(peer)
+	if !block {
+		payload = stanza.Unblock(peer)
+	}
+	c.call(func() {
+		c.ask("set", "", payload, func(_ *stanza.Element, err error) {
+			if err != nil {
+				c.notice(peer, "%s could not be blocked or unblocked: %v", peer, err)
+			}
+		})
+	})
+	return nil
+}
+
+// address checks and normalises the address of somebody to write to.
+func (c *Client) address(s string) (string, error) {
+	if !utf8.ValidString(s) || len(s) > wire.MaxAddress {
+		return "", errors.New("this is not an address. One looks like okafor@mercy.example")
+	}
+	j, err := jid.Parse(s)
+	if err != nil || j.Localpart() == "" {
+		return "", fmt.Errorf("%q is not an address. One looks like okafor@mercy.example", s)
+	}
+	return j.Bare().String(), nil
+}
+
+func fingerprintBytes(f omemo.Fingerprint) []byte { return f[:] }

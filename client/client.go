@@ -1,0 +1,193 @@
+// Package client is the messenger without a screen: what the desk runs.
+//
+// A Client stands between a store and a link. It sends what a person writes,
+// end-to-end encrypted, stores what arrives before the link may acknowledge it,
+// keeps the archive position, the devices and the trust in them, and tells a
+// screen what changed. It cannot dial: everything it sends goes to the link as
+// ciphertext, and what the link hands it is hostile until it has been checked.
+//
+// One goroutine, Run, owns the state. Queries and actions read and write the
+// store from any goroutine, and wake Run where there is something to send.
+// Nothing that Run does waits for a person, and nothing a person does waits for
+// the network.
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/awnumar/memguard"
+	"mellium.im/xmpp/jid"
+
+	"sotto/client/omemo"
+	"sotto/client/store"
+	"sotto/client/wire"
+	"sotto/internal/frame"
+)
+
+// MaxBody bounds the text of one message, in bytes of UTF-8.
+const MaxBody = 64 << 10
+
+// Account says who to be and where.
+type Account struct {
+	Address  string // bare JID
+	Relay    string // wss URL; "" to have the link discover it
+	Resource string // "" to have the relay choose
+	CA       []byte // PEM certificates to trust instead of the system's; may be empty
+	Legacy   bool   // permit TLS 1.2 and SCRAM-SHA-1
+
+	// Password and Next (which may be nil: a password that a change under way
+	// may have set already) are handed to the link when Run starts, and
+	// destroyed then.
+	Password, Next *memguard.LockedBuffer
+}
+
+// Config is what a Client works with.
+type Config struct {
+	Account Account
+	Store   *store.Store       // stays open until Run has returned; the caller closes it
+	Link    io.ReadWriteCloser // to the link; Run closes it
+	Logger  *slog.Logger       // nil: no log. No text of a message and no key is ever logged
+}
+
+// lastWords bounds how long Run goes on writing when it ends.
+const lastWords = time.Second
+
+// ErrLinkEnded is what Run returns when the link closed the connection.
+var ErrLinkEnded = errors.New("the link has ended")
+
+// Client is one account's messenger. All methods are safe for concurrent use.
+type Client struct {
+	cfg    Config
+	self   string // own bare JID
+	selfID jid.JID
+	store  *store.Store
+	device *omemo.Device
+	log    *slog.Logger
+	events *events
+	wake   chan struct{} // something in the store is to be sent
+	calls  chan func()   // things only Run may do
+
+	mu       sync.Mutex // guards what follows: written by Run, read by queries
+	state    State
+	presence map[string]map[string]Presence // bare JID, then resource
+	names    map[string]string              // bare JID to the roster's name
+
+	engine // owned by Run
+}
+
+// New makes a client for the account, whose keys it creates in the store if
+// there are none. It does not touch the link.
+func New(cfg Config) (*Client, error) {
+	self, err := jid.Parse(cfg.Account.Address)
+	if err != nil || self.Localpart() == "" || !self.Equal(self.Bare()) {
+		return nil, fmt.Errorf("open the messenger: %q is not an address such as alice@example.org", cfg.Account.Address)
+	}
+	if cfg.Store == nil || cfg.Link == nil {
+		return nil, errors.New("open the messenger: no store or no link")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	c := &Client{
+		cfg: cfg, self: self.String(), selfID: self, store: cfg.Store, log: cfg.Logger,
+		events: newEvents(), wake: make(chan struct{}, 1), calls: make(chan func(), 64),
+		presence: make(map[string]map[string]Presence), names: make(map[string]string),
+	}
+	c.state = State{Words: lineOf("connecting")}
+	c.engine = newEngine()
+	err = cfg.Store.Update(context.Background(), func(tx *store.Tx) error {
+		if c.device, err = omemo.Setup(tx); err != nil {
+			return err
+		}
+		if _, err = c.device.Maintain(tx, time.Now()); err != nil {
+			return err
+		}
+		rows, err := tx.Conversations()
+		for i := range rows {
+			c.names[rows[i].Peer] = rows[i].Name
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the messenger: %w", err)
+	}
+	return c, nil
+}
+
+// Run logs in through the link and works until ctx ends (nil), the link closes
+// the connection (ErrLinkEnded), or the store cannot be used any more. It is
+// called once.
+func (c *Client) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	conn := frame.NewConn(c.cfg.Link)
+	out := newWriter(conn)
+	c.out = out
+	var wg sync.WaitGroup
+	in := make(chan inbound, inboundQueue)
+	wg.Go(func() { read(ctx, conn, in) })
+	written := make(chan struct{})
+	wg.Go(func() { out.run(); close(written) })
+	wg.Go(func() { c.events.run(ctx) })
+	stop := context.AfterFunc(ctx, func() { c.cfg.Link.Close() })
+	c.login()
+	stop()
+	err := c.loop(ctx, in)
+	out.close()
+	select { // what was said last, such as Logoff, should still arrive
+	case <-written:
+	case <-time.After(lastWords):
+	}
+	cancel()
+	c.cfg.Link.Close()
+	wg.Wait()
+	return err
+}
+
+// login hands the credential to the link and destroys what is here.
+func (c *Client) login() {
+	a := &c.cfg.Account
+	m := wire.Login{Address: c.self, Relay: a.Relay, Resource: a.Resource, CA: a.CA, Legacy: a.Legacy}
+	if a.Password != nil {
+		m.Password = a.Password.Bytes()
+	}
+	if a.Next != nil {
+		m.Next = a.Next.Bytes()
+	}
+	// Written at once and not through the queue, so that nothing holds on to
+	// the two slices of locked memory.
+	if err := wire.Write(c.out.conn, m); err != nil {
+		c.log.Warn("log in", "err", err)
+	}
+	a.Password.Destroy()
+	a.Next.Destroy()
+	a.Password, a.Next = nil, nil
+}
+
+// Logoff has the link end the stream and destroy the credential.
+func (c *Client) Logoff() {
+	c.call(func() { c.out.send(wire.Logoff{}) })
+}
+
+// call has Run do f. It does not wait, and does nothing once Run has ended.
+func (c *Client) call(f func()) {
+	select {
+	case c.calls <- f:
+	default: // Run is far behind, or has ended
+		c.log.Warn("too many calls waiting")
+	}
+}
+
+// kick has Run look at the outbox.
+func (c *Client) kick() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,437 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"sotto/client/omemo"
+	"sotto/client/stanza"
+	"sotto/client/store"
+	"sotto/client/text"
+	"sotto/client/wire"
+)
+
+// How Run paces itself.
+const (
+	batchSize       = 128             // stanzas stored in one transaction
+	storeRetry      = 5 * time.Second // between tries to store while the disk is full
+	republishAfter  = 3 * time.Second // from the use of a prekey to the new bundle
+	maintainEvery   = 24 * time.Hour  // the age of signed prekeys is looked at
+	repairEvery     = time.Hour       // a session with a device is started anew at most so often
+	catchUpPatience = 5 * time.Second // sending waits so long for the archive
+)
+
+// engine is the state that only Run's goroutine touches.
+type engine struct {
+	ctx context.Context
+	out *writer
+	iqs requests
+
+	session uint64 // of the link's stream that queries were made in
+	online  bool
+	full    string // own full JID
+
+	// Ready to send once all of these are, in each session.
+	rosterDone, devicesDone, archiveDone bool
+	sendBy                               time.Time // even if archiveDone is not
+	noPEP                                text.Safe // why this relay cannot carry keys, or ""
+	archive                              archive
+
+	backlog []inbound // what the store did not take yet
+	retryAt time.Time // when to offer it again
+	stuck   bool      // said so
+
+	peers   map[string]*peer
+	outs    map[string]*outgoing // by origin id: the outbox
+	pending map[string]bool      // ids the link holds from before
+
+	seen        map[omemo.Address]omemo.Fingerprint // what the store knows too
+	answersDue  map[omemo.Address]bool
+	repaired    map[omemo.Address]time.Time
+	republishAt time.Time
+	maintainAt  time.Time
+	relistAt    time.Time // the own device list was put right last
+
+	passwordChanged chan<- string
+	told            State           // the state last told to the screen
+	said            map[string]bool // notices said in this run
+}
+
+// outgoing is a message of the outbox.
+type outgoing struct {
+	id     int64
+	peer   string
+	handed bool // the link has it
+}
+
+func newEngine() engine {
+	return engine{
+		iqs:   requests{flying: make(map[string]*request)},
+		peers: make(map[string]*peer), outs: make(map[string]*outgoing), pending: make(map[string]bool),
+		seen: make(map[omemo.Address]omemo.Fingerprint), answersDue: make(map[omemo.Address]bool),
+		repaired: make(map[omemo.Address]time.Time), said: make(map[string]bool),
+		maintainAt: time.Now().Add(maintainEvery),
+	}
+}
+
+// loop is Run's.
+func (c *Client) loop(ctx context.Context, in <-chan inbound) error {
+	c.ctx = ctx
+	c.flush() // fills outs, so that what the link settles is known
+	timer := time.NewTicker(time.Second)
+	defer timer.Stop()
+	for {
+		src := in
+		if len(c.backlog) > 0 || c.out.full() {
+			src = nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case m, ok := <-src:
+			if !ok || m.msg == nil {
+				c.log.Info("link", "err", m.err)
+				return ErrLinkEnded
+			}
+			if err := c.handle(gather(m, src)); err != nil {
+				return err
+			}
+		case f := <-c.calls:
+			f()
+		case <-c.wake:
+			c.flush()
+		case <-c.out.drained:
+		case now := <-timer.C:
+			if err := c.tick(now); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// gather takes what else is there already, up to a batch.
+func gather(first inbound, in <-chan inbound) []inbound {
+	list := []inbound{first}
+	for len(list) < batchSize {
+		select {
+		case m, ok := <-in:
+			if !ok {
+				return append(list, inbound{})
+			}
+			list = append(list, m)
+		default:
+			return list
+		}
+	}
+	return list
+}
+
+// tick does what is due.
+func (c *Client) tick(now time.Time) error {
+	c.expireRequests(now)
+	if len(c.backlog) > 0 && now.After(c.retryAt) {
+		list := c.backlog
+		c.backlog = nil
+		if err := c.handle(list); err != nil {
+			return err
+		}
+	}
+	if !c.republishAt.IsZero() && now.After(c.republishAt) {
+		c.republishAt = time.Time{}
+		c.maintain()
+	}
+	if now.After(c.maintainAt) {
+		c.maintainAt = now.Add(maintainEvery)
+		c.maintain()
+	}
+	if !c.sendBy.IsZero() && now.After(c.sendBy) {
+		c.sendBy = time.Time{}
+		c.archiveDone = true
+		c.flush()
+	}
+	if c.archive.retryAt(now) {
+		c.catchUp()
+	}
+	if c.duePeers(now) {
+		c.flush()
+	}
+	return nil
+}
+
+// handle deals with a list of messages from the link, in order. Runs of message
+// stanzas, and of settled ids, each share one transaction. What the store does
+// not take becomes the backlog: it is neither acknowledged nor forgotten.
+func (c *Client) handle(list []inbound) error {
+	for len(list) > 0 {
+		n, err := c.some(list)
+		if err != nil {
+			if c.ctx.Err() != nil {
+				return nil
+			}
+			if errors.Is(err, store.ErrClosed) || errors.Is(err, store.ErrDamaged) || errors.Is(err, ErrLinkEnded) {
+				return err
+			}
+			c.backlog, c.retryAt = list, time.Now().Add(storeRetry)
+			if !c.stuck {
+				c.stuck = true
+				c.log.Error("store", "err", err)
+				c.notice("", "New messages cannot be stored: %v. They wait at the relay until then", err)
+			}
+			return nil
+		}
+		if c.stuck {
+			c.stuck = false
+			c.notice("", "Messages are stored again")
+		}
+		for i := n - 1; i >= 0; i-- {
+			if x, ok := list[i].msg.(wire.Inbound); ok {
+				c.out.send(wire.Stored{Seq: x.Seq})
+				break
+			}
+		}
+		list = list[n:]
+	}
+	return nil
+}
+
+// some handles the first message of list, and those like it that follow. An
+// error means that the store refused all of them.
+func (c *Client) some(list []inbound) (n int, err error) {
+	switch m := list[0].msg.(type) {
+	case nil:
+		return 0, ErrLinkEnded
+	case wire.Inbound:
+		switch {
+		case list[0].err != nil:
+			c.log.Warn("stanza refused", "err", list[0].err)
+		case isMessage(list[0]):
+			for n = 1; n < len(list) && isMessage(list[n]); n++ {
+			}
+			return n, c.messages(list[:n])
+		case list[0].stanza.Is(stanza.NSClient, "presence"):
+			c.onPresence(list[0].stanza)
+		case list[0].stanza.Is(stanza.NSClient, "iq"):
+			c.onIQ(list[0].stanza)
+		}
+	case wire.Settled:
+		for n = 1; n < len(list); n++ {
+			if _, ok := list[n].msg.(wire.Settled); !ok {
+				break
+			}
+		}
+		return n, c.settled(list[:n])
+	case wire.State:
+		c.onState(m)
+	case wire.Pending:
+		for _, id := range m.IDs {
+			c.pending[id] = true
+			if o := c.outs[id]; o != nil {
+				o.handed = true
+			}
+		}
+	case wire.PasswordChanged:
+		if c.passwordChanged != nil {
+			c.passwordChanged <- text.Line(m.Words).String()
+			c.passwordChanged = nil
+		}
+	default:
+		c.log.Warn("unexpected message from the link")
+	}
+	return 1, nil
+}
+
+func isMessage(in inbound) bool {
+	return in.err == nil && in.stanza.Is(stanza.NSClient, "message")
+}
+
+// onIQ handles an IQ: a reply, or a request the link leaves to us.
+func (c *Client) onIQ(e *stanza.Element) {
+	switch e.Get("type") {
+	case "result", "error":
+		c.reply(e)
+	case "set":
+		c.onPush(e)
+	}
+}
+
+// onState takes over how the link stands, and starts anew in a new session.
+func (c *Client) onState(m wire.State) {
+	c.online = m.Phase == wire.Online
+	if c.online {
+		c.full = m.Address
+	}
+	c.mu.Lock()
+	c.state.Phase, c.state.Words, c.state.Address = m.Phase, text.Line(m.Words), text.Line(m.Address)
+	c.state.RTT, c.state.Since, c.state.RetryAt = m.RTT, m.Since, m.RetryAt
+	c.mu.Unlock()
+	switch {
+	case c.online && m.Session != c.session:
+		c.session = m.Session
+		c.startSession()
+	case c.online:
+		c.flush()
+	}
+	c.tellState()
+}
+
+// tellState sends the state to the screen.
+func (c *Client) tellState() {
+	queued := 0
+	for _, o := range c.outs {
+		if !c.state.sentNow(o) {
+			queued++
+		}
+	}
+	c.mu.Lock()
+	c.state.Queued, c.state.CaughtUp = queued, c.archive.done
+	s := c.state
+	c.mu.Unlock()
+	if s != c.told {
+		c.told = s
+		c.events.put(StateChanged{s})
+	}
+}
+
+// sentNow reports whether a message is about to be settled, so that it need not
+// be counted as queued: the link is online and has it.
+func (s *State) sentNow(o *outgoing) bool { return s.Phase == wire.Online && o.handed }
+
+// update runs a transaction for Run, and says so if it fails. Whatever it was
+// for is tried again in the next session.
+func (c *Client) update(doing string, fn func(tx *store.Tx, fx *effects) error) bool {
+	var fx effects
+	err := c.store.Update(c.ctx, func(tx *store.Tx) error {
+		fx = effects{}
+		return fn(tx, &fx)
+	})
+	if err != nil {
+		if c.ctx.Err() == nil {
+			c.log.Error(doing, "err", err)
+			c.sayOnce("", "Something could not be stored: %v", err)
+		}
+		return false
+	}
+	c.apply(&fx)
+	return true
+}
+
+// notice says something to the person now.
+func (c *Client) notice(peer, format string, args ...any) {
+	c.events.put(NoticeEvent{Peer: peer, Text: lineOf(format, args...)})
+}
+
+// sayOnce is notice for what would otherwise be said again and again.
+func (c *Client) sayOnce(peer, format string, args ...any) {
+	words := lineOf(format, args...)
+	if len(c.said) < 1000 && !c.said[peer+words.String()] {
+		c.said[peer+words.String()] = true
+		c.events.put(NoticeEvent{Peer: peer, Text: words})
+	}
+}
+
+// effects is what a transaction leads to once it is committed. Nothing of it
+// happens if it is not.
+type effects struct {
+	events    []Event
+	list      bool // the conversation list changed
+	receipts  []receipt
+	answers   []omemo.Address
+	repairs   []omemo.Address
+	seen      map[omemo.Address]omemo.Fingerprint
+	listed    map[string]bool // device lists that came
+	look      []omemo.Address // devices whose fingerprint is to be known
+	relist    []string        // people whose device list is to be asked for
+	settled   []string        // origin ids that need nothing more
+	republish bool
+	ownGone   bool // the own device is missing from the own list
+	position  string
+	flush     bool
+}
+
+type receipt struct{ to, id string }
+
+// changed notes that a message's state changed, and why.
+func (fx *effects) changed(tx *store.Tx, id int64, why string) error {
+	var value []byte
+	if why != "" {
+		value = []byte(why)
+	}
+	if err := tx.SetValue(whyName(id), value); err != nil {
+		return err
+	}
+	row, err := tx.Message(id)
+	if err != nil || row == nil {
+		return err
+	}
+	m, err := messageOf(tx, row)
+	if err != nil {
+		return err
+	}
+	fx.events = append(fx.events, MessageChanged{m})
+	fx.list = true
+	return nil
+}
+
+// added notes a new message.
+func (fx *effects) added(tx *store.Tx, row *store.Message) error {
+	m, err := messageOf(tx, row)
+	if err != nil {
+		return err
+	}
+	fx.events = append(fx.events, MessageAdded{m})
+	fx.list = true
+	return nil
+}
+
+// apply does what a committed transaction led to.
+func (c *Client) apply(fx *effects) {
+	for a, f := range fx.seen {
+		if len(c.seen) > 50000 {
+			clear(c.seen)
+		}
+		c.seen[a] = f
+	}
+	for who := range fx.listed {
+		c.peer(who).listed = true
+	}
+	for _, id := range fx.settled {
+		delete(c.outs, id)
+		delete(c.pending, id)
+	}
+	for _, r := range fx.receipts {
+		c.sendReceipt(r)
+	}
+	for _, a := range fx.answers {
+		c.answersDue[a] = true
+	}
+	if c.archive.done {
+		c.sendAnswers()
+	}
+	for _, a := range fx.repairs {
+		c.repair(a)
+	}
+	for _, who := range fx.relist {
+		c.askList(who)
+	}
+	for _, a := range fx.look {
+		c.askBundle(a, toLook)
+	}
+	if fx.republish && c.republishAt.IsZero() {
+		c.republishAt = time.Now().Add(republishAfter)
+	}
+	if fx.ownGone && c.devicesDone && time.Since(c.relistAt) > askAgain {
+		c.relistAt = time.Now()
+		c.askOwnDevices()
+	}
+	if fx.list {
+		fx.events = append(fx.events, ConversationsChanged{})
+	}
+	c.events.put(fx.events...)
+	if len(fx.settled) > 0 {
+		c.tellState()
+	}
+	if fx.flush {
+		c.kick()
+	}
+}

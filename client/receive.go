@@ -1,0 +1,406 @@
+package client
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"sotto/client/omemo"
+	"sotto/client/stanza"
+	"sotto/client/store"
+)
+
+// origin says how a message stanza came here.
+type origin int
+
+const (
+	live     origin = iota // addressed to this client or this account
+	carbon                 // a copy of what another own client sent or got (XEP-0280)
+	archived               // from the own archive (XEP-0313)
+)
+
+// envelope is a message stanza whose way here was checked.
+type envelope struct {
+	stanza.Message
+	stanza    *stanza.Element
+	origin    origin
+	archiveID string
+	at        time.Time // when it was sent, as far as the own relay says
+	peer      string    // the other side, a bare JID
+	sender    string    // a bare JID: peer or ourselves
+	id        string    // the sender's id for it
+	outgoing  bool      // written by another of our own clients
+}
+
+// messages stores a run of message stanzas in one transaction. Only an error of
+// the store is an error; whatever is wrong with a stanza is logged, and the
+// stanza is done with.
+func (c *Client) messages(list []inbound) error {
+	var fx effects
+	err := c.store.Update(c.ctx, func(tx *store.Tx) error {
+		fx = effects{}
+		for i := range list {
+			if err := c.message(tx, &fx, list[i].stanza); err != nil {
+				return err
+			}
+		}
+		if fx.position != "" {
+			return tx.SetArchivePosition(c.self, fx.position)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	c.apply(&fx)
+	return nil
+}
+
+// message handles one message stanza: it finds out what it is and whether
+// whoever sent it may.
+func (c *Client) message(tx *store.Tx, fx *effects, e *stanza.Element) error {
+	m, err := stanza.ReadMessage(e)
+	if err != nil {
+		c.log.Warn("message refused", "err", err)
+		return nil
+	}
+	// What comes without an address is from the own account (RFC 6120 section 8.1.2.1).
+	own := m.From.Equal(c.selfID) || e.Get("from") == ""
+	if r, ok := stanza.ReadMAMResult(e); ok {
+		if !own || c.archive.query == "" || r.QueryID != c.archive.query {
+			c.log.Warn("archived message that nobody asked for", "from", m.From.String())
+			return nil
+		}
+		fx.position = r.ID
+		return c.forwarded(tx, fx, r.Stanza, envelope{origin: archived, archiveID: r.ID, at: r.Time})
+	}
+	if stanza.IsCarbon(e) {
+		inner, sent := stanza.ReadCarbon(e)
+		if !own || inner == nil {
+			c.log.Warn("forged copy of a message", "from", m.From.String())
+			return nil
+		}
+		return c.forwarded(tx, fx, inner, envelope{origin: carbon, outgoing: sent})
+	}
+	if ev, ok := stanza.ReadEvent(e); ok {
+		return c.onEvent(tx, fx, &m, own, ev)
+	}
+	if m.Type == "error" {
+		return c.bounced(tx, fx, e, &m)
+	}
+	x := envelope{Message: m, stanza: e, at: m.Delay, archiveID: stanza.ArchiveID(e, c.selfID)}
+	x.sender = m.From.Bare().String()
+	if own {
+		x.sender = c.self
+	}
+	return c.chat(tx, fx, &x)
+}
+
+// forwarded handles the message inside a copy or an archive's result. It must
+// be from or to the own account.
+func (c *Client) forwarded(tx *store.Tx, fx *effects, e *stanza.Element, x envelope) error {
+	m, err := stanza.ReadMessage(e)
+	if err != nil {
+		c.log.Warn("forwarded message refused", "err", err)
+		return nil
+	}
+	x.Message, x.stanza = m, e
+	x.sender = m.From.Bare().String()
+	if e.Get("from") == "" {
+		x.sender = c.self
+	}
+	mine := x.sender == c.self
+	toMe := m.To.Bare().String() == c.self || e.Get("to") == ""
+	if x.origin == carbon {
+		x.archiveID = stanza.ArchiveID(e, c.selfID)
+		x.at = m.Delay
+		if x.outgoing && !mine || !x.outgoing && !toMe {
+			c.log.Warn("copy of a message between others", "from", m.From.String(), "to", m.To.String())
+			return nil
+		}
+	} else if !mine && !toMe {
+		c.log.Warn("archived message between others", "from", m.From.String(), "to", m.To.String())
+		return nil
+	}
+	return c.chat(tx, fx, &x)
+}
+
+// chat handles a message of a conversation between two people.
+func (c *Client) chat(tx *store.Tx, fx *effects, x *envelope) error {
+	if x.archiveID != "" && x.origin != archived && c.archive.done {
+		fx.position = x.archiveID
+	}
+	if x.Type != "chat" && x.Type != "normal" {
+		return nil
+	}
+	x.outgoing = x.sender == c.self
+	x.peer = x.sender
+	if x.outgoing {
+		if x.peer = x.To.Bare().String(); x.peer == "" {
+			x.peer = c.self
+		}
+	}
+	if x.id = x.OriginID; x.id == "" {
+		x.id = x.ID
+	}
+	now := time.Now()
+	if x.at.IsZero() || x.at.After(now) {
+		x.at = now
+	}
+	if err := c.marks(tx, fx, x); err != nil {
+		return err
+	}
+	enc := x.stanza.Child(stanza.NSOmemo, "encrypted")
+	if enc == nil && !x.HasBody {
+		return nil
+	}
+	if done, err := c.repeated(tx, fx, x); done || err != nil {
+		return err
+	}
+	row := store.Message{
+		Peer: x.peer, Outgoing: x.outgoing, Sender: x.sender, OriginID: x.id, ArchiveID: x.archiveID, Time: x.at,
+	}
+	if x.outgoing {
+		row.State = store.Sent
+	}
+	switch {
+	case enc != nil:
+		if ok, err := c.decrypt(tx, fx, x, enc, &row); !ok || err != nil {
+			return err
+		}
+	case x.Method != "":
+		row.Kind, row.Body = store.Notice, "This message is encrypted in a way that sotto does not read. Ask for it with OMEMO (XEP-0384 version 0.3)."
+	default:
+		row.Body = x.Body
+	}
+	if row.Kind == store.Text {
+		row.Body = strings.ToValidUTF8(row.Body, "\ufffd")
+		if len(row.Body) > MaxBody {
+			row.Body = strings.ToValidUTF8(row.Body[:MaxBody], "") + "\n[the rest of this message is too long to be shown]"
+		}
+		row.Urgency = urgencyOf(row.Body)
+	}
+	added, err := tx.AddMessage(&row)
+	if err != nil {
+		return err
+	}
+	if added {
+		if err := fx.added(tx, &row); err != nil {
+			return err
+		}
+	}
+	if row.Kind == store.Text {
+		c.owe(fx, x)
+	}
+	return nil
+}
+
+// owe notes the receipt that a message asks for. Copies of what went to another
+// own client are that client's to answer.
+func (c *Client) owe(fx *effects, x *envelope) {
+	if x.Asks && !x.outgoing && x.origin != carbon && x.ID != "" {
+		fx.receipts = append(fx.receipts, receipt{x.sender, x.ID})
+	}
+}
+
+// repeated reports whether a message is here already. A repeat that came live
+// is answered again, because the first answer may have been lost. Only a notice
+// in place of a message may be replaced, so that is not a repeat.
+func (c *Client) repeated(tx *store.Tx, fx *effects, x *envelope) (bool, error) {
+	if x.id == "" {
+		return false, nil
+	}
+	old, err := tx.MessageByOrigin(x.peer, x.id)
+	if err != nil || old == nil || old.Sender != x.sender || old.Outgoing != x.outgoing || old.Kind != store.Text {
+		return false, err
+	}
+	if old.ArchiveID == "" && x.archiveID != "" {
+		// AddMessage takes over the archive id.
+		again := *old
+		again.ArchiveID = x.archiveID
+		if _, err := tx.AddMessage(&again); err != nil {
+			return false, err
+		}
+	}
+	if x.outgoing {
+		return true, c.reached(tx, fx, x.peer, x.id, store.Sent)
+	}
+	if x.origin == live {
+		c.owe(fx, x)
+	}
+	return true, nil
+}
+
+// decrypt fills row with what an encrypted message says; false if there is
+// nothing to show.
+func (c *Client) decrypt(tx *store.Tx, fx *effects, x *envelope, enc *stanza.Element, row *store.Message) (show bool, err error) {
+	got, err := c.device.Decrypt(tx, x.sender, enc)
+	if err != nil {
+		return c.undecryptable(fx, x, enc, row, err)
+	}
+	defer clear(got.Plaintext)
+	if err := c.sawDevice(tx, fx, got.From, got.Identity); err != nil {
+		return false, err
+	}
+	if got.PreKey || got.Heal {
+		fx.answers = append(fx.answers, got.From)
+	}
+	fx.republish = fx.republish || got.UsedPreKey
+	if got.Plaintext == nil {
+		return false, nil
+	}
+	row.Body, row.Encrypted, row.Device = string(got.Plaintext), true, got.From.Device
+	row.Fingerprint = got.Identity[:]
+	return true, nil
+}
+
+// undecryptable decides what to say and do about a message that could not be
+// decrypted. An error of the store ends up here too: the transaction is lost
+// then, whatever is decided.
+func (c *Client) undecryptable(fx *effects, x *envelope, enc *stanza.Element, row *store.Message, err error) (show bool, _ error) {
+	if errors.Is(err, omemo.ErrOwnMessage) || errors.Is(err, omemo.ErrDuplicate) {
+		c.log.Info("message repeated", "err", err)
+		return false, nil
+	}
+	c.log.Warn("message not decrypted", "from", x.sender, "err", err)
+	sid := uint32(0)
+	if r, rerr := stanza.ReadEncrypted(enc); rerr == nil {
+		sid = r.SID
+	}
+	from := omemo.Address{JID: x.sender, Device: sid}
+	who := c.short(x.sender)
+	again := "Ask " + who + " to send it again."
+	if x.outgoing {
+		who, again = "you", "Your other device has it."
+	}
+	repair := false
+	switch {
+	case errors.Is(err, omemo.ErrNotForUs) && x.origin == archived && c.archive.first:
+		// The past of a new device: said once for each conversation.
+		row.OriginID, row.ArchiveID = "past", ""
+		row.Body = "Messages from before this device was set up cannot be read here. Your other devices have them."
+	case errors.Is(err, omemo.ErrNotForUs):
+		row.Body = "This message was not encrypted for this device. " + again
+		fx.relist = append(fx.relist, x.sender)
+	case errors.Is(err, omemo.ErrIdentityChanged):
+		row.Body = "This message could not be opened: the device it came from has changed its key. Compare the new one (/trust), then ask for the message again."
+		repair = true
+	case errors.Is(err, omemo.ErrNoSession), errors.Is(err, omemo.ErrUnknownPreKey), errors.Is(err, omemo.ErrTooFarAhead):
+		row.Body = "This message could not be opened: the keys with the device it came from no longer match. They are being renewed. " + again
+		repair = true
+	default:
+		row.Body = "This message was damaged or altered on its way and could not be opened. " + again
+		repair = !errors.Is(err, omemo.ErrMalformed)
+	}
+	if repair && sid != 0 {
+		fx.repairs = append(fx.repairs, from)
+	}
+	if enc.Child(stanza.NSOmemo, "payload") == nil {
+		return false, nil // an empty message: nobody misses it
+	}
+	row.Kind, row.Device = store.Notice, sid
+	return true, nil
+}
+
+// marks handles receipts and read markers.
+func (c *Client) marks(tx *store.Tx, fx *effects, x *envelope) error {
+	if x.Receipt != "" && !x.outgoing {
+		if err := c.reached(tx, fx, x.peer, x.Receipt, store.Delivered); err != nil {
+			return err
+		}
+	}
+	if x.Read == "" {
+		return nil
+	}
+	m, err := tx.MessageByOrigin(x.peer, x.Read)
+	if err != nil || m == nil {
+		return err
+	}
+	if x.outgoing { // another own client showed it
+		if m.Outgoing {
+			return nil
+		}
+		read, err := tx.MarkRead(x.peer, m.ID)
+		fx.list = fx.list || len(read) > 0
+		return err
+	}
+	if !m.Outgoing {
+		return nil
+	}
+	if err := c.reached(tx, fx, x.peer, x.Read, store.Read); err != nil {
+		return err
+	}
+	before, err := tx.Messages(x.peer, m.ID, 50)
+	for i := range before {
+		if b := &before[i]; err == nil && b.Outgoing && (b.State == store.Sent || b.State == store.Delivered) {
+			err = c.reached(tx, fx, x.peer, b.OriginID, store.Read)
+		}
+	}
+	return err
+}
+
+// reached moves an own message forward: it needs no more sending.
+func (c *Client) reached(tx *store.Tx, fx *effects, peer, id string, s store.State) error {
+	changed, err := tx.SetState(peer, id, s)
+	if err != nil || !changed {
+		return err
+	}
+	m, err := tx.MessageByOrigin(peer, id)
+	if err != nil || m == nil {
+		return err
+	}
+	if err := tx.RemoveOut(m.ID); err != nil {
+		return err
+	}
+	fx.settled = append(fx.settled, id)
+	return fx.changed(tx, m.ID, "")
+}
+
+// bounced handles a message that came back: an own one has failed.
+func (c *Client) bounced(tx *store.Tx, fx *effects, e *stanza.Element, m *stanza.Message) error {
+	peer := m.From.Bare().String()
+	own, err := tx.MessageByOrigin(peer, m.ID)
+	if err != nil || m.ID == "" || own == nil || !own.Outgoing {
+		return err
+	}
+	why := "it was refused"
+	if refusal := stanza.ReadError(e); refusal != nil {
+		why = refusal.Error()
+	}
+	return c.failed(tx, fx, own, "Not delivered: "+why)
+}
+
+// failed marks an own message as failed and says why.
+func (c *Client) failed(tx *store.Tx, fx *effects, m *store.Message, why string) error {
+	changed, err := tx.SetState(m.Peer, m.OriginID, store.Failed)
+	if err != nil || !changed {
+		return err
+	}
+	if err := tx.RemoveOut(m.ID); err != nil {
+		return err
+	}
+	fx.settled = append(fx.settled, m.OriginID)
+	return fx.changed(tx, m.ID, why)
+}
+
+// onEvent handles a notification of the personal eventing protocol (XEP-0163).
+func (c *Client) onEvent(tx *store.Tx, fx *effects, m *stanza.Message, own bool, ev stanza.Event) error {
+	if ev.Node != stanza.NodeDevices {
+		return nil
+	}
+	who := m.From.Bare().String()
+	if own {
+		who = c.self
+	} else if m.From.Resourcepart() != "" {
+		c.log.Warn("device list from a client and not from its account", "from", m.From.String())
+		return nil
+	}
+	var ids []uint32
+	if len(ev.Items) > 0 {
+		if ids = newestList(ev.Items); ids == nil && ev.Items[0].Payload == nil {
+			fx.relist = append(fx.relist, who) // a notification without the list
+			return nil
+		}
+	}
+	return c.deviceList(tx, fx, who, ids)
+}

@@ -1,0 +1,460 @@
+package client
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"time"
+
+	"mellium.im/xmpp/jid"
+
+	"sotto/client/stanza"
+	"sotto/client/store"
+	"sotto/client/text"
+	"sotto/client/wire"
+)
+
+// Bounds of what is kept in memory about others.
+const (
+	maxPresences = 20000 // people
+	maxResources = 32    // clients of one person
+)
+
+// startSession asks for what a new stream needs: the roster, the own devices,
+// and what the archive holds.
+func (c *Client) startSession() {
+	c.dropRequests()
+	c.peers = make(map[string]*peer)
+	c.rosterDone, c.devicesDone, c.archiveDone = false, false, false
+	c.sendBy = time.Now().Add(catchUpPatience)
+	c.noPEP = text.Safe{}
+	c.archive = archive{}
+	c.mu.Lock()
+	clear(c.presence)
+	c.mu.Unlock()
+	c.events.put(ConversationsChanged{})
+	c.ask("get", "", stanza.RosterQuery(), func(e *stanza.Element, err error) {
+		if errors.Is(err, errOffline) {
+			return
+		}
+		if err == nil {
+			c.storeRoster(stanza.ReadRoster(e.Child(stanza.NSRoster, "query")))
+		} else {
+			c.log.Warn("roster", "err", err)
+		}
+		c.rosterDone = true
+		c.flush()
+	})
+	c.askOwnDevices()
+	c.catchUp()
+}
+
+// storeRoster replaces the contacts by those of the roster.
+func (c *Client) storeRoster(items []stanza.RosterItem) {
+	ok := c.update("store the roster", func(tx *store.Tx, fx *effects) error {
+		old, err := tx.Contacts()
+		if err != nil {
+			return err
+		}
+		here := make(map[string]bool, len(items))
+		for i := range items {
+			here[items[i].JID.String()] = true
+			if err := c.putContact(tx, &items[i]); err != nil {
+				return err
+			}
+		}
+		for _, peer := range old {
+			if !here[peer] {
+				if err := tx.RemoveContact(peer); err != nil {
+					return err
+				}
+			}
+		}
+		fx.list = true
+		return nil
+	})
+	if ok {
+		c.mu.Lock()
+		for i := range items {
+			c.names[items[i].JID.String()] = items[i].Name
+		}
+		c.mu.Unlock()
+	}
+}
+
+func (c *Client) putContact(tx *store.Tx, item *stanza.RosterItem) error {
+	peer, group := item.JID.String(), ""
+	if peer == c.self {
+		return nil
+	}
+	if len(item.Groups) > 0 {
+		group = item.Groups[0]
+	}
+	if err := tx.PutContact(peer, bounded(item.Name, 1024), bounded(group, 1024)); err != nil {
+		return err
+	}
+	return tx.SetSubscription(peer, item.Subscription)
+}
+
+// bounded cuts a text that is longer than anything sensible.
+func bounded(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	return text.Line(s[:limit]).String()
+}
+
+// onPush handles a request that the relay makes: a roster push (RFC 6121
+// section 2.1.6), which only the own account may send.
+func (c *Client) onPush(e *stanza.Element) {
+	query := e.Child(stanza.NSRoster, "query")
+	if query == nil {
+		return // the link has answered
+	}
+	if from := e.Get("from"); from != "" {
+		if j, err := jid.Parse(from); err != nil || !j.Equal(c.selfID) {
+			c.log.Warn("roster push from somebody else", "from", from)
+			return
+		}
+	}
+	items := stanza.ReadRoster(query)
+	if len(items) != 1 {
+		return
+	}
+	item := &items[0]
+	peer := item.JID.String()
+	ok := c.update("store a contact", func(tx *store.Tx, fx *effects) error {
+		fx.list = true
+		if item.Subscription == "remove" {
+			return tx.RemoveContact(peer)
+		}
+		return c.putContact(tx, item)
+	})
+	if !ok {
+		return
+	}
+	if item.Subscription != "remove" {
+		c.mu.Lock()
+		c.names[peer] = item.Name
+		c.mu.Unlock()
+	}
+	if id := e.Get("id"); id != "" && len(id) <= wire.MaxID {
+		c.out.send(wire.Send{ID: id, Stanza: stanza.Result(e, nil).Bytes()})
+	}
+}
+
+// onPresence keeps the map of who is there.
+func (c *Client) onPresence(e *stanza.Element) {
+	p, err := stanza.ReadPresence(e)
+	if err != nil {
+		c.log.Warn("presence refused", "err", err)
+		return
+	}
+	peer, resource := p.From.Bare().String(), p.From.Resourcepart()
+	if peer == "" || p.Type != "" && p.Type != "unavailable" {
+		return
+	}
+	c.mu.Lock()
+	all := c.presence[peer]
+	switch {
+	case p.Type == "unavailable" && resource == "":
+		delete(c.presence, peer)
+	case p.Type == "unavailable":
+		delete(all, resource)
+	case all == nil && len(c.presence) < maxPresences:
+		all = make(map[string]Presence)
+		c.presence[peer] = all
+		fallthrough
+	default:
+		if _, known := all[resource]; all != nil && (known || len(all) < maxResources) {
+			all[resource] = Presence{Available: true, Show: p.Show, Status: text.Line(bounded(p.Status, 1024))}
+		}
+	}
+	c.mu.Unlock()
+	c.events.put(PresenceChanged{peer})
+}
+
+// archive is the state of catching up with the own archive (XEP-0313).
+type archive struct {
+	done     bool   // nothing is missing but what comes live
+	query    string // the page under way
+	after    string // what it follows
+	first    bool   // nothing was ever taken from this archive
+	since    time.Time
+	retry    time.Time
+	received int
+}
+
+const (
+	pageSize      = 250
+	firstPage     = 100
+	archiveMargin = 10 * time.Minute // clocks may differ so much
+	valueArchive  = "archive.time"   // when the archive was last known to be caught up with
+)
+
+// retryAt reports whether a page that failed should be asked for again.
+func (a *archive) retryAt(now time.Time) bool {
+	if a.retry.IsZero() || now.Before(a.retry) {
+		return false
+	}
+	a.retry = time.Time{}
+	return true
+}
+
+// catchUp asks the archive for what is missing here.
+func (c *Client) catchUp() {
+	err := c.store.View(c.ctx, func(tx *store.Tx) (err error) {
+		c.archive.after, err = tx.ArchivePosition(c.self)
+		return err
+	})
+	if err != nil {
+		c.log.Error("read the archive position", "err", err)
+		c.archive.retry = time.Now().Add(storeRetry)
+		return
+	}
+	c.archive.first = c.archive.after == ""
+	c.page()
+}
+
+// page asks for one page. Its messages come before the reply, each in the
+// transaction that also moves the archive position.
+func (c *Client) page() {
+	a := &c.archive
+	a.query = rand.Text()
+	q := stanza.MAMQuery{QueryID: a.query, After: a.after, Max: pageSize, Start: a.since}
+	if a.first && a.since.IsZero() {
+		// A new device can read nothing of the past. The newest page is enough
+		// to say so, and to find the place to go on from.
+		q.Last, q.Max = true, firstPage
+	}
+	c.askFor(pageTimeout, "set", "", q.Element(), func(e *stanza.Element, err error) {
+		a.query = ""
+		var fin stanza.MAMFin
+		if err == nil {
+			fin, err = stanza.ReadMAMFin(e)
+		}
+		switch {
+		case errors.Is(err, errOffline):
+		case condition(err) == "item-not-found" && a.after != "":
+			c.positionLost()
+		case condition(err) == "feature-not-implemented" || condition(err) == "service-unavailable":
+			c.sayOnce("", "This relay keeps no archive: what was sent while no device of yours was online may be missing. Ask its administrator for message archiving (XEP-0313)")
+			c.caughtUp()
+		case err != nil:
+			c.log.Warn("archive page", "err", err)
+			a.retry = time.Now().Add(30 * time.Second)
+		case fin.Complete || a.first && a.since.IsZero() || fin.Last == "" || fin.Last == a.after:
+			c.caughtUp()
+		default:
+			a.after = fin.Last
+			c.page()
+		}
+	})
+}
+
+// positionLost goes on by time when the archive has dropped the message that
+// was the position.
+func (c *Client) positionLost() {
+	a := &c.archive
+	err := c.store.View(c.ctx, func(tx *store.Tx) error {
+		b, err := tx.Value(valueArchive)
+		if err != nil {
+			return err
+		}
+		var t time.Time
+		if t.UnmarshalBinary(b) == nil {
+			a.since = t.Add(-archiveMargin)
+		}
+		return nil
+	})
+	if err != nil {
+		c.log.Error("read the archive position", "err", err)
+	}
+	a.after, a.first = "", true
+	c.page()
+}
+
+// caughtUp marks the end of catching up: answers that were put off go out, and
+// so does what waits to be sent.
+func (c *Client) caughtUp() {
+	c.archive.done, c.archiveDone, c.sendBy = true, true, time.Time{}
+	c.update("keep the archive position", func(tx *store.Tx, _ *effects) error {
+		b, err := time.Now().MarshalBinary()
+		if err != nil {
+			return err
+		}
+		return tx.SetValue(valueArchive, b)
+	})
+	c.sendAnswers()
+	c.events.put(CaughtUp{})
+	c.tellState()
+	c.flush()
+}
+
+// valuePublished names the stored hash of the bundle that the relay has.
+const valuePublished = "omemo.published"
+
+// askOwnDevices reads the own device list, puts this device into it, and
+// publishes the bundle where the relay does not have it.
+func (c *Client) askOwnDevices() {
+	c.ask("get", "", stanza.ItemsRequest(stanza.NodeDevices), func(e *stanza.Element, err error) {
+		switch {
+		case errors.Is(err, errOffline):
+			return
+		case err == nil || condition(err) == "item-not-found":
+			ids := listIn(e)
+			c.update("store the own devices", func(tx *store.Tx, fx *effects) error {
+				return c.deviceList(tx, fx, c.self, ids)
+			})
+			c.publish(ids)
+			return // publish goes on
+		case passing(err):
+			c.log.Warn("own device list", "err", err)
+		default:
+			c.log.Warn("own device list", "err", err)
+			c.withoutPEP()
+		}
+		c.devicesDone = true
+		c.flush()
+	})
+}
+
+// withoutPEP notes that the relay cannot carry keys.
+func (c *Client) withoutPEP() {
+	c.noPEP = lineOf("this relay has no place for encryption keys (PEP, XEP-0163), so nothing can be sent through it. Ask its administrator to turn that on")
+	c.sayOnce("", "Messages cannot be encrypted: %s", c.noPEP)
+}
+
+// publish makes the relay's copy of the bundle and of the device list right.
+func (c *Client) publish(listed []uint32) {
+	var (
+		bundle *stanza.Element
+		known  []byte
+	)
+	err := c.store.View(c.ctx, func(tx *store.Tx) error {
+		b, err := c.device.Bundle(tx)
+		if err != nil {
+			return err
+		}
+		bundle = b.Element()
+		known, err = tx.Value(valuePublished)
+		return err
+	})
+	if err != nil {
+		c.log.Error("read the bundle", "err", err)
+		c.devicesDone = true
+		return
+	}
+	hash := sha256.Sum256(bundle.Bytes())
+	id := c.device.ID()
+	mine := false
+	for _, d := range listed {
+		mine = mine || d == id
+	}
+	done := func() {
+		c.devicesDone = true
+		c.flush()
+	}
+	list := func() {
+		if mine {
+			done()
+			return
+		}
+		c.publishNode(stanza.NodeDevices, stanza.DeviceList(append(listed, id)), func(err error) {
+			if err != nil && !passing(err) {
+				c.log.Warn("publish the device list", "err", err)
+				c.withoutPEP()
+			}
+			done()
+		})
+	}
+	if mine && string(known) == string(hash[:]) {
+		list()
+		return
+	}
+	c.publishNode(stanza.NodeBundle(id), bundle, func(err error) {
+		if err != nil {
+			c.log.Warn("publish the bundle", "err", err)
+			if !passing(err) {
+				c.withoutPEP()
+			}
+			done()
+			return
+		}
+		c.update("note the bundle", func(tx *store.Tx, _ *effects) error { return tx.SetValue(valuePublished, hash[:]) })
+		list()
+	})
+}
+
+// publishNode publishes the one item of a node that everybody may read. A node
+// that exists with other settings is configured and published to again; a relay
+// that knows no publish options is published to without, and configured after.
+func (c *Client) publishNode(node string, payload *stanza.Element, done func(error)) {
+	const item = "current"
+	plain := func() {
+		c.ask("set", "", stanza.Publish(node, item, payload), func(_ *stanza.Element, err error) {
+			if err != nil {
+				done(err)
+				return
+			}
+			c.ask("set", "", stanza.Configure(node, stanza.AccessOpen()...), func(_ *stanza.Element, err error) {
+				if err != nil && !passing(err) {
+					c.log.Warn("open a node", "node", node, "err", err)
+				}
+				done(nil)
+			})
+		})
+	}
+	c.ask("set", "", stanza.Publish(node, item, payload, stanza.AccessOpen()...), func(_ *stanza.Element, err error) {
+		switch {
+		case err == nil || passing(err) && condition(err) == "":
+			done(err)
+		case pubsubCondition(err) == "precondition-not-met" || condition(err) == "conflict":
+			c.ask("set", "", stanza.Configure(node, stanza.AccessOpen()...), func(_ *stanza.Element, err error) {
+				if err != nil {
+					c.log.Warn("open a node", "node", node, "err", err)
+				}
+				plain()
+			})
+		case pubsubCondition(err) == "unsupported", condition(err) == "bad-request":
+			plain()
+		default:
+			done(err)
+		}
+	})
+}
+
+// maintain replaces prekeys that were used or are old, and publishes.
+func (c *Client) maintain() {
+	ok := c.update("maintain the prekeys", func(tx *store.Tx, _ *effects) error {
+		_, err := c.device.Maintain(tx, time.Now())
+		return err
+	})
+	if ok && c.online && c.devicesDone && c.noPEP.Empty() {
+		c.publish([]uint32{c.device.ID()})
+	}
+}
+
+// listIn reads the device list in an answer; none if there is none.
+func listIn(e *stanza.Element) []uint32 {
+	items, ok := stanza.ReadItems(e, stanza.NodeDevices)
+	if !ok {
+		return nil
+	}
+	return newestList(items)
+}
+
+// newestList reads the device list of the newest item that has one. Services
+// name the newest first or last; ours is called "current", and there is one.
+func newestList(items []stanza.Item) []uint32 {
+	var ids []uint32
+	for _, it := range items {
+		if l, err := stanza.ReadDeviceList(it.Payload); err == nil {
+			ids = l
+			if it.ID == "current" {
+				break
+			}
+		}
+	}
+	return ids
+}

@@ -1,0 +1,142 @@
+package client
+
+import (
+	"time"
+
+	"sotto/client/omemo"
+	"sotto/client/store"
+	"sotto/client/text"
+	"sotto/client/wire"
+)
+
+// State is how the connection stands.
+type State struct {
+	Phase    wire.Phase
+	Words    text.Safe     // one sentence for people; "" when there is nothing to say
+	Address  text.Safe     // full address when online
+	RTT      time.Duration // last round trip when online; 0 if unknown
+	Since    time.Time     // when this phase began
+	RetryAt  time.Time     // the next attempt when offline, else zero
+	CaughtUp bool          // what the archive held is here
+	Queued   int           // own messages that the relay does not have yet
+}
+
+// Message is one line of a conversation, fit for a screen.
+type Message struct {
+	ID       int64
+	Peer     string // bare JID, the key of the conversation; Conversation.Name is what to show
+	Outgoing bool
+	Sender   text.Safe // the sender's bare address; in a room the occupant's full one
+	Time     time.Time
+	Body     text.Safe
+	Kind     store.Kind // store.Notice: our words, not the sender's
+	Urgency  int        // store.Routine, Urgent or Stat
+	Read     bool       // by the person here
+
+	// Encrypted says that the text came, or goes, end-to-end encrypted. If not,
+	// anybody along the way could read and change it: say so.
+	Encrypted   bool
+	Device      uint32            // the OMEMO device it came from, 0 if none
+	Fingerprint omemo.Fingerprint // of that device; zero if unknown
+
+	State store.State // of outgoing messages
+	Why   text.Safe   // why it is still queued, or failed; else ""
+}
+
+// Conversation is one line of the conversation list, fit for a screen.
+type Conversation struct {
+	Peer         string    // bare JID, the key
+	Name         text.Safe // never empty: the address if the roster has no name
+	Group        text.Safe
+	Contact      bool // in the roster
+	Last         time.Time
+	Preview      text.Safe
+	LastOutgoing bool
+	LastState    store.State
+	Unread       int
+	Urgency      int   // highest among the unread
+	FirstUnread  int64 // id; 0 if there is none
+	Draft        string
+	Presence     Presence
+}
+
+// Presence is whether somebody can be reached.
+type Presence struct {
+	Available bool
+	Show      string    // "", "away", "chat", "dnd" or "xa"
+	Status    text.Safe // in their words
+}
+
+// Device is one OMEMO device.
+type Device struct {
+	ID          uint32
+	Own         bool              // the very device this is
+	Fingerprint omemo.Fingerprint // zero until its keys were seen
+	Known       bool              // Fingerprint is set
+	Trust       store.Trust
+	Active      bool // in the list its owner last published; others are not encrypted to
+	FirstSeen   time.Time
+}
+
+// Security says who could read what is sent to a conversation now.
+type Security struct {
+	Devices   int       // active devices of the peer
+	Trusted   int       // of those, the ones encrypted to
+	Verified  int       // of those, the ones whose fingerprint was compared
+	Undecided int       // active, but nothing is sent to them until compared
+	Words     text.Safe // the same in words: "encrypted, 2 devices ok"
+	Warn      bool      // Words ask for something to be done
+}
+
+// Self is this account and device.
+type Self struct {
+	Address     string
+	Name        text.Safe
+	Device      uint32
+	Fingerprint omemo.Fingerprint
+}
+
+// Event is something that changed, one of the types below. Events say that
+// something is new; Client's queries say what it is now.
+type Event interface{ event() }
+
+// StateChanged says that State has changed.
+type StateChanged struct{ State State }
+
+// ConversationsChanged says that the conversation list has changed.
+type ConversationsChanged struct{}
+
+// MessageAdded is a new message, or one whose notice was replaced by its text.
+type MessageAdded struct{ Message Message }
+
+// MessageChanged is a message whose state has changed.
+type MessageChanged struct{ Message Message }
+
+// DevicesChanged says that a person's devices or the trust in them have changed.
+type DevicesChanged struct{ Peer string }
+
+// PresenceChanged says that a person's presence has changed.
+type PresenceChanged struct{ Peer string }
+
+// CaughtUp says that what the archive held is here.
+type CaughtUp struct{}
+
+// NoticeEvent is a sentence for the person that belongs to no message.
+type NoticeEvent struct {
+	Peer string // the conversation it is about, or ""
+	Text text.Safe
+}
+
+// Resync says that events were dropped because nobody took them: read again
+// whatever is shown.
+type Resync struct{}
+
+func (StateChanged) event()         {}
+func (ConversationsChanged) event() {}
+func (MessageAdded) event()         {}
+func (MessageChanged) event()       {}
+func (DevicesChanged) event()       {}
+func (PresenceChanged) event()      {}
+func (CaughtUp) event()             {}
+func (NoticeEvent) event()          {}
+func (Resync) event()               {}
