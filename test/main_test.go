@@ -59,6 +59,24 @@ var kinds = []*kind{
 	{name: "ejabberd", start: server.StartEjabberd},
 }
 
+// embedded starts the relay that is in sotto. Everybody on it is a colleague of
+// everybody, so each test has one of its own.
+func embedded(t *testing.T) *server.Server {
+	t.Helper()
+	s, err := server.StartEmbedded(t.Context(), t.TempDir(), binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		s.Stop()
+		if t.Failed() {
+			t.Log(s.Log(25))
+		}
+	})
+	exercised(t, "sotto relay")
+	return s
+}
+
 func stopServers() {
 	for _, k := range kinds {
 		if k.server != nil {
@@ -88,8 +106,12 @@ func (k *kind) get(t *testing.T) *server.Server {
 	return k.server
 }
 
-// onEach runs a test against each real server.
+// onEach runs a test against each server, the one in sotto included.
 func onEach(t *testing.T, test func(t *testing.T, s *server.Server)) {
+	t.Run("sotto_relay", func(t *testing.T) {
+		t.Parallel()
+		test(t, embedded(t))
+	})
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
 			t.Parallel()

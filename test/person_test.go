@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -70,17 +71,13 @@ func (p *person) runIn(o terminal.Options, arguments ...string) {
 func (p *person) join(s *server.Server, who server.Person) {
 	p.t.Helper()
 	p.run("join", s.Address(who), "--relay", s.WebSocket, "--ca", s.CAFile)
-	p.See("Password")
+	p.See("Password of " + s.Address(who))
 	p.Enter(who.Password)
-	p.choosePIN()
-}
-
-func (p *person) choosePIN() {
-	p.t.Helper()
-	p.See("PIN")
+	p.See("New PIN")
 	p.Enter(p.pin)
-	p.See("again")
+	p.See("Again")
 	p.Enter(p.pin)
+	p.See("lock in", "online")
 }
 
 // unlock enters the PIN at the lock screen.
@@ -88,7 +85,7 @@ func (p *person) unlock() {
 	p.t.Helper()
 	p.See("s o t t o", "PIN")
 	p.Enter(p.pin)
-	p.See("Ctrl+K switch")
+	p.See("lock in")
 }
 
 // lock locks by hand and waits for the lock screen.
@@ -103,33 +100,39 @@ func (p *person) talkTo(display string) {
 	p.t.Helper()
 	p.Press("C-k")
 	p.See("go to")
-	family, _, _ := strings.Cut(display, ",")
-	p.Type(strings.ToLower(family))
-	p.SeeMatch(`(?m)^.*│? *> ` + strings.ToLower(family))
+	name, _, _ := strings.Cut(display, ",")
+	p.Type(strings.ToLower(name))
+	p.See("> " + strings.ToLower(name))
 	p.Press("Enter")
-	p.SeeMatch(`(?m)^ ` + display)
+	p.SeeGone("go to")
+	p.SeeMatch(`\A ` + display)
 }
 
 // say sends a line in the open conversation.
 func (p *person) say(line string) {
 	p.t.Helper()
-	p.Enter(line)
-	p.SeeMatch(`(?m)^ \d\d:\d\d +you +` + line)
+	p.Type(line)
+	p.See("> " + line)
+	p.Press("Enter")
+	p.Until("showing what was written", func(screen string) bool {
+		return strings.Contains(screen, line) && !strings.Contains(screen, "> "+line)
+	})
 }
 
-// delivered waits until the last of the person's own messages is marked so.
+// delivered waits until a message of the person's own, the last of its run, is
+// marked so.
 func (p *person) delivered(line string) {
 	p.t.Helper()
-	p.SeeMatch(`(?m)you .*` + line + ` .*(delivered|read \d\d:\d\d)$`)
+	p.SeeMatch(regexp.QuoteMeta(line) + `\s+(delivered|read)`)
 }
 
 // quit leaves sotto in the ordinary way.
 func (p *person) quit() {
 	p.t.Helper()
 	all := family(p.t, p.PID())
-	p.Enter("/quit")
+	p.Press("C-q")
 	if code := p.Exit(); code != 0 {
-		p.t.Errorf("%s: sotto ended with %d after /quit", p.name, code)
+		p.t.Errorf("%s: sotto ended with %d after Ctrl+Q", p.name, code)
 	}
 	gone(p.t, all)
 }

@@ -1,7 +1,7 @@
 // Package server runs real XMPP servers for the end-to-end tests: Prosody and
-// ejabberd, as Debian ships them, each in a folder of its own, on free loopback
-// ports, with a certificate from an authority that exists only for the test.
-// Nothing outside that folder is read or written, no service is started, and a
+// ejabberd, as Debian ships them, and the relay in sotto; each in a folder of
+// its own, on free loopback ports, with a certificate from an authority that
+// exists only for the test. Nothing outside that folder is read or written, no service is started, and a
 // server is always stopped by its own process id.
 package server
 
@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -35,13 +36,13 @@ type Person struct {
 
 // Server is a running server. Its methods may be called from any goroutine.
 type Server struct {
-	Name      string // "Prosody" or "ejabberd"
+	Name      string // "Prosody", "ejabberd" or "sotto relay"
 	Version   string // as the server itself says
 	Domain    string // what stands after the @ of its people
 	WebSocket string // wss:// address, with a certificate that CAFile vouches for
 	PlainURL  string // the same without TLS, which only loopback may use
 	Addr      string // host:port behind WebSocket, for a proxy in between
-	Client    int    // the port for clients that speak XMPP over TCP (STARTTLS)
+	Client    int    // the port for clients that speak XMPP over TCP (STARTTLS); 0 if there is none
 	CAFile    string // the certificate authority, PEM
 	Dir       string // everything the server writes
 
@@ -119,7 +120,11 @@ func (s *Server) Start(ctx context.Context) error {
 	}()
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
-	for _, addr := range []string{fmt.Sprintf("127.0.0.1:%d", s.Client), s.Addr} {
+	addresses := []string{s.Addr}
+	if s.Client != 0 {
+		addresses = append(addresses, fmt.Sprintf("127.0.0.1:%d", s.Client))
+	}
+	for _, addr := range addresses {
 		if err := waitPort(ctx, addr, p.done); err != nil {
 			p.end(syscall.SIGKILL)
 			return fmt.Errorf("%s did not come up: %w\n%s", s.Name, err, s.Log(30))
@@ -157,7 +162,7 @@ func (p *process) end(sig syscall.Signal) {
 // Log returns the last lines of what the server wrote to its log and console.
 func (s *Server) Log(lines int) string {
 	var b strings.Builder
-	for _, name := range []string{s.log, filepath.Join(s.Dir, "console.log")} {
+	for _, name := range slices.Compact([]string{s.log, filepath.Join(s.Dir, "console.log")}) {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			continue

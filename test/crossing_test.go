@@ -1,0 +1,200 @@
+package test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"sotto/client/store"
+	"sotto/test/headless"
+	"sotto/test/proxy"
+	"sotto/test/server"
+)
+
+// TestCrossing has two people who never wrote to each other start at the same
+// time and write 200 messages each, so that two sessions begin at once and
+// every key exchange meets one coming the other way.
+func TestCrossing(t *testing.T) {
+	onEach(t, func(t *testing.T, s *server.Server) {
+		people := team(t, s, "Okafor, Ada", "Lind, Per")
+		ada := start(t, s, people[0], s.WebSocket)
+		per := start(t, s, people[1], s.WebSocket)
+		talk(t, ada, per, 200, nil)
+	})
+}
+
+// TestCut resets the connections of both sides 20 times in the middle of a
+// conversation.
+func TestCut(t *testing.T) {
+	onEach(t, func(t *testing.T, s *server.Server) {
+		people := team(t, s, "Okafor, Ada", "Lind, Per")
+		first, second := proxy.Start(t, s.Addr), proxy.Start(t, s.Addr)
+		ada := start(t, s, people[0], through(s, first))
+		per := start(t, s, people[1], through(s, second))
+		cuts := 0
+		talk(t, ada, per, 100, func(i int) {
+			if i%5 == 4 {
+				// Now one, now the other, and every fifth time both at once.
+				if cuts%5 != 1 {
+					first.Cut()
+				}
+				if cuts%2 == 1 || cuts%5 == 0 {
+					second.Cut()
+				}
+				cuts++
+			}
+		})
+		if cuts != 20 {
+			t.Errorf("cut %d times, want 20", cuts)
+		}
+	})
+}
+
+// through returns the server's address as it is behind a proxy.
+func through(s *server.Server, p *proxy.Proxy) string {
+	_, port, _ := strings.Cut(s.Addr, ":")
+	return strings.Replace(s.WebSocket, ":"+port+"/", fmt.Sprintf(":%d/", p.Port()), 1)
+}
+
+// start starts a headless sotto and waits until it is online.
+func start(t *testing.T, s *server.Server, who server.Person, relay string) *headless.Sotto {
+	t.Helper()
+	ca, err := os.ReadFile(s.CAFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := store.OpenMemory(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := headless.Start(headless.Account{Address: s.Address(who), Password: who.Password, Relay: relay, CA: ca}, st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Close(); err != nil {
+			t.Errorf("ending %s: %v", s.Address(who), err)
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := h.Online(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// talk has two write n messages each, both at once, and holds that each reads
+// all of the other's, once, in order, encrypted, and knows its own delivered.
+// after, if given, is called after each message of one of them.
+func talk(t *testing.T, a, b *headless.Sotto, n int, after func(i int)) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	line := func(from *headless.Sotto, i int) string {
+		return fmt.Sprintf("%s says number %d", from.Self().Address, i)
+	}
+	sent := make(chan error, 2)
+	for _, side := range []struct {
+		from, to *headless.Sotto
+		after    func(int)
+	}{{a, b, after}, {b, a, nil}} {
+		go func() {
+			for i := range n {
+				if _, err := side.from.Send(ctx, side.to.Self().Address, line(side.from, i)); err != nil {
+					sent <- err
+					return
+				}
+				// A few at a time are under way, as when people talk.
+				if i%5 == 4 {
+					if err := side.from.Until(ctx, "sending", func() (bool, error) { return side.from.State().Queued < 5, nil }); err != nil {
+						sent <- err
+						return
+					}
+				}
+				if side.after != nil {
+					side.after(i)
+				}
+			}
+			sent <- nil
+		}()
+	}
+	for range 2 {
+		if err := <-sent; err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, side := range []struct{ self, other *headless.Sotto }{{a, b}, {b, a}} {
+		peer := side.other.Self().Address
+		var mine, theirs []string
+		err := side.self.Until(ctx, "waiting for all to be delivered", func() (bool, error) {
+			mine, theirs = nil, nil
+			delivered := 0
+			all, err := side.self.Conversation(ctx, peer)
+			for _, m := range all {
+				switch {
+				case m.Kind == store.Notice:
+					return false, fmt.Errorf("notice: %s", m.Body)
+				case !m.Encrypted:
+					return false, fmt.Errorf("not encrypted: %s", m.Body)
+				case m.Outgoing:
+					mine = append(mine, m.Body.String())
+					if m.State >= store.Delivered && m.State != store.Failed {
+						delivered++
+					}
+				default:
+					theirs = append(theirs, m.Body.String())
+				}
+			}
+			return delivered >= n && len(theirs) >= n, err
+		})
+		if err != nil {
+			t.Errorf("%v: %d of %d of mine are there, %d of %d of theirs", err, len(mine), n, len(theirs), n)
+		}
+		var wantMine, wantTheirs []string
+		for i := range n {
+			wantMine = append(wantMine, line(side.self, i))
+			wantTheirs = append(wantTheirs, line(side.other, i))
+		}
+		same(t, side.self.Self().Address+" wrote", mine, wantMine)
+		same(t, side.self.Self().Address+" read", theirs, wantTheirs)
+	}
+}
+
+// same compares what was read with what was written, line by line, and says
+// what was lost, what came twice and what came out of order.
+func same(t *testing.T, what string, got, want []string) {
+	t.Helper()
+	count := map[string]int{}
+	for _, s := range got {
+		count[s]++
+	}
+	lost, twice := 0, 0
+	for _, s := range want {
+		switch n := count[s]; {
+		case n == 0:
+			lost++
+			t.Logf("%s: lost: %s", what, s)
+		case n > 1:
+			twice++
+			t.Logf("%s: %d times: %s", what, n, s)
+		}
+		delete(count, s)
+	}
+	for s := range count {
+		t.Errorf("%s: never written: %q", what, s)
+	}
+	if lost+twice > 0 {
+		t.Errorf("%s: %d of %d lost, %d shown more than once", what, lost, len(want), twice)
+		return
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("%s: out of order at %d: %q instead of %q", what, i, got[i], want[i])
+			return
+		}
+	}
+}
