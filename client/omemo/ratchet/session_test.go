@@ -199,7 +199,13 @@ func TestRepeatedMessages(t *testing.T) {
 	}
 	third, fourth := alice.send("third"), alice.send("fourth")
 	bob.mustReceive(fourth)
+	if n := len(bob.session.states[0].skipped); n != 1 {
+		t.Errorf("%d skipped keys, want 1", n)
+	}
 	bob.mustReceive(third)
+	if n := len(bob.session.states[0].skipped); n != 0 {
+		t.Errorf("%d skipped keys after the missing message came", n)
+	}
 	for _, m := range []packet{third, fourth} {
 		if _, err := bob.receive(m); !errors.Is(err, ErrDuplicate) {
 			t.Errorf("repeated %s: %v", m.text, err)
@@ -356,16 +362,23 @@ func TestWithoutOneTimePreKey(t *testing.T) {
 func TestNewStateIsAnsweredIn(t *testing.T) {
 	alice, bob := established(t)
 	late := alice.send("sent in the old state, arrives late")
+	old := bob.session.states[0].base
 	alice.start(bob)
 	m := alice.send("sent in the new state")
 	if !m.preKey {
 		t.Error("first message of the new state is no prekey message")
 	}
 	bob.mustReceive(m)
+	if bob.session.States() != 2 || bob.session.states[0].base == old {
+		t.Error("bob does not answer in the new state")
+	}
 	alice.mustReceive(bob.send("answered in the new state"))
 	if alice.session.Pending() {
 		t.Error("answer did not come in the new state")
 	}
 	bob.mustReceive(late)
+	if bob.session.States() != 2 || bob.session.states[0].base != old {
+		t.Error("bob does not answer in the state that decrypted last")
+	}
 	alice.mustReceive(bob.send("answered in the old state"))
 }
