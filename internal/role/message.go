@@ -133,7 +133,7 @@ type DeskSetup struct {
 	LockAfter time.Duration
 	Theme     string
 	Terminal  []byte
-	Demo      bool
+	Open      string // address of the conversation to open the first time; may be empty
 }
 
 // WardSetup is the first message to a ward.
@@ -216,7 +216,7 @@ func (m *DeskSetup) code(c *coder) {
 	c.span(&m.LockAfter)
 	c.text(&m.Theme)
 	c.bytes(&m.Terminal, maxTermios)
-	c.flag(&m.Demo)
+	c.text(&m.Open)
 }
 
 func (m *WardSetup) code(c *coder) {

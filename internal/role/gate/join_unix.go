@@ -64,7 +64,6 @@ func (r *relay) login(a *keystore.Account, password *memguard.LockedBuffer, pati
 		return wire.State{}, errLink
 	}
 	late := time.After(patience)
-	tried := false // what comes before is about an earlier login
 	for {
 		select {
 		case m, ok := <-r.said:
@@ -73,9 +72,7 @@ func (r *relay) login(a *keystore.Account, password *memguard.LockedBuffer, pati
 			case !ok:
 				return wire.State{}, errLink
 			case !isState:
-			case s.Phase == wire.Connecting:
-				tried = true
-			case s.Phase == wire.Online, tried && s.Words != "":
+			case s.Phase == wire.Online, s.Phase != wire.Connecting && s.Words != "":
 				return s, nil
 			}
 		case <-late:
@@ -173,6 +170,10 @@ func (g *gate) settle(opened *keystore.Opened) error {
 	g.busy("finishing a change of password")
 	r, err := g.relay()
 	if err != nil {
+		return nil
+	}
+	// A link that is online would stay so, whichever password it is given.
+	if err := wire.Write(r.conn, wire.Logoff{}); err != nil {
 		return nil
 	}
 	if s, err := r.login(a, a.Next, settlePatience); err == nil && s.Phase == wire.Online {

@@ -138,7 +138,7 @@ func (w *watch) startDesk() error {
 	w.link.Control.SendFile(&role.Attach{}, ours.File())
 	desk, err := role.Spawn(role.Desk, &role.DeskSetup{
 		Profile: w.cfg.Profile, Label: w.cfg.Label, LockAfter: w.cfg.LockAfter, Theme: w.cfg.Theme,
-		Terminal: w.term.Saved(), Demo: w.cfg.Demo != "",
+		Terminal: w.term.Saved(), Open: w.cfg.Open,
 	}, w.keyEnd, theirs)
 	if err != nil {
 		return err

@@ -21,6 +21,7 @@ type Config struct {
 	Label   string // organisation, for the lock screen
 	User    string // whose profile it is, for the lock screen
 	Theme   string
+	Open    string // address of the conversation to open the first time; may be empty
 
 	LockAfter   time.Duration // without a key; 0 is never
 	LogoffAfter time.Duration // locked for so long; 0 is never

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"sotto/internal/profile"
+	"sotto/internal/role/ward"
+	"sotto/internal/role/watch"
+)
+
+func demoCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "demo",
+		Short: "Try it: a hospital in a box",
+		Long: `Open sotto with a relay and four colleagues of its own, all on this machine and
+in memory. Nothing is installed or configured, and nothing is left behind.
+
+The PIN is ` + ward.PIN + `. Ada Okafor answers; write to her. Ctrl+L locks.`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return demo() },
+	}
+}
+
+func demo() error {
+	if err := terminal(); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "sotto-demo-")
+	if err != nil {
+		return fmt.Errorf("make a folder for the demo: %w. Set TMPDIR to a folder that you can write to", err)
+	}
+	defer os.RemoveAll(dir)
+	p := profile.In(dir)
+	if err := p.Make(); err != nil {
+		return err
+	}
+	c := profile.Defaults()
+	return watchOver(watch.Config{
+		Profile: places(p), Label: ward.Label, User: ward.Self, Theme: c.Theme, Open: ward.Open,
+		LockAfter: c.LockAfter, LogoffAfter: c.LogoffAfter,
+		Demo: dir, Hint: "demo PIN " + ward.PIN,
+	})
+}

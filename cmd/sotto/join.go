@@ -1,0 +1,129 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"mellium.im/xmpp/jid"
+
+	"sotto/internal/profile"
+	"sotto/internal/role"
+	"sotto/internal/role/watch"
+)
+
+func joinCommand() *cobra.Command {
+	var j joining
+	cmd := &cobra.Command{
+		Use:   "join ADDRESS",
+		Short: "Set up your account on a relay",
+		Long: `Sign in to a relay with your address and password, choose a PIN for this device,
+and open sotto. From then on "sotto" and the PIN are enough: the password is kept
+in the vault, and given to the relay by sotto.
+
+Where the relay is is discovered from the address (XEP-0156), or said with --relay.`,
+		Example: `  sotto join alice@example.org
+  sotto join alice@example.org --relay wss://chat.example.org/ws --ca hospital-ca.pem
+  sotto join alice@example.org --profile night-shift --rotate-password`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error { return j.run(args[0]) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&j.relay, "relay", "", "WebSocket URL of the relay, such as wss://chat.example.org/ws")
+	f.StringVar(&j.profile, "profile", profile.Default, "name for the account on this device")
+	f.StringVar(&j.ca, "ca", "", "PEM file with the certificate authorities to trust, instead of the system's")
+	f.BoolVar(&j.rotate, "rotate-password", false, "replace the password by a random one that nobody has seen")
+	return cmd
+}
+
+// joining is what the flags of join say.
+type joining struct {
+	relay, profile, ca string
+	rotate             bool
+}
+
+func (j joining) run(address string) error {
+	if err := terminal(); err != nil {
+		return err
+	}
+	id, err := jid.Parse(address)
+	if err != nil || id.Localpart() == "" || id.Resourcepart() != "" {
+		return fmt.Errorf("%q is not an address. It looks like this: alice@example.org", address)
+	}
+	if err := checkRelay(j.relay); err != nil {
+		return err
+	}
+	if j.ca != "" {
+		if j.ca, err = filepath.Abs(j.ca); err != nil {
+			return err
+		}
+		if _, err := os.Stat(j.ca); err != nil {
+			return fmt.Errorf("read the certificate authority: %w", err)
+		}
+	}
+	p, err := profile.Paths(j.profile)
+	if err != nil {
+		return err
+	}
+	exists, err := p.Exists()
+	if err != nil {
+		return err
+	}
+	if exists {
+		return fmt.Errorf("profile %q has an account already. Open it with: sotto, or join under another name with --profile NAME", j.profile)
+	}
+	c, err := p.Load()
+	if err != nil {
+		return err
+	}
+	if err := p.Make(); err != nil {
+		return err
+	}
+	lock, err := p.Lock()
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	c.Address = id.String()
+	if err := p.Save(c); err != nil {
+		return err
+	}
+	err = watchOver(watch.Config{
+		Mode: role.Join, Profile: places(p), Label: c.Organisation, User: c.Address, Theme: c.Theme,
+		LockAfter: c.LockAfter, LogoffAfter: c.LogoffAfter,
+		Address: c.Address, Relay: j.relay, CAFile: j.ca, Rotate: j.rotate,
+	})
+	if exists, statErr := p.Exists(); statErr == nil && !exists {
+		discard(p)
+	}
+	return err
+}
+
+// discard removes what was made for a profile that came to nothing. Folders
+// that hold something else stay.
+func discard(p profile.Profile) {
+	for _, path := range []string{
+		p.Config, p.LockFile, p.Data,
+		filepath.Dir(p.Config), filepath.Dir(p.Vault), filepath.Dir(p.LockFile),
+	} {
+		os.Remove(path)
+	}
+}
+
+// checkRelay refuses early what the link would refuse.
+func checkRelay(relay string) error {
+	if relay == "" {
+		return nil
+	}
+	u, err := url.Parse(relay)
+	switch {
+	case err != nil || u.Host == "":
+		return errors.New("the relay is not a URL. It looks like this: wss://chat.example.org/ws")
+	case u.Scheme == "wss", u.Scheme == "ws":
+		return nil // where ws is permitted is for the link to say
+	}
+	return fmt.Errorf("the relay's URL begins with wss://, not %s://", u.Scheme)
+}

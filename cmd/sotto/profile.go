@@ -1,0 +1,36 @@
+package main
+
+import (
+	"sotto/internal/profile"
+	"sotto/internal/role"
+)
+
+// places says the roles where a profile's files are.
+func places(p profile.Profile) role.Profile {
+	return role.Profile{Name: p.Name, Vault: p.Vault, DeviceKey: p.DeviceKey, Data: p.Data, Database: p.Database}
+}
+
+// load finds a profile with a vault, reads its settings and takes it for this
+// process. The caller unlocks it.
+func load(name string) (profile.Profile, profile.Config, *profile.Lock, error) {
+	p, err := profile.Paths(name)
+	if err != nil {
+		return p, profile.Config{}, nil, err
+	}
+	exists, err := p.Exists()
+	if err != nil {
+		return p, profile.Config{}, nil, err
+	}
+	if !exists {
+		return p, profile.Config{}, nil, hint(name)
+	}
+	c, err := p.Load()
+	if err != nil {
+		return p, c, nil, err
+	}
+	if err := p.Make(); err != nil { // closes to others what was left open
+		return p, c, nil, err
+	}
+	lock, err := p.Lock()
+	return p, c, lock, err
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/charmbracelet/fang"
+	"github.com/spf13/cobra"
+
+	"sotto/internal/profile"
+	"sotto/internal/role/watch"
+)
+
+// exit is an error that only carries an exit code: everything has been said.
+type exit int
+
+func (e exit) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// execute runs what the command line says and returns the exit code.
+func execute() int {
+	err := fang.Execute(context.Background(), rootCommand(),
+		fang.WithVersion(version()), fang.WithoutManpage(), fang.WithErrorHandler(complain))
+	var code exit
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &code):
+		return int(code)
+	}
+	return 1
+}
+
+// complain says what is wrong, as one sentence to a person.
+func complain(w io.Writer, _ fang.Styles, err error) {
+	var code exit
+	if errors.As(err, &code) {
+		return
+	}
+	text := strings.TrimSpace(err.Error())
+	if !strings.HasSuffix(text, ".") && !strings.HasSuffix(text, "?") {
+		text += "."
+	}
+	fmt.Fprintf(w, "sotto: %s\n", text)
+	if usage(err) {
+		fmt.Fprintln(w, "See: sotto --help")
+	}
+}
+
+// usage says whether the command line itself was wrong.
+func usage(err error) bool {
+	for _, start := range []string{"unknown command", "unknown flag", "unknown shorthand", "flag needs", "invalid argument", "accepts "} {
+		if strings.HasPrefix(err.Error(), start) {
+			return true
+		}
+	}
+	return false
+}
+
+func rootCommand() *cobra.Command {
+	var name string
+	root := &cobra.Command{
+		Use:   "sotto",
+		Short: "A secure messenger for the terminal",
+		Long: `Sotto is a messenger for people who handle patient data. It is end-to-end
+encrypted (OMEMO), works with any XMPP relay that speaks WebSocket, keeps its
+keys in locked memory, and locks itself.
+
+Without a command it opens your profile. Start with one of these:
+
+  sotto demo                      try it: a hospital in a box, nothing to set up
+  sotto join alice@example.org    set up an account on your relay`,
+		Example: `  sotto
+  sotto demo
+  sotto join alice@example.org --relay wss://chat.example.org/ws`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return openProfile(name) },
+	}
+	root.Flags().StringVar(&name, "profile", profile.Default, "which account to open")
+	root.AddCommand(demoCommand(), joinCommand(), pinCommand(), relayCommand(), versionCommand())
+	return root
+}
+
+// openProfile opens a profile that exists.
+func openProfile(name string) error {
+	p, c, lock, err := load(name)
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	return watchOver(watch.Config{
+		Profile: places(p), Label: c.Organisation, User: c.Address, Theme: c.Theme,
+		LockAfter: c.LockAfter, LogoffAfter: c.LogoffAfter,
+	})
+}
+
+// watchOver opens sotto and turns how it ended into an error.
+func watchOver(c watch.Config) error {
+	code, err := watch.Run(c)
+	if err == nil && code != 0 {
+		return exit(code)
+	}
+	return err
+}
+
+// hint is what to do when there is no profile yet.
+func hint(name string) error {
+	join := "sotto join you@your.relay"
+	if name != profile.Default {
+		join += " --profile " + name
+		return fmt.Errorf("there is no profile %q. Set it up with: %s", name, join)
+	}
+	return fmt.Errorf("there is no profile yet. Try it with: sotto demo. Or set up your account with: %s", join)
+}
+
+// terminal fails early, and with better words, where there is nobody to ask.
+func terminal() error {
+	for _, f := range []*os.File{os.Stdin, os.Stdout} {
+		if i, err := f.Stat(); err != nil || i.Mode()&os.ModeCharDevice == 0 {
+			return errors.New("sotto needs a terminal: its input and output can't be a file or a pipe")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,223 @@
+//go:build unix
+
+package desk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/awnumar/memguard"
+
+	"sotto/client"
+	"sotto/client/store"
+	"sotto/internal/role"
+	"sotto/keystore"
+	"sotto/tui"
+)
+
+// placeName is the value in the store that says where the person was.
+const placeName = "place"
+
+// orphanTime is how long a desk without a watch may take to keep the draft.
+const orphanTime = 2 * time.Second
+
+// desk is one life of the role.
+type desk struct {
+	self   *role.Self
+	setup  *role.DeskSetup
+	term   *role.Terminal
+	screen *tui.Screen
+	stop   context.CancelFunc // ends the screens with a lock
+	orphan atomic.Bool        // the watch is gone
+}
+
+// Main is the life of a desk; it returns the exit code.
+func Main() int {
+	self, setup, err := role.Enter[*role.DeskSetup](role.Desk)
+	if err != nil {
+		return role.ExitFailed
+	}
+	defer memguard.Purge()
+	d := &desk{self: self, setup: setup, term: role.Inherited(setup.Terminal), screen: tui.NewScreen(os.Stdout)}
+	code, err := d.run()
+	if d.orphan.Load() {
+		d.abandon()
+	}
+	if err != nil {
+		code = self.Fail(err)
+	}
+	return code
+}
+
+// run does things in an order that matters: the key, the database, the sandbox,
+// the screen. Each step may need what the next takes away.
+func (d *desk) run() (int, error) {
+	if err := keystore.CheckMemlock(); err != nil {
+		return 0, err
+	}
+	time.Now().Local().Zone()                        // reads the time zone's file
+	os.Setenv("SQLITE_TMPDIR", d.setup.Profile.Data) // else a large sort goes to /tmp
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	d.stop = stop
+
+	// the key
+	handover, err := keystore.ReadHandover(d.self.Handover)
+	if err != nil {
+		return role.ExitNoKey, nil // the gate that should have written it has said why
+	}
+	d.self.Handover.Close()
+
+	// the database
+	db, err := store.Open(ctx, d.setup.Profile.Database, handover.DatabaseKey)
+	if err != nil {
+		handover.Account.Destroy()
+		return 0, fmt.Errorf("open the messages: %w", err)
+	}
+	defer db.Close()
+	place, err := readPlace(ctx, db)
+	if err != nil {
+		handover.Account.Destroy()
+		return 0, fmt.Errorf("open the messages: %w", err)
+	}
+
+	// the sandbox
+	if err := d.confine(); err != nil {
+		handover.Account.Destroy()
+		return 0, err
+	}
+
+	// the messenger
+	a := &handover.Account
+	messenger, err := client.New(client.Config{
+		Account: client.Account{
+			Address: a.Address, Relay: a.Relay, CA: a.CA, Legacy: a.Legacy, Password: a.Password, Next: a.Next,
+		},
+		Store: db, Link: d.self.Link,
+	})
+	if err != nil {
+		a.Destroy()
+		return 0, err
+	}
+	ended := make(chan error, 1)
+	running, halt := context.WithCancel(context.Background())
+	defer halt()
+	go func() {
+		err := messenger.Run(running)
+		stop() // without it there is nothing to show
+		ended <- err
+	}()
+
+	// the screen
+	go d.listen()
+	go d.signals()
+	result, err := d.show(ctx, messenger, place)
+	if err != nil {
+		return 0, err
+	}
+	if err := writePlace(db, result.Place); err != nil {
+		return 0, err
+	}
+	if result.Locked() {
+		d.self.Control.Send(&role.Locked{ChangePIN: result.Intent == tui.ChangePIN})
+	}
+	halt()
+	if err := <-ended; err != nil && !errors.Is(err, client.ErrLinkEnded) {
+		return 0, err
+	}
+	if !result.Locked() {
+		return role.ExitQuit, nil
+	}
+	return role.ExitDone, nil
+}
+
+// confine takes away what the desk does not need from here on. Beside the
+// restrictions that every role has, there are none yet.
+func (d *desk) confine() error { return nil }
+
+// show runs the screens until they lock or the person quits.
+func (d *desk) show(ctx context.Context, messenger *client.Client, place string) (tui.Result, error) {
+	screens, err := tui.New(tui.Config{
+		Messenger: messenger, Screen: d.screen,
+		Theme: d.setup.Theme, LockAfter: d.setup.LockAfter, Place: place, Open: d.setup.Open,
+		OnActivity: func() { d.self.Control.Send(&role.Activity{}) },
+		OnLock:     func(tui.Reason) { d.self.Control.Send(&role.Locking{}) },
+	})
+	if err != nil {
+		return tui.Result{}, err
+	}
+	go func() {
+		<-d.screen.First()
+		d.self.Control.Send(&role.Ready{})
+	}()
+	d.term.Flush() // a PIN that was typed twice must not end up in a draft
+	return screens.Run(ctx)
+}
+
+// listen takes what the watch says: to lock.
+func (d *desk) listen() {
+	for {
+		m, err := d.self.Control.Receive()
+		if err != nil {
+			d.leave()
+			return
+		}
+		if _, ok := m.(*role.Lock); ok {
+			d.screen.Blackout()
+			d.stop()
+		}
+	}
+}
+
+func (d *desk) signals() {
+	for s := range d.self.Signals {
+		if s == syscall.SIGWINCH {
+			continue // the screens take it themselves
+		}
+		d.screen.Blackout()
+		if d.self.Orphaned() {
+			d.leave()
+			return
+		}
+		d.stop()
+	}
+}
+
+// leave locks because the watch is gone. If the end takes too long, the
+// terminal is put right without it.
+func (d *desk) leave() {
+	d.screen.Blackout()
+	if d.orphan.Swap(true) {
+		return
+	}
+	d.stop()
+	time.AfterFunc(orphanTime, d.abandon)
+}
+
+// abandon puts the terminal right in the watch's place and ends.
+func (d *desk) abandon() {
+	d.term.Restore()
+	d.term.Write("sotto ended unexpectedly. It is locked; nothing was lost.\r\n")
+	memguard.Purge()
+	os.Exit(role.ExitOrphan)
+}
+
+func readPlace(ctx context.Context, db *store.Store) (place string, err error) {
+	err = db.View(ctx, func(tx *store.Tx) error {
+		b, err := tx.Value(placeName)
+		place = string(b)
+		return err
+	})
+	return place, err
+}
+
+func writePlace(db *store.Store, place string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), orphanTime)
+	defer cancel()
+	return db.Update(ctx, func(tx *store.Tx) error { return tx.SetValue(placeName, []byte(place)) })
+}

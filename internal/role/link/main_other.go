@@ -1,0 +1,8 @@
+//go:build !unix
+
+package link
+
+import "sotto/internal/role"
+
+// Main fails: the roles exist on Unix systems only. See package watch.
+func Main() int { return role.ExitFailed }
