@@ -4,14 +4,13 @@ export CGO_ENABLED = 0
 
 BUILD    = go build -trimpath
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-SYSTEMS  = linux/amd64 linux/arm64 darwin/arm64 windows/amd64 freebsd/amd64
 FUZZTIME = 10s
 
 # What the end-to-end tests write down about the programs they met.
 REPORT = $(CURDIR)/.cache/exercised
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test install-test-needs lint unit e2e systems bench fuzz clean
+.PHONY: help run build test install-test-needs lint unit e2e bench fuzz clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,16 +28,11 @@ test: ## check everything: lint, unit tests, end to end with real servers and cl
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory e2e
 
-lint: ## gofmt, go vet, staticcheck, and a build for every system
+lint: ## gofmt, go vet and staticcheck
 	@bad=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
 	if [ -n "$$bad" ]; then echo "gofmt would change:"; echo "$$bad"; exit 1; fi
 	go vet ./...
 	go tool staticcheck ./...
-	@$(MAKE) --no-print-directory systems
-
-systems: ## build for every system sotto is for
-	@for s in $(SYSTEMS); do echo "build $$s"; \
-		GOOS=$${s%/*} GOARCH=$${s#*/} $(BUILD) -o /dev/null ./cmd/sotto || exit 1; done
 
 unit: ## the tests of every package
 	go test $$(go list ./... | grep -v '^sotto/test')
