@@ -95,11 +95,7 @@ CREATE TABLE signed_prekey (
 }
 
 // migrate brings the schema up to this version, one transaction a step.
-func (s *Store) migrate(ctx context.Context) error {
-	version, err := s.version()
-	if err != nil {
-		return err
-	}
+func (s *Store) migrate(ctx context.Context, version int) error {
 	if version < 0 || version > len(migrations) {
 		return fmt.Errorf("opening the message database: %w", ErrNewer)
 	}

@@ -14,7 +14,6 @@ package store
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -60,7 +59,7 @@ func OpenMemory(ctx context.Context) (*Store, error) {
 		return nil, explain("opening a database in memory", err)
 	}
 	s := newStore(conn)
-	if err := s.prepare(ctx, `PRAGMA temp_store=memory; PRAGMA foreign_keys=on;`); err != nil {
+	if err := s.prepare(ctx, `PRAGMA foreign_keys=on`); err != nil {
 		s.abandon()
 		return nil, explain("setting up a database in memory", err)
 	}
@@ -73,16 +72,14 @@ func newStore(conn *sqlite3.Conn) *Store {
 	return s
 }
 
-// pragmas, in an order that matters: the exclusive lock comes before WAL, so
-// that the WAL index lives in memory and no -shm file is ever made.
+// pragmas of a database in a file. It is locked exclusively before they are
+// run, so the WAL index lives in memory and no -shm file is ever made.
 const pragmas = `
-PRAGMA locking_mode=exclusive;
 PRAGMA journal_mode=wal;
 PRAGMA synchronous=full;
 PRAGMA fullfsync=on;
 PRAGMA checkpoint_fullfsync=on;
 PRAGMA secure_delete=on;
-PRAGMA temp_store=memory;
 PRAGMA foreign_keys=on;
 PRAGMA cell_size_check=on;
 PRAGMA trusted_schema=off;
@@ -91,7 +88,10 @@ PRAGMA journal_size_limit=4194304;
 
 func open(ctx context.Context, path string, key *memguard.LockedBuffer, base vfs.VFS) (*Store, error) {
 	const doing = "opening the message database"
-	if key == nil || key.Size() != KeySize {
+	if key == nil {
+		return nil, fmt.Errorf("%s: there is no key", doing)
+	}
+	if key.Size() != KeySize {
 		key.Destroy()
 		return nil, fmt.Errorf("%s: the key is not %d bytes long", doing, KeySize)
 	}
@@ -100,8 +100,7 @@ func open(ctx context.Context, path string, key *memguard.LockedBuffer, base vfs
 		key.Destroy()
 		return nil, fmt.Errorf("%s: %w", doing, err)
 	}
-	created, err := touch(abs)
-	if err != nil {
+	if err := touch(abs); err != nil {
 		key.Destroy()
 		return nil, explain(doing, err)
 	}
@@ -114,13 +113,8 @@ func open(ctx context.Context, path string, key *memguard.LockedBuffer, base vfs
 		return nil, explain(doing, err)
 	}
 	s := newStore(conn)
-	s.vfsName, s.key, s.created = name, key, created
-	if created {
-		err = s.format(ctx)
-	}
-	if err == nil {
-		err = s.prepare(ctx, pragmas)
-	}
+	s.vfsName, s.key = name, key
+	err = s.prepare(ctx, pragmas)
 	if err == nil {
 		err = syncFolder(filepath.Dir(abs))
 	}
@@ -132,24 +126,13 @@ func open(ctx context.Context, path string, key *memguard.LockedBuffer, base vfs
 }
 
 // touch makes an empty file that only its owner can read, if there is none;
-// SQLite gives the WAL the same permissions (modeof). It reports whether the
-// database has to be formatted.
-func touch(path string) (empty bool, err error) {
+// SQLite gives the WAL the same permissions (modeof).
+func touch(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return false, err
+		return err
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return false, err
-	}
-	if info.Size() > 0 {
-		return false, nil
-	}
-	// An empty file beside a WAL is a database whose first checkpoint never came.
-	_, err = os.Stat(path + "-wal")
-	return errors.Is(err, os.ErrNotExist), nil
+	return f.Close()
 }
 
 // uri names the file for SQLite. The key is not in it: textkey only tells the
@@ -176,21 +159,27 @@ func syncFolder(dir string) error {
 	return d.Sync()
 }
 
-// format reserves room for a checksum in every page of an empty database.
-func (s *Store) format(ctx context.Context) error {
-	s.conn.SetInterrupt(ctx)
-	defer s.conn.SetInterrupt(context.Background())
-	return s.conn.EnableChecksums("main")
-}
-
 // prepare sets the connection up and brings the schema up to date.
 func (s *Store) prepare(ctx context.Context, pragmas string) error {
 	s.conn.SetInterrupt(ctx)
 	defer s.conn.SetInterrupt(context.Background())
+	if err := s.conn.Exec("PRAGMA locking_mode=exclusive; PRAGMA temp_store=memory"); err != nil {
+		return err
+	}
+	version, err := s.version()
+	if err != nil {
+		return err
+	}
+	if s.created = version == 0; s.created {
+		// Room for a checksum in every page has to be there from the start.
+		if err := s.conn.EnableChecksums("main"); err != nil {
+			return err
+		}
+	}
 	if err := s.conn.Exec(pragmas); err != nil {
 		return err
 	}
-	return s.migrate(ctx)
+	return s.migrate(ctx, version)
 }
 
 // Created reports whether Open found no database and made one.
@@ -222,7 +211,9 @@ func (s *Store) abandon() error {
 	if s.vfsName != "" {
 		vfs.Unregister(s.vfsName)
 	}
-	s.key.Destroy()
+	if s.key != nil {
+		s.key.Destroy()
+	}
 	return nil
 }
 
