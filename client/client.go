@@ -156,18 +156,17 @@ func (c *Client) login() {
 	m := wire.Login{Address: c.self, Relay: a.Relay, Resource: a.Resource, CA: a.CA, Legacy: a.Legacy}
 	if a.Password != nil {
 		m.Password = a.Password.Bytes()
+		defer a.Password.Destroy()
 	}
 	if a.Next != nil {
 		m.Next = a.Next.Bytes()
+		defer a.Next.Destroy()
 	}
 	// Written at once and not through the queue, so that nothing holds on to
 	// the two slices of locked memory.
 	if err := wire.Write(c.out.conn, m); err != nil {
 		c.log.Warn("log in", "err", err)
 	}
-	a.Password.Destroy()
-	a.Next.Destroy()
-	a.Password, a.Next = nil, nil
 }
 
 // Logoff has the link end the stream and destroy the credential.

@@ -1,0 +1,391 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/awnumar/memguard"
+
+	"sotto/client/omemo"
+	"sotto/client/stanza"
+	"sotto/client/store"
+	"sotto/client/wire"
+	"sotto/internal/frame"
+)
+
+const (
+	me       = "ng@mercy.example"
+	ada      = "okafor@mercy.example"
+	patience = 20 * time.Second
+)
+
+// double stands in for link and relay: it keeps personal nodes, answers what a
+// client asks when it comes online, and lets a test say and see the rest.
+type double struct {
+	t    testing.TB
+	out  *writer
+	hook func(iq *stanza.Element) *stanza.Element // answers instead of the double, unless nil
+
+	mu       sync.Mutex
+	nodes    map[string]*stanza.Element // owner and node to payload
+	archive  []*stanza.Element          // forwarded messages, in order
+	roster   []*stanza.Element
+	seq      uint64
+	stored   uint64
+	settle   bool // acknowledge messages at once
+	asked    []*stanza.Element
+	messages chan *stanza.Element // what the client sent
+	login    wire.Login
+}
+
+func newDouble(t testing.TB) *double {
+	return &double{t: t, nodes: make(map[string]*stanza.Element), messages: make(chan *stanza.Element, 10000), settle: true}
+}
+
+// attach makes the double the link of a client, online at once.
+func (d *double) attach(session uint64, pending ...string) net.Conn {
+	mine, theirs := net.Pipe()
+	conn := frame.NewConn(mine)
+	d.mu.Lock()
+	out := newWriter(conn)
+	d.out = out
+	d.mu.Unlock()
+	go out.run()
+	go func() {
+		for {
+			m, err := wire.Read(conn)
+			if err != nil {
+				out.close()
+				return
+			}
+			d.handle(m, session, pending)
+		}
+	}()
+	d.t.Cleanup(func() { mine.Close() })
+	return theirs
+}
+
+func (d *double) handle(m wire.Message, session uint64, pending []string) {
+	switch m := m.(type) {
+	case wire.Login:
+		d.mu.Lock()
+		d.login = m
+		d.mu.Unlock()
+		d.out.send(wire.State{Phase: wire.Online, Address: me + "/test", Session: session})
+		d.out.send(wire.Pending{IDs: pending})
+	case wire.Stored:
+		d.mu.Lock()
+		d.stored = m.Seq
+		d.mu.Unlock()
+	case wire.Send:
+		e, err := stanza.Parse(m.Stanza)
+		if err != nil {
+			d.t.Errorf("client sent what does not parse: %v", err)
+			return
+		}
+		if e.Local == "iq" {
+			d.iq(e)
+			return
+		}
+		d.messages <- e
+		if d.settle {
+			d.out.send(wire.Settled{ID: m.ID})
+		}
+	}
+}
+
+func (d *double) iq(e *stanza.Element) {
+	d.mu.Lock()
+	d.asked = append(d.asked, e)
+	hook := d.hook
+	d.mu.Unlock()
+	if e.Get("type") != "get" && e.Get("type") != "set" {
+		return
+	}
+	if hook != nil {
+		if r := hook(e); r != nil {
+			if r.Local != "" {
+				d.deliver(r)
+			}
+			return
+		}
+	}
+	answer := stanza.NewIQ("result", "", e.Get("id"), nil).With("to", me+"/test")
+	owner := e.Get("to")
+	if owner == "" {
+		owner = me
+	} else {
+		answer.With("from", owner)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch p := e.Child("", ""); {
+	case p.Is(stanza.NSRoster, "query"):
+		answer.Add(stanza.New(stanza.NSRoster, "query", d.roster...))
+	case p.Is(stanza.NSMAM, "query"):
+		d.page(e, p, answer)
+	case p.Child("", "items") != nil:
+		node := p.Child("", "items").Get("node")
+		payload := d.nodes[owner+" "+node]
+		if payload == nil {
+			answer = stanza.ErrorReply(e, "cancel", "item-not-found").With("from", owner).With("to", me+"/test")
+			break
+		}
+		answer.Add(stanza.New(stanza.NSPubSub, "pubsub", stanza.New(stanza.NSPubSub, "items",
+			stanza.New(stanza.NSPubSub, "item", payload).With("id", "current")).With("node", node)))
+	case p.Child("", "publish") != nil:
+		pub := p.Child("", "publish")
+		d.nodes[owner+" "+pub.Get("node")] = pub.Child("", "item").Child("", "")
+	}
+	d.deliverLocked(answer)
+}
+
+// page answers a query of the archive: ids are the places in it.
+func (d *double) page(e, q, answer *stanza.Element) {
+	set := q.Child(stanza.NSRSM, "set")
+	limit, start := 0, 0
+	fmt.Sscan(set.Child("", "max").Text(), &limit)
+	if after := set.Child("", "after").Text(); after != "" {
+		fmt.Sscanf(after, "a%d", &start)
+		start++
+	}
+	if set.Child("", "before") != nil {
+		start = max(0, len(d.archive)-limit)
+	}
+	end := min(len(d.archive), start+limit)
+	fin := stanza.New(stanza.NSMAM, "fin")
+	if end == len(d.archive) {
+		fin.With("complete", "true")
+	}
+	for i := start; i < end; i++ {
+		d.deliverLocked(result(q.Get("queryid"), fmt.Sprintf("a%d", i), d.archive[i]))
+	}
+	if end > start {
+		fin.Add(stanza.New(stanza.NSRSM, "set", stanza.TextElement(stanza.NSRSM, "last", fmt.Sprintf("a%d", end-1))))
+	}
+	answer.Add(fin)
+}
+
+// result wraps a message as an archive does.
+func result(query, id string, m *stanza.Element) *stanza.Element {
+	return stanza.New(stanza.NSClient, "message", stanza.New(stanza.NSMAM, "result",
+		stanza.New(stanza.NSForward, "forwarded", stanza.New(stanza.NSDelay, "delay").With("stamp", "2026-11-21T19:02:00Z"), m)).
+		With("queryid", query).With("id", id)).With("to", me+"/test")
+}
+
+func (d *double) deliver(e *stanza.Element) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.deliverLocked(e)
+}
+
+func (d *double) deliverLocked(e *stanza.Element) {
+	d.seq++
+	d.out.send(wire.Inbound{Seq: d.seq, Stanza: e.Bytes()})
+}
+
+// sent waits for the next message the client sends that f accepts.
+func (d *double) sent(f func(*stanza.Element) bool) *stanza.Element {
+	d.t.Helper()
+	timeout := time.After(patience)
+	for {
+		select {
+		case e := <-d.messages:
+			if f(e) {
+				return e
+			}
+		case <-timeout:
+			d.t.Fatal("the client did not send it")
+		}
+	}
+}
+
+func hasPayload(e *stanza.Element) bool {
+	return e.Child(stanza.NSOmemo, "encrypted").Child("", "payload") != nil
+}
+
+func isReceipt(e *stanza.Element) bool { return e.Child(stanza.NSReceipts, "received") != nil }
+
+// remote is somebody else's device, with keys of its own.
+type remote struct {
+	t   testing.TB
+	jid string
+	st  *store.Store
+	dev *omemo.Device
+}
+
+func newRemote(t testing.TB, d *double, jid string) *remote {
+	t.Helper()
+	r := &remote{t: t, jid: jid, st: memoryStore(t)}
+	r.do(func(tx *store.Tx) (err error) {
+		r.dev, err = omemo.Setup(tx)
+		return err
+	})
+	if d != nil {
+		r.publish(d)
+	}
+	return r
+}
+
+// publish puts the device into its owner's list and publishes its bundle.
+func (r *remote) publish(d *double) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	ids, _ := stanza.ReadDeviceList(d.nodes[r.jid+" "+stanza.NodeDevices])
+	d.nodes[r.jid+" "+stanza.NodeDevices] = stanza.DeviceList(append(ids, r.dev.ID()))
+	r.do(func(tx *store.Tx) error {
+		b, err := r.dev.Bundle(tx)
+		d.nodes[r.jid+" "+stanza.NodeBundle(r.dev.ID())] = b.Element()
+		return err
+	})
+}
+
+func (r *remote) do(f func(tx *store.Tx) error) {
+	r.t.Helper()
+	if err := r.st.Update(context.Background(), f); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// start begins a session with the client's device, whose bundle d has.
+func (r *remote) start(d *double, c *Client) {
+	r.t.Helper()
+	d.mu.Lock()
+	e := d.nodes[me+" "+stanza.NodeBundle(c.device.ID())]
+	d.mu.Unlock()
+	b, err := stanza.ReadBundle(e)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.do(func(tx *store.Tx) error {
+		return r.dev.StartSession(tx, omemo.Address{JID: me, Device: c.device.ID()}, b)
+	})
+}
+
+// write encrypts a message to the client's device.
+func (r *remote) write(c *Client, id, body string) *stanza.Element {
+	r.t.Helper()
+	var enc *stanza.Element
+	r.do(func(tx *store.Tx) (err error) {
+		enc, err = r.dev.Encrypt(tx, []omemo.Address{{JID: me, Device: c.device.ID()}}, []byte(body))
+		return err
+	})
+	return stanza.NewChat(me, id, enc, stanza.ReceiptRequest(), stanza.StoreHint(), stanza.Body(fallback)).With("from", r.jid+"/phone")
+}
+
+// read decrypts what the client sent.
+func (r *remote) read(e *stanza.Element) (string, error) {
+	var got omemo.Decrypted
+	err := r.st.Update(context.Background(), func(tx *store.Tx) (err error) {
+		got, err = r.dev.Decrypt(tx, me, e.Child(stanza.NSOmemo, "encrypted"))
+		return err
+	})
+	return string(got.Plaintext), err
+}
+
+func memoryStore(t testing.TB) *store.Store {
+	t.Helper()
+	st, err := store.OpenMemory(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { st.Close() })
+	return st
+}
+
+// run starts a client on a connection and ends it with the test.
+func run(t testing.TB, st *store.Store, conn net.Conn) *Client {
+	t.Helper()
+	c, err := New(Config{Account: Account{Address: me, Password: memguard.NewBufferFromBytes([]byte("pw"))}, Store: st, Link: conn})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := c.Run(ctx); err != nil && !errors.Is(err, ErrLinkEnded) {
+			t.Errorf("Run: %v", err)
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-ended })
+	return c
+}
+
+// wait reads events until f accepts one.
+func wait[E Event](t testing.TB, c *Client, f func(E) bool) E {
+	t.Helper()
+	timeout := time.After(patience)
+	for {
+		select {
+		case e := <-c.Events():
+			if x, ok := e.(E); ok && f(x) {
+				return x
+			}
+		case <-timeout:
+			var want E
+			t.Fatalf("no such %T", want)
+		}
+	}
+}
+
+// online is a client that has caught up, and its double.
+func online(t testing.TB) (*Client, *double) {
+	t.Helper()
+	d := newDouble(t)
+	c := run(t, memoryStore(t), d.attach(1))
+	wait(t, c, func(CaughtUp) bool { return true })
+	d.published(c)
+	return c, d
+}
+
+// published waits until the double has the client's bundle and device list.
+func (d *double) published(c *Client) {
+	d.t.Helper()
+	eventually(d.t, "keys are published", func() bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		ids, _ := stanza.ReadDeviceList(d.nodes[me+" "+stanza.NodeDevices])
+		for _, id := range ids {
+			if id == c.device.ID() {
+				return d.nodes[me+" "+stanza.NodeBundle(id)] != nil
+			}
+		}
+		return false
+	})
+}
+
+// eventually waits for something that no event tells.
+func eventually(t testing.TB, what string, f func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !f(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+func messages(t testing.TB, c *Client, peer string) []Message {
+	t.Helper()
+	list, err := c.Messages(context.Background(), peer, 0, 10000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// bodies are the texts of a conversation.
+func bodies(t testing.TB, c *Client, peer string) string {
+	t.Helper()
+	var b []string
+	for _, m := range messages(t, c, peer) {
+		b = append(b, m.Body.String())
+	}
+	return strings.Join(b, "|")
+}
