@@ -7,6 +7,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -85,6 +86,7 @@ type client struct {
 	ids      int
 	seen     []*stanza.Element // read and not yet expected
 	handled  int               // stanzas received, for XEP-0198
+	hold     sync.Mutex        // while locked, nothing is read from the WebSocket
 }
 
 // dial opens a WebSocket and nothing more.
@@ -100,6 +102,8 @@ func (s *server) dial() *client {
 	go func() {
 		defer close(c.in)
 		for {
+			c.hold.Lock()
+			c.hold.Unlock()
 			_, b, err := ws.Read(context.Background())
 			if err != nil {
 				return
@@ -333,5 +337,78 @@ func (c *client) ended() (condition string) {
 			return condition
 		}
 		look(e)
+	}
+}
+
+// wants sends presence with capabilities that ask for notifications of nodes,
+// and answers when the relay asks what is behind them.
+func (c *client) wants(asks bool, nodes ...string) {
+	c.t.Helper()
+	query := stanza.New(nsDiscoInfo, "query", identity("client", "console", ""))
+	for _, n := range nodes {
+		query.Add(feature(n + "+notify"))
+	}
+	ver := capsVer("sha-1", query)
+	c.send(`<presence><c xmlns="` + nsCaps + `" hash="sha-1" node="urn:test" ver="` + ver + `"/></presence>`)
+	if !asks {
+		c.sync()
+		return
+	}
+	q := c.expect("the question for features", func(e *stanza.Element) bool { return e.Child(nsDiscoInfo, "query") != nil })
+	if got := q.Child(nsDiscoInfo, "query").Get("node"); got != "urn:test#"+ver {
+		c.t.Errorf("asked for features of %q", got)
+	}
+	query.Set("node", "urn:test#"+ver)
+	c.raw(resultReply(q, query).String())
+	c.sync()
+}
+
+// event returns the next PEP event of a node.
+func (c *client) event(node string) *stanza.Element {
+	c.t.Helper()
+	return c.message("an event of "+node, isEvent(node))
+}
+
+func isEvent(node string) func(*stanza.Element) bool {
+	return func(e *stanza.Element) bool {
+		for x := range e.Child(nsPubSubEvent, "event").Elements() {
+			if x.Get("node") == node {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// publish publishes an item with a payload that holds text.
+func publish(node, id, text, options string) string {
+	return `<pubsub xmlns="` + nsPubSub + `"><publish node="` + node + `"><item id="` + id + `"><x xmlns="urn:x">` + text +
+		`</x></item></publish>` + options + `</pubsub>`
+}
+
+// form is a submitted data form.
+func form(formType string, pairs ...string) string {
+	s := `<x xmlns="jabber:x:data" type="submit"><field var="FORM_TYPE"><value>` + formType + `</value></field>`
+	for i := 0; i < len(pairs); i += 2 {
+		s += `<field var="` + pairs[i] + `"><value>` + pairs[i+1] + `</value></field>`
+	}
+	return s + `</x>`
+}
+
+func options(pairs ...string) string {
+	return `<publish-options>` + form(nsPubSubOptions, pairs...) + `</publish-options>`
+}
+
+func getItems(node string) string {
+	return `<pubsub xmlns="` + nsPubSub + `"><items node="` + node + `"/></pubsub>`
+}
+
+// eventually waits until something has happened that no message tells of.
+func eventually(t testing.TB, what string, happened func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patient); !happened(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited for %s in vain", what)
+		}
 	}
 }

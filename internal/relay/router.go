@@ -34,7 +34,9 @@ func (c *core) element(k *conn, el *stanza.Element, size int) {
 		c.dismiss(k, "unsupported-stanza-type", "")
 		return
 	}
-	s.handled++
+	if s.sm {
+		s.handled++
+	}
 	el.Set("from", s.full) // whatever the client says
 	if size > c.limits.StanzaBytes || el.Local == "presence" && size > c.limits.PresenceBytes {
 		c.refuse(s, el, "modify", "policy-violation", "this is larger than the relay accepts")

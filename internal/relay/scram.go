@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/crypto/pbkdf2"
 	"golang.org/x/text/secure/precis"
@@ -59,7 +60,7 @@ func preparePassword(password []byte) ([]byte, error) {
 		return nil, fmt.Errorf("a password needs %d to %d characters", minPassword, maxPassword)
 	}
 	prepared, err := precis.OpaqueString.Bytes(password)
-	if err != nil {
+	if err != nil || !utf8.Valid(password) {
 		return nil, errors.New("the password contains characters that cannot be used in one")
 	}
 	if &prepared[0] == &password[0] {

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+	"sotto/internal/relay"
+)
+
+// relayCommand runs the embedded relay by itself and manages its users.
+func relayCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "relay",
+		Short: "Run a small relay of your own",
+		Long: `Run a small XMPP relay over WebSocket for one domain, with its data in one
+folder. Any client that speaks RFC 7395 can use it. It does not talk to other
+relays, and it sees who writes to whom and when, though not what sotto writes.`,
+	}
+	cmd.AddCommand(relayServeCommand(), relayUserCommand())
+	return cmd
+}
+
+func relayServeCommand() *cobra.Command {
+	var listen, domain, data, cert, key, url string
+	cmd := &cobra.Command{
+		Use:   "serve --domain DOMAIN --data DIR",
+		Short: "Serve a domain until interrupted",
+		Example: `  sotto relay serve --domain ward.example --data ./relay
+  sotto relay serve --domain ward.example --data ./relay --listen :8443 --cert chain.pem --key key.pem`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+			return serveRelay(ctx, cmd.OutOrStdout(), relay.Config{Domain: domain, Store: data, URL: url, Logger: log}, listen, cert, key)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&listen, "listen", "127.0.0.1:5280", "address and port to listen on; other than loopback only with a certificate")
+	f.StringVar(&domain, "domain", "", "the part of addresses after the @")
+	f.StringVar(&data, "data", "", "folder for users, archives and messages that wait")
+	f.StringVar(&cert, "cert", "", "file with the certificate chain, PEM")
+	f.StringVar(&key, "key", "", "file with the certificate's private key, PEM")
+	f.StringVar(&url, "url", "", "WebSocket URL to announce to clients, if it is not the one listened on")
+	cmd.MarkFlagRequired("domain")
+	cmd.MarkFlagRequired("data")
+	cmd.MarkFlagsRequiredTogether("cert", "key")
+	return cmd
+}
+
+func serveRelay(ctx context.Context, out io.Writer, cfg relay.Config, listen, cert, key string) (err error) {
+	var tlsConfig *tls.Config
+	if cert != "" {
+		pair, err := tls.LoadX509KeyPair(cert, key)
+		if err != nil {
+			return fmt.Errorf("read the certificate: %w", err)
+		}
+		tlsConfig = &tls.Config{Certificates: []tls.Certificate{pair}}
+	}
+	r, err := relay.New(cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	ln, err := net.Listen("tcp", listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", listen, err)
+	}
+	scheme, serve := "ws", r.Serve
+	if tlsConfig != nil {
+		scheme = "wss"
+		serve = func(ctx context.Context, ln net.Listener) error { return r.ServeTLS(ctx, ln, tlsConfig) }
+	} else if a, ok := ln.Addr().(*net.TCPAddr); !ok || !a.IP.IsLoopback() {
+		ln.Close()
+		return relay.ErrPlain
+	}
+	fmt.Fprintf(out, "relay for %s at %s://%s/ws\n", cfg.Domain, scheme, ln.Addr())
+	return serve(ctx, ln)
+}
+
+func relayUserCommand() *cobra.Command {
+	var data, domain string
+	cmd := &cobra.Command{
+		Use:   "user",
+		Short: "Manage the users of a relay, running or not",
+		Long: `Manage the users of a relay. A relay that is running on the same folder
+notices within a second. Passwords are asked for on the terminal, or read as
+one line from standard input.`,
+	}
+	cmd.PersistentFlags().StringVar(&data, "data", "", "the relay's data folder")
+	cmd.PersistentFlags().StringVar(&domain, "domain", "", "the relay's domain; needed only for a new folder")
+	cmd.MarkPersistentFlagRequired("data")
+
+	with := func(f func(*cobra.Command, *relay.Accounts, []string) error) func(*cobra.Command, []string) error {
+		return func(cmd *cobra.Command, args []string) (err error) {
+			a, err := relay.OpenAccounts(data, domain)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, a.Close()) }()
+			return f(cmd, a, args)
+		}
+	}
+
+	var name, group string
+	add := &cobra.Command{
+		Use:     "add NAME",
+		Short:   "Add a user",
+		Example: `  sotto relay user add alice --name "Dr. Alice Ames" --group Cardiology --data ./relay`,
+		Args:    cobra.ExactArgs(1),
+		RunE: with(func(cmd *cobra.Command, a *relay.Accounts, args []string) error {
+			pw, err := newPassword(cmd)
+			if err != nil {
+				return err
+			}
+			defer clear(pw)
+			if err := a.Add(args[0], pw, name, group); err != nil {
+				return fmt.Errorf("add %s: %w", args[0], err)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "added %s@%s\n", args[0], a.Domain())
+			return nil
+		}),
+	}
+	add.Flags().StringVar(&name, "name", "", "the name that colleagues see")
+	add.Flags().StringVar(&group, "group", "", "the group they see it in")
+
+	remove := &cobra.Command{
+		Use:   "remove NAME",
+		Short: "Remove a user and everything stored for them",
+		Args:  cobra.ExactArgs(1),
+		RunE: with(func(cmd *cobra.Command, a *relay.Accounts, args []string) error {
+			if err := a.Remove(args[0]); err != nil {
+				return fmt.Errorf("remove %s: %w", args[0], err)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "removed %s@%s\n", args[0], a.Domain())
+			return nil
+		}),
+	}
+	password := &cobra.Command{
+		Use:   "password NAME",
+		Short: "Set a user's password and end their sessions",
+		Args:  cobra.ExactArgs(1),
+		RunE: with(func(cmd *cobra.Command, a *relay.Accounts, args []string) error {
+			pw, err := newPassword(cmd)
+			if err != nil {
+				return err
+			}
+			defer clear(pw)
+			if err := a.SetPassword(args[0], pw); err != nil {
+				return fmt.Errorf("set the password of %s: %w", args[0], err)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "changed the password of %s@%s\n", args[0], a.Domain())
+			return nil
+		}),
+	}
+	list := &cobra.Command{
+		Use:   "list",
+		Short: "List the users",
+		Args:  cobra.NoArgs,
+		RunE: with(func(cmd *cobra.Command, a *relay.Accounts, _ []string) error {
+			users, err := a.List()
+			if err != nil {
+				return fmt.Errorf("list users: %w", err)
+			}
+			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			for _, u := range users {
+				fmt.Fprintf(w, "%s\t%q\t%q\n", u.Address, u.Name, u.Group)
+			}
+			return w.Flush()
+		}),
+	}
+	cmd.AddCommand(add, remove, list, password)
+	return cmd
+}
+
+// newPassword asks for a new password twice without echo, or reads one line
+// from standard input if that is not a terminal. The caller clears it.
+func newPassword(cmd *cobra.Command) ([]byte, error) {
+	in, ok := cmd.InOrStdin().(*os.File)
+	if !ok || !term.IsTerminal(int(in.Fd())) {
+		line, err := bufio.NewReaderSize(cmd.InOrStdin(), 4096).ReadSlice('\n')
+		if err != nil && err != io.EOF {
+			return nil, fmt.Errorf("read the password from standard input: %w", err)
+		}
+		return bytes.TrimRight(line, "\r\n"), nil
+	}
+	ask := func(prompt string) ([]byte, error) {
+		fmt.Fprint(cmd.ErrOrStderr(), prompt)
+		b, err := term.ReadPassword(int(in.Fd()))
+		fmt.Fprintln(cmd.ErrOrStderr())
+		if err != nil {
+			return nil, fmt.Errorf("read the password: %w", err)
+		}
+		return b, nil
+	}
+	first, err := ask("Password: ")
+	if err != nil {
+		return nil, err
+	}
+	again, err := ask("Once more: ")
+	defer clear(again)
+	if err == nil && !bytes.Equal(first, again) {
+		err = errors.New("the two passwords are not the same; nothing was changed")
+	}
+	if err != nil {
+		clear(first)
+		return nil, err
+	}
+	return first, nil
+}
