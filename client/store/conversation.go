@@ -47,43 +47,59 @@ func (tx *Tx) conversation(peer string) (id int64, err error) {
 	return tx.s.conn.LastInsertRowID(), nil
 }
 
+// The conversation list's query: of all, and of one.
+const (
+	selectConversation = `SELECT c.peer, c.name, c.grp, c.subscription, c.contact, c.draft,
+			m.time, substr(m.body, 1, ?1), m.outgoing, m.state, u.n, u.urgency, u.oldest,
+			(SELECT f.id FROM message f WHERE f.conversation = c.id AND f.read = 0 ORDER BY f.time, f.id LIMIT 1)
+		FROM conversation c
+		LEFT JOIN message m ON m.id = c.last
+		LEFT JOIN (SELECT conversation, count(*) n, max(urgency) urgency, min(time) oldest FROM message WHERE read = 0`
+	selectAll = selectConversation + ` GROUP BY conversation) u ON u.conversation = c.id
+		WHERE c.contact OR c.last IS NOT NULL OR c.draft <> ''`
+	selectOne = selectConversation + ` AND conversation = (SELECT id FROM conversation WHERE peer = ?2) GROUP BY conversation) u
+		ON u.conversation = c.id WHERE c.peer = ?2`
+)
+
+func scanConversation(st *sqlite3.Stmt) Conversation {
+	return Conversation{
+		Peer:         st.ColumnText(0),
+		Name:         st.ColumnText(1),
+		Group:        st.ColumnText(2),
+		Subscription: st.ColumnText(3),
+		Contact:      st.ColumnBool(4),
+		Draft:        st.ColumnText(5),
+		Last:         fromMicro(st.ColumnInt64(6)),
+		Preview:      st.ColumnText(7),
+		LastOutgoing: st.ColumnBool(8),
+		LastState:    State(st.ColumnInt(9)),
+		Unread:       st.ColumnInt(10),
+		Urgency:      st.ColumnInt(11),
+		oldest:       st.ColumnInt64(12),
+		FirstUnread:  st.ColumnInt64(13),
+	}
+}
+
+// Conversation returns one line of the conversation list, or nil if nothing is
+// known of the peer.
+func (tx *Tx) Conversation(peer string) (c *Conversation, err error) {
+	_, err = tx.one(selectOne, func(st *sqlite3.Stmt) { c = new(scanConversation(st)) }, previewSize, peer)
+	return c, err
+}
+
 // Conversations returns the conversation list: the urgent first, the most
 // urgent of them at the top; then those with unread messages, those who have
 // waited longest at the top; then the others by name.
 func (tx *Tx) Conversations() ([]Conversation, error) {
-	var all []Conversation
-	err := tx.query(`SELECT c.peer, c.name, c.grp, c.subscription, c.contact, c.draft,
-			m.time, substr(m.body, 1, ?), m.outgoing, m.state, u.n, u.urgency, u.oldest,
-			(SELECT f.id FROM message f WHERE f.conversation = c.id AND f.read = 0 ORDER BY f.time, f.id LIMIT 1)
-		FROM conversation c
-		LEFT JOIN message m ON m.id = c.last
-		LEFT JOIN (SELECT conversation, count(*) n, max(urgency) urgency, min(time) oldest
-			FROM message WHERE read = 0 GROUP BY conversation) u ON u.conversation = c.id
-		WHERE c.contact OR c.last IS NOT NULL OR c.draft <> ''`,
-		func(st *sqlite3.Stmt) {
-			c := Conversation{
-				Peer:         st.ColumnText(0),
-				Name:         st.ColumnText(1),
-				Group:        st.ColumnText(2),
-				Subscription: st.ColumnText(3),
-				Contact:      st.ColumnBool(4),
-				Draft:        st.ColumnText(5),
-				Last:         fromMicro(st.ColumnInt64(6)),
-				Preview:      st.ColumnText(7),
-				LastOutgoing: st.ColumnBool(8),
-				LastState:    State(st.ColumnInt(9)),
-				Unread:       st.ColumnInt(10),
-				Urgency:      st.ColumnInt(11),
-				FirstUnread:  st.ColumnInt64(13),
-				oldest:       st.ColumnInt64(12),
-			}
-			c.sort = strings.ToLower(cmp.Or(c.Name, c.Peer))
-			all = append(all, c)
-		}, previewSize)
-	if err != nil {
+	var all []*Conversation // sorting moves pointers
+	if err := tx.query(selectAll, func(st *sqlite3.Stmt) {
+		c := scanConversation(st)
+		c.sort = strings.ToLower(cmp.Or(c.Name, c.Peer))
+		all = append(all, &c)
+	}, previewSize); err != nil {
 		return nil, err
 	}
-	slices.SortFunc(all, func(a, b Conversation) int {
+	slices.SortFunc(all, func(a, b *Conversation) int {
 		if c := cmp.Compare(b.Urgency, a.Urgency); c != 0 {
 			return c
 		}
@@ -97,7 +113,11 @@ func (tx *Tx) Conversations() ([]Conversation, error) {
 		}
 		return cmp.Or(strings.Compare(a.sort, b.sort), strings.Compare(a.Peer, b.Peer))
 	})
-	return all, nil
+	out := make([]Conversation, len(all))
+	for i, c := range all {
+		out[i] = *c
+	}
+	return out, nil
 }
 
 // PutContact stores a contact of the roster, or changes it.

@@ -144,7 +144,7 @@ func (tx *Tx) AddMessage(m *Message) (added bool, err error) {
 	n, err := tx.change(`INSERT INTO message (conversation, outgoing, sender, device, origin, archive, time, stored,
 			body, state, encrypted, fingerprint, kind, urgency, read)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		conversation, m.Outgoing, m.Sender, m.Device, text(m.OriginID), text(m.ArchiveID), m.Time, m.Stored,
+		conversation, m.Outgoing, m.Sender, m.Device, nullable(m.OriginID), nullable(m.ArchiveID), m.Time, m.Stored,
 		m.Body, int(m.State), m.Encrypted, m.Fingerprint, int(m.Kind), m.Urgency, m.Read)
 	if err != nil {
 		return false, err

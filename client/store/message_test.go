@@ -330,6 +330,18 @@ func TestConversationOrder(t *testing.T) {
 	if max.Unread != 2 || max.Urgency != Urgent || max.Preview != "body of 5" || !max.Last.Equal(at(5)) || max.FirstUnread == 0 || max.Name != "Max" || max.Group != "Ward 3" || !max.Contact {
 		t.Errorf("max: %+v", max)
 	}
+	view(t, s, func(tx *Tx) error {
+		for _, want := range list {
+			want.sort = ""
+			if got, err := tx.Conversation(want.Peer); err != nil || *got != want {
+				t.Errorf("alone: %+v %v, in the list: %+v", got, err, want)
+			}
+		}
+		if none, err := tx.Conversation("nobody@h.example"); none != nil || err != nil {
+			t.Errorf("nobody: %+v %v", none, err)
+		}
+		return nil
+	})
 	if zoe := list[7]; !zoe.LastOutgoing || zoe.LastState != Queued || zoe.Unread != 0 || zoe.FirstUnread != 0 {
 		t.Errorf("zoe: %+v", zoe)
 	}

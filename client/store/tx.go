@@ -22,8 +22,8 @@ type Tx struct {
 	failed error
 }
 
-// text binds "" as NULL, for columns where nothing must not equal nothing.
-type text string
+// nullable binds "" as NULL, for columns where nothing must not equal nothing.
+type nullable string
 
 // exec runs a statement that returns no rows.
 func (tx *Tx) exec(sql string, args ...any) error {
@@ -104,7 +104,7 @@ func bind(st *sqlite3.Stmt, i int, arg any) error {
 	switch v := arg.(type) {
 	case string:
 		return st.BindText(i, v)
-	case text:
+	case nullable:
 		if v == "" {
 			return st.BindNull(i)
 		}

@@ -3,8 +3,10 @@
 package atomicfile
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -14,12 +16,15 @@ import (
 // nil, the new content is on the disk; when it returns an error, the old one
 // is, except that an error of the very last step (the folder's sync) may follow
 // a replacement that is complete but might not survive a power cut.
+//
+// The new content is written to .NAME.new first; one that a crash left behind
+// is removed by the next Write. Two must not write the same file at a time.
 func Write(path string, data []byte) error { return write(disk{}, path, data) }
 
 // system is what write needs of a file system.
 type system interface {
-	// Temp makes a new file, readable by its owner only, in dir.
-	Temp(dir, pattern string) (file, error)
+	// Create makes a new file, readable by its owner only.
+	Create(path string) (file, error)
 	Rename(from, to string) error
 	Remove(path string) error
 	SyncDir(dir string) error
@@ -37,7 +42,7 @@ func write(sys system, path string, data []byte) error {
 	if dir == "" {
 		dir = "."
 	}
-	f, err := sys.Temp(dir, "."+base+".*")
+	f, err := sys.Create(filepath.Join(dir, "."+base+".new"))
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", base, err)
 	}
@@ -66,9 +71,15 @@ func write(sys system, path string, data []byte) error {
 // disk is the real file system.
 type disk struct{}
 
-func (disk) Temp(dir, pattern string) (file, error) { return os.CreateTemp(dir, pattern) }
-func (disk) Rename(from, to string) error           { return os.Rename(from, to) }
-func (disk) Remove(path string) error               { return os.Remove(path) }
+func (disk) Create(path string) (file, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+}
+
+func (disk) Rename(from, to string) error { return os.Rename(from, to) }
+func (disk) Remove(path string) error     { return os.Remove(path) }
 
 func (disk) SyncDir(dir string) error {
 	if runtime.GOOS == "windows" {

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
 func TestWriteReplaces(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
+	os.WriteFile(filepath.Join(filepath.Dir(path), ".f.new"), []byte("left by a crash"), 0o644)
 	for _, content := range []string{"first", "the second is longer", ""} {
 		if err := Write(path, []byte(content)); err != nil {
 			t.Fatal(err)
@@ -79,11 +79,10 @@ type modelFile struct {
 	name string
 }
 
-func (m *model) Temp(dir, pattern string) (file, error) {
-	if !m.step("temp") {
+func (m *model) Create(name string) (file, error) {
+	if !m.step("create") {
 		return nil, errCrash
 	}
-	name := filepath.Join(dir, strings.ReplaceAll(pattern, "*", "1"))
 	m.seen[name] = ""
 	return &modelFile{m, name}, nil
 }
@@ -166,7 +165,7 @@ func TestPowerCut(t *testing.T) {
 // TestFailedStepLeavesNothing has one step after the other fail, as on a full disk.
 func TestFailedStepLeavesNothing(t *testing.T) {
 	const path = "/d/vault"
-	for _, bad := range []string{"temp", "write", "sync", "rename"} {
+	for _, bad := range []string{"create", "write", "sync", "rename"} {
 		m := newModel(path, "old", 100)
 		err := write(failing{m, bad}, path, []byte("new"))
 		if err == nil || !errors.Is(err, errCrash) {
@@ -183,11 +182,11 @@ type failing struct {
 	bad string
 }
 
-func (f failing) Temp(dir, pattern string) (file, error) {
-	if f.bad == "temp" {
+func (f failing) Create(name string) (file, error) {
+	if f.bad == "create" {
 		return nil, errCrash
 	}
-	inner, err := f.model.Temp(dir, pattern)
+	inner, err := f.model.Create(name)
 	return failingFile{inner, f.bad}, err
 }
 
