@@ -14,21 +14,15 @@ const maxSASL = 8 << 10
 // ErrSASL is returned for a SASL element whose content is not base64 or too long.
 var ErrSASL = errors.New("malformed SASL element")
 
-// Auth starts an authentication (RFC 6120 section 6.4.2).
+// Auth starts an authentication with an initial response, which is not empty in
+// any mechanism that sotto uses (RFC 6120 section 6.4.2).
 func Auth(mechanism string, initial []byte) *Element {
-	return saslElement("auth", initial).With("mechanism", mechanism)
+	return TextElement(NSSASL, "auth", base64.StdEncoding.EncodeToString(initial)).With("mechanism", mechanism)
 }
 
-// Response answers a challenge (RFC 6120 section 6.4.3).
-func Response(b []byte) *Element { return saslElement("response", b) }
-
-// saslElement writes an empty message as "=", so that it differs from none.
-func saslElement(local string, b []byte) *Element {
-	s := "="
-	if len(b) > 0 {
-		s = base64.StdEncoding.EncodeToString(b)
-	}
-	return TextElement(NSSASL, local, s)
+// Response answers a challenge; b may be empty (RFC 6120 section 6.4.3).
+func Response(b []byte) *Element {
+	return TextElement(NSSASL, "response", base64.StdEncoding.EncodeToString(b))
 }
 
 // SASLData returns the decoded content of a <challenge/> or <success/>.

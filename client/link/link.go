@@ -1,0 +1,135 @@
+// Package link is the link role: it owns the connection to the relay.
+//
+// A Link holds one stream of XMPP over WebSocket (RFC 7395), logs in with SCRAM,
+// keeps the session over broken connections (XEP-0198), reconnects with a
+// jittered backoff, and speaks with the desk in the messages of package wire. It
+// sees addresses and ciphertext, never a message or an end-to-end key, and
+// imports nothing that could decrypt.
+//
+// The desk comes and goes, the stream stays. While no desk is attached, messages
+// are held and counted. A stanza is acknowledged to the relay only after a desk
+// has stored it; what cannot be held is left to the relay's archive, from which
+// every desk catches up.
+//
+// One goroutine, the owner in Run, holds all of the state. Others only dial and
+// log in, read or write; each talks to the owner over unbuffered channels, and
+// the owner waits for none of them.
+//
+// The password lies in a memguard enclave from Login until Logoff. SCRAM opens it
+// into locked memory for one login; what the libraries derive from it (the salted
+// password) and, during a password change, what TLS encrypts lies in ordinary
+// memory for a moment, which is why a log-off ends the process.
+package link
+
+import (
+	"context"
+	"crypto/x509"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"sotto/client/wire"
+)
+
+// Config is what a Link may need to be told. The zero value is usable.
+type Config struct {
+	Logger *slog.Logger   // nil: no log. It gets no content and no password
+	Roots  *x509.CertPool // nil: the system's; a Login with a CA overrides it
+
+	// Dial makes a TCP connection; nil: net.Dialer's DialContext.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Backoff is the wait after attempt failures in a row, 0 being the first;
+	// nil: 1 s doubling to 60 s, jittered.
+	Backoff func(attempt int) time.Duration
+
+	LoginTimeout time.Duration // of one attempt, from dialling to online; 0: 30 s
+	PingEvery    time.Duration // between keepalives, doubled without a desk; 0: 30 s
+	PingTimeout  time.Duration // of an answer; 0: 15 s
+}
+
+// Status is what the lock screen may know: never who, never what.
+type Status struct {
+	State   wire.State
+	Words   string    // short, such as "relay online" or "relay offline since 19:04"
+	Online  bool      // the relay can be reached and knows us
+	Waiting int       // messages to a person that came since the last desk went
+	Stat    int       // of these, how many are marked urgent in the clear
+	Since   time.Time // when the first of them came; zero when none waits
+}
+
+// Link is one link. Its methods are safe for concurrent use.
+type Link struct {
+	cfg    Config
+	attach chan io.ReadWriteCloser
+	status chan Status
+	quit   chan struct{}
+	done   chan struct{}
+	once   sync.Once
+}
+
+// New returns a link that does nothing before Run.
+func New(cfg Config) *Link {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Dial == nil {
+		cfg.Dial = (&net.Dialer{KeepAlive: 30 * time.Second}).DialContext
+	}
+	if cfg.Backoff == nil {
+		cfg.Backoff = backoff
+	}
+	orDefault(&cfg.LoginTimeout, 30*time.Second)
+	orDefault(&cfg.PingEvery, 30*time.Second)
+	orDefault(&cfg.PingTimeout, 15*time.Second)
+	return &Link{
+		cfg: cfg, attach: make(chan io.ReadWriteCloser), status: make(chan Status, 1),
+		quit: make(chan struct{}), done: make(chan struct{}),
+	}
+}
+
+func orDefault(d *time.Duration, v time.Duration) {
+	if *d <= 0 {
+		*d = v
+	}
+}
+
+// Attach hands over the connection to a desk, in place of any former. The desk
+// goes by closing it. Attach waits for Run to begin; after Run has ended it
+// closes conn.
+func (l *Link) Attach(conn io.ReadWriteCloser) {
+	select {
+	case l.attach <- conn:
+	case <-l.done:
+		conn.Close()
+	}
+}
+
+// Status returns a channel with the newest status whenever it changed; what was
+// not read in time is replaced. It is closed when Run ends.
+func (l *Link) Status() <-chan Status { return l.status }
+
+// Close ends Run in good order: the relay is told, which takes two seconds at
+// most. It returns when Run has ended, and must not be called without Run.
+func (l *Link) Close() {
+	l.once.Do(func() { close(l.quit) })
+	<-l.done
+}
+
+// Run does the work of the link until Close is called or ctx ends. It may be
+// called once.
+func (l *Link) Run(ctx context.Context) error {
+	o := newOwner(l)
+	defer close(l.done)
+	defer close(l.status)
+	o.run(ctx)
+	o.logoff()
+	if o.ending != nil {
+		<-o.ending
+	}
+	if o.desk != nil {
+		o.desk.drop()
+	}
+	return ctx.Err()
+}
