@@ -179,7 +179,9 @@ func (o *owner) logoff() {
 		o.stream = nil
 	}
 	for _, x := range o.out.items {
-		clear(x.b)
+		if x.wipe { // the others may still be on their way through the writer
+			clear(x.b)
+		}
 	}
 	o.acct, o.change, o.smID, o.failures, o.lost = nil, nil, "", 0, time.Time{}
 	o.out, o.settled, o.refused = outbox{}, nil, false
