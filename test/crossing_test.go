@@ -92,10 +92,19 @@ func start(t *testing.T, s *server.Server, who server.Person, relay string) *hea
 // after, if given, is called after each message of one of them.
 func talk(t *testing.T, a, b *headless.Sotto, n int, after func(i int)) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	line := func(from *headless.Sotto, i int) string {
 		return fmt.Sprintf("%s says number %d", from.Self().Address, i)
+	}
+	// Each knows that the other can read, and neither has a session yet.
+	for _, side := range [][2]*headless.Sotto{{a, b}, {b, a}} {
+		if err := side[0].Until(ctx, "seeing the other's device", func() (bool, error) {
+			s, err := side[0].Security(ctx, side[1].Self().Address)
+			return s.Devices == 1, err
+		}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	sent := make(chan error, 2)
 	for _, side := range []struct {
@@ -152,7 +161,7 @@ func talk(t *testing.T, a, b *headless.Sotto, n int, after func(i int)) {
 			return delivered >= n && len(theirs) >= n, err
 		})
 		if err != nil {
-			t.Errorf("%v: %d of %d of mine are there, %d of %d of theirs", err, len(mine), n, len(theirs), n)
+			t.Errorf("%v: %d of %d of mine are there, %d of %d of theirs; %s", err, len(mine), n, len(theirs), n, side.self.Describe(peer))
 		}
 		var wantMine, wantTheirs []string
 		for i := range n {
@@ -176,8 +185,9 @@ func same(t *testing.T, what string, got, want []string) {
 	for _, s := range want {
 		switch n := count[s]; {
 		case n == 0:
-			lost++
-			t.Logf("%s: lost: %s", what, s)
+			if lost++; lost <= 3 {
+				t.Logf("%s: lost: %s", what, s)
+			}
 		case n > 1:
 			twice++
 			t.Logf("%s: %d times: %s", what, n, s)

@@ -155,7 +155,7 @@ func sotto(ctx context.Context, w *ward, dir, binary string) error {
 		s.quiet(30 * time.Millisecond)
 	}
 	spans("key to screen", keys, 5*time.Millisecond)
-	bytes("bytes a key", float64(s.count()-before)/float64(len(text)), 30)
+	octets("bytes a key", float64(s.count()-before)/float64(len(text)), 30)
 
 	s.press("\x15") // Ctrl+U: clear the line
 	s.quiet(300 * time.Millisecond)
@@ -165,7 +165,7 @@ func sotto(ctx context.Context, w *ward, dir, binary string) error {
 	const idle = 10 * time.Second
 	time.Sleep(idle)
 	share := float64(processor(pids)-used) / float64(time.Since(began)) * 100
-	bytes("bytes in 10 s of doing nothing", float64(s.count()-before), 0)
+	octets("bytes in 10 s of doing nothing", float64(s.count()-before), 0)
 	line("processor, doing nothing", fmt.Sprintf("%.2f %%", share), "0.2 %", share <= 0.2)
 
 	var news []float64
@@ -181,7 +181,7 @@ func sotto(ctx context.Context, w *ward, dir, binary string) error {
 		news = append(news, float64(s.quiet(200*time.Millisecond)-before))
 	}
 	slices.Sort(news)
-	bytes("bytes a new message", news[len(news)/2], 200)
+	octets("bytes a new message", news[len(news)/2], 200)
 
 	var delivered []time.Duration
 	for i := range 15 {
@@ -272,7 +272,7 @@ func milliseconds(d time.Duration) string {
 	return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
 }
 
-func bytes(what string, measured, budget float64) {
+func octets(what string, measured, budget float64) {
 	line(what, fmt.Sprintf("%.0f", measured), fmt.Sprintf("%.0f", budget), measured <= budget)
 }
 

@@ -122,3 +122,30 @@ func (s *Sotto) Conversation(ctx context.Context, peer string) ([]client.Message
 		before = part[0].ID
 	}
 }
+
+// Describe says for a failure how a conversation stands.
+func (s *Sotto) Describe(peer string) string {
+	ctx := context.Background()
+	state := s.State()
+	security, err := s.Security(ctx, peer)
+	if err != nil {
+		return err.Error()
+	}
+	all, err := s.Conversation(ctx, peer)
+	if err != nil {
+		return err.Error()
+	}
+	counts := map[string]int{}
+	for _, m := range all {
+		words := "theirs"
+		if m.Outgoing {
+			words = m.State.String()
+		}
+		if m.Why.String() != "" {
+			words += ": " + m.Why.String()
+		}
+		counts[words]++
+	}
+	return fmt.Sprintf("phase %d, caught up %t, %d queued, %d devices (%d trusted, %d undecided), messages %v",
+		state.Phase, state.CaughtUp, state.Queued, security.Devices, security.Trusted, security.Undecided, counts)
+}
