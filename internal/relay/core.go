@@ -189,6 +189,7 @@ func (c *core) flush() {
 		k.staged = nil
 		if k.ended {
 			k.queue.close()
+			time.AfterFunc(2*goodbye, k.cut) // even if it does not read
 		}
 	}
 	c.dirty = c.dirty[:0]

@@ -32,7 +32,8 @@ type Limits struct {
 	// connection. A reader who falls further behind is cut off.
 	QueueStanzas, QueueBytes int
 	// UnackedStanzas and UnackedBytes bound what one session has been sent and has
-	// not acknowledged (XEP-0198). Beyond it the session ends; messages stay in the mailbox.
+	// not acknowledged (XEP-0198). Beyond it the session ends; messages stay in the
+	// mailbox. At most half of the queue, so that resuming does not overflow it.
 	UnackedStanzas, UnackedBytes int
 	// Resume is how long a session waits for its client to come back.
 	Resume time.Duration
@@ -70,8 +71,8 @@ func DefaultLimits() Limits {
 		ByteBurst:        16 << 20,
 		QueueStanzas:     32768,
 		QueueBytes:       32 << 20,
-		UnackedStanzas:   32768,
-		UnackedBytes:     32 << 20,
+		UnackedStanzas:   16384,
+		UnackedBytes:     16 << 20,
 		Resume:           5 * time.Minute,
 		Mailbox:          10000,
 		Archive:          500000,
@@ -106,6 +107,8 @@ func (l Limits) withDefaults() Limits {
 			*f.v = f.d
 		}
 	}
+	l.UnackedStanzas = min(l.UnackedStanzas, max(l.QueueStanzas/2, 1))
+	l.UnackedBytes = min(l.UnackedBytes, max(l.QueueBytes/2, 1))
 	if l.LoginTime <= 0 {
 		l.LoginTime = d.LoginTime
 	}

@@ -17,12 +17,10 @@ const pumpSize = 250
 // that is not needed, because somebody is there who cannot acknowledge.
 func (c *core) mailFor(l *letter, archived int64, wire []byte, now time.Time) *mail {
 	a := l.to.account
-	held := false // by a session that will acknowledge it
 	for _, o := range l.recipients {
 		if !o.sm && !o.mailPending {
 			return nil
 		}
-		held = held || !o.mailPending
 	}
 	var row int64
 	if archived != 0 {
@@ -31,9 +29,6 @@ func (c *core) mailFor(l *letter, archived int64, wire []byte, now time.Time) *m
 		row = c.store.putMail(a.id, now, 0, wire)
 	}
 	a.mail++
-	if held {
-		a.inFlight[row] = true
-	}
 	return &mail{id: row}
 }
 
@@ -70,9 +65,6 @@ func (c *core) pump(s *session) {
 			el = withStanzaID(el, r.archived, a.bare)
 		}
 		el.Add(stanza.New(nsDelay, "delay").With("from", c.domain).With("stamp", stamp(r.time)))
-		if s.sm {
-			a.inFlight[r.id] = true
-		}
 		c.sendMail(s, el.Bytes(), &mail{id: r.id})
 		if s.closed || len(c.doomed) > 0 {
 			return

@@ -26,8 +26,9 @@ func (q *queue) signal() {
 	}
 }
 
-// push appends items, or appends nothing and returns false if they would exceed
-// a bound or the queue is closed.
+// push appends items, or appends nothing, closes the queue and returns false if
+// they would exceed a bound. After a gap nothing may follow: counting clients
+// (XEP-0198) would acknowledge what they never got.
 func (q *queue) push(items ...[]byte) bool {
 	n := 0
 	for _, b := range items {
@@ -36,6 +37,8 @@ func (q *queue) push(items ...[]byte) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed || len(q.items)+q.taken+len(items) > q.maxItems || q.bytes+n > q.maxBytes {
+		q.closed = true
+		q.signal()
 		return false
 	}
 	q.items = append(q.items, items...)

@@ -117,6 +117,7 @@ func (c *core) sendMail(s *session, data []byte, m *mail) {
 		}
 		if m != nil {
 			m.holders++
+			s.account.inFlight[m.id] = true
 		}
 		s.unacked = append(s.unacked, outgoing{data, m})
 		s.unackedBytes += len(data)
