@@ -105,7 +105,7 @@ func New(cfg Config) (*Client, error) {
 		if c.device, err = omemo.Setup(tx); err != nil {
 			return err
 		}
-		if _, err = c.device.Maintain(tx, time.Now()); err != nil {
+		if err := c.tend(tx); err != nil {
 			return err
 		}
 		rows, err := tx.Conversations()
@@ -118,6 +118,21 @@ func New(cfg Config) (*Client, error) {
 		return nil, fmt.Errorf("open the messenger: %w", err)
 	}
 	return c, nil
+}
+
+// tend replaces prekeys that were used or are old, and notes when to do so next.
+func (c *Client) tend(tx *store.Tx) error {
+	now := time.Now()
+	keys := graceKeys{tx}
+	next, err := keys.sweep(now)
+	if err != nil {
+		return err
+	}
+	if c.maintainAt = now.Add(maintainEvery); !next.IsZero() && next.Before(c.maintainAt) {
+		c.maintainAt = next
+	}
+	_, err = c.device.Maintain(keys, now)
+	return err
 }
 
 // Run logs in through the link and works until ctx ends (nil), the link closes

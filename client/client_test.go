@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"sotto/client/omemo"
 	"sotto/client/stanza"
@@ -645,5 +646,47 @@ func TestEventsAreBounded(t *testing.T) {
 	}
 	if resync != 1 || lists != 1 || states != 1 {
 		t.Errorf("%d resyncs, %d lists, %d states", resync, lists, states)
+	}
+}
+
+func TestTwoStartWithTheSamePreKey(t *testing.T) {
+	c, d := online(t)
+	// A bundle with a single prekey: everybody has to choose it.
+	d.mu.Lock()
+	e := d.nodes[me+" "+stanza.NodeBundle(c.device.ID())]
+	pre := e.Child("", "prekeys")
+	pre.Children = pre.Children[:1]
+	d.mu.Unlock()
+	for i := range 5 {
+		r := newRemote(t, d, fmt.Sprintf("p%d@mercy.example", i))
+		r.start(d, c)
+		d.deliver(r.write(c, "m", "hello"))
+		x := wait(t, c, func(x MessageAdded) bool { return x.Message.Peer == r.jid })
+		if x.Message.Body.String() != "hello" {
+			t.Errorf("number %d: %q", i, x.Message.Body)
+		}
+	}
+	// It is replaced in the bundle, and gone when its grace is over.
+	eventually(t, "the bundle is published again without it", func() bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		b, err := stanza.ReadBundle(d.nodes[me+" "+stanza.NodeBundle(c.device.ID())])
+		return err == nil && len(b.PreKeys) == omemo.PreKeyCount
+	})
+	err := c.store.Update(ctx, func(tx *store.Tx) error {
+		next, err := graceKeys{tx}.sweep(time.Now())
+		all, _ := tx.PreKeyIDs()
+		if err != nil || next.IsZero() || len(all) != omemo.PreKeyCount+1 {
+			t.Errorf("early: next %v, %v, %d keys", next, err, len(all))
+		}
+		next, err = graceKeys{tx}.sweep(time.Now().Add(preKeyGrace + time.Second))
+		all, _ = tx.PreKeyIDs()
+		if err != nil || !next.IsZero() || len(all) != omemo.PreKeyCount {
+			t.Errorf("late: next %v, %v, %d keys", next, err, len(all))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -71,7 +71,6 @@ func newEngine() engine {
 		peers: make(map[string]*peer), outs: make(map[string]*outgoing), pending: make(map[string]bool),
 		seen: make(map[omemo.Address]omemo.Fingerprint), answersDue: make(map[omemo.Address]bool),
 		repaired: make(map[omemo.Address]time.Time), said: make(map[string]bool),
-		maintainAt: time.Now().Add(maintainEvery),
 	}
 }
 
@@ -142,7 +141,7 @@ func (c *Client) tick(now time.Time) error {
 		c.maintain()
 	}
 	if now.After(c.maintainAt) {
-		c.maintainAt = now.Add(maintainEvery)
+		c.maintainAt = now.Add(time.Hour) // unless maintain knows better
 		c.maintain()
 	}
 	if !c.sendBy.IsZero() && now.After(c.sendBy) {

@@ -234,7 +234,7 @@ func (c *Client) repeated(tx *store.Tx, fx *effects, x *envelope) (bool, error) 
 // decrypt fills row with what an encrypted message says; false if there is
 // nothing to show.
 func (c *Client) decrypt(tx *store.Tx, fx *effects, x *envelope, enc *stanza.Element, row *store.Message) (show bool, err error) {
-	got, err := c.device.Decrypt(tx, x.sender, enc)
+	got, err := c.device.Decrypt(graceKeys{tx}, x.sender, enc)
 	if err != nil {
 		return c.undecryptable(fx, x, enc, row, err)
 	}

@@ -332,7 +332,7 @@ func (c *Client) publish(listed []uint32) {
 		known  []byte
 	)
 	err := c.store.View(c.ctx, func(tx *store.Tx) error {
-		b, err := c.device.Bundle(tx)
+		b, err := c.device.Bundle(graceKeys{tx})
 		if err != nil {
 			return err
 		}
@@ -426,10 +426,7 @@ func (c *Client) publishNode(node string, payload *stanza.Element, done func(err
 
 // maintain replaces prekeys that were used or are old, and publishes.
 func (c *Client) maintain() {
-	ok := c.update("maintain the prekeys", func(tx *store.Tx, _ *effects) error {
-		_, err := c.device.Maintain(tx, time.Now())
-		return err
-	})
+	ok := c.update("maintain the prekeys", func(tx *store.Tx, _ *effects) error { return c.tend(tx) })
 	if ok && c.online && c.devicesDone && c.noPEP.Empty() {
 		c.publish([]uint32{c.device.ID()})
 	}
