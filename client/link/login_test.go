@@ -2,6 +2,7 @@ package link
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -194,8 +195,8 @@ func TestLoginFailures(t *testing.T) {
 		"temporary":           {script{failure: "temporary-auth-failure"}, false, wire.Offline, "cannot check passwords now"},
 		"too weak":            {script{failure: "mechanism-too-weak"}, false, wire.Offline, "SCRAM-SHA-256"},
 		"made-up":             {script{failure: "made-up"}, false, wire.Offline, "without saying why"},
-		"too few iterations":  {script{iterations: 1}, false, wire.Offline, "does not allow"},
-		"too many iterations": {script{iterations: maxIterations + 1}, false, wire.Offline, "does not allow"},
+		"too few iterations":  {script{iterations: "1"}, false, wire.Offline, "does not allow"},
+		"too many iterations": {script{iterations: strconv.Itoa(maxIterations + 1)}, false, wire.Offline, "does not allow"},
 		"no xmpp":             {script{protocol: "soap"}, false, wire.Offline, "does not speak XMPP"},
 		"another account":     {script{bound: "eve@h.example/x"}, false, wire.Offline, "another account"},
 		"no resource":         {script{bound: "ada@h.example"}, false, wire.Offline, "did not give this device an address"},

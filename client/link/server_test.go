@@ -29,9 +29,9 @@ const patience = 10 * time.Second
 type script struct {
 	mechanisms  []string // nil: SCRAM-SHA-256
 	password    string   // "": "correct horse"
-	iterations  int
-	failure     string // SASL failure condition instead of checking
-	inChallenge bool   // the signature comes in a challenge, before success
+	iterations  string   // what is claimed; "": 4096, as it is
+	failure     string   // SASL failure condition instead of checking
+	inChallenge bool     // the signature comes in a challenge, before success
 	signature   func(string) string
 	noSM        bool
 	noCSI       bool
@@ -220,15 +220,12 @@ func (p *peer) scram(sc script) bool {
 	if sc.password == "" {
 		sc.password = "correct horse"
 	}
-	if sc.iterations == 0 {
-		sc.iterations = 4096
-	}
 	n := sasl.NewServer(mech, nil, sasl.SaltedCredentials(func(user, _ []byte, _ string) ([]byte, []byte, int64, error) {
 		salt := []byte("0123456789abcdef")
 		if string(user) != "ada" {
 			return nil, nil, 0, sasl.ErrAuthn
 		}
-		return salt, sasl.SCRAMSaltPassword(fn, []byte(sc.password), salt, sc.iterations), int64(sc.iterations), nil
+		return salt, sasl.SCRAMSaltPassword(fn, []byte(sc.password), salt, 4096), 4096, nil
 	}))
 	in, _ := stanza.SASLData(auth)
 	_, out, err := n.Step(in)
@@ -236,7 +233,11 @@ func (p *peer) scram(sc script) bool {
 		p.write(`<failure xmlns="%s"><not-authorized/></failure>`, stanza.NSSASL)
 		return false
 	}
-	p.write(`<challenge xmlns="%s">%s</challenge>`, stanza.NSSASL, base64.StdEncoding.EncodeToString(out))
+	first := string(out)
+	if sc.iterations != "" {
+		first = strings.Replace(first, "i=4096", "i="+sc.iterations, 1)
+	}
+	p.write(`<challenge xmlns="%s">%s</challenge>`, stanza.NSSASL, base64.StdEncoding.EncodeToString([]byte(first)))
 	response := p.read()
 	if response == nil {
 		return false
