@@ -1,0 +1,257 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"sotto/client"
+	"sotto/client/omemo"
+	"sotto/client/store"
+	"sotto/client/text"
+	"sotto/client/wire"
+)
+
+// fake is a messenger in memory.
+type fake struct {
+	mu       sync.Mutex
+	convs    []client.Conversation // in the order of the list, but for unread ones
+	msgs     map[string][]client.Message
+	devices  map[string][]client.Device
+	security map[string]client.Security
+	drafts   map[string]string
+	state    client.State
+	events   chan client.Event
+	now      func() time.Time
+	lastID   int64
+
+	sent   []string // peer and text
+	marked []string // peers of MarkRead
+	broken error    // what every writing answers
+}
+
+const (
+	ada  = "okafor@mercy.example"
+	per  = "lind@mercy.example"
+	rana = "haddad@mercy.example"
+	icu  = "icu@rooms.mercy.example"
+	self = "ng@mercy.example"
+)
+
+// night is the moment at which the stories begin.
+var night = time.Date(2026, 11, 21, 19, 8, 0, 0, time.UTC)
+
+func newFake(now func() time.Time) *fake {
+	f := &fake{
+		msgs: map[string][]client.Message{}, devices: map[string][]client.Device{},
+		security: map[string]client.Security{}, drafts: map[string]string{},
+		events: make(chan client.Event, 4096), now: now,
+		state: client.State{Phase: wire.Online, CaughtUp: true, Since: night},
+	}
+	contact := func(peer, name, group string, p client.Presence) {
+		f.convs = append(f.convs, client.Conversation{Peer: peer, Name: text.Line(name), Group: text.Line(group), Contact: true, Presence: p})
+		f.security[peer] = client.Security{Devices: 2, Trusted: 2, Words: text.Line("encrypted, 2 devices ok")}
+	}
+	here := client.Presence{Available: true}
+	contact(rana, "Haddad, Rana", "laboratory", client.Presence{Available: true, Show: "away"})
+	contact(icu, "ICU night", "rooms", here)
+	contact(per, "Lind, Per", "pharmacy", client.Presence{})
+	contact(ada, "Okafor, Ada", "cardiology", client.Presence{Available: true, Status: text.Line("on call until 07:00")})
+	f.devices[ada] = []client.Device{device(71, store.Verified), device(72, store.FirstUse)}
+	f.devices[self] = []client.Device{device(5, store.Verified)}
+	f.devices[self][0].Own = true
+	return f
+}
+
+func device(id uint32, trust store.Trust) client.Device {
+	d := client.Device{ID: id, Known: true, Trust: trust, Active: true, FirstSeen: night.AddDate(0, 0, -7)}
+	for i := range d.Fingerprint {
+		d.Fingerprint[i] = byte(int(id)*(i+1) + 3*i)
+	}
+	return d
+}
+
+// say adds a message from somebody, or an own one with from "".
+func (f *fake) say(peer, from, body string, ago time.Duration, more ...func(*client.Message)) client.Message {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lastID++
+	m := client.Message{ID: f.lastID, Peer: peer, Sender: text.Line(from), Time: f.now().Add(-ago), Body: text.Sanitize(body), Encrypted: true}
+	if from == "" {
+		m.Sender, m.Outgoing, m.Read, m.State = text.Line(self), true, true, store.Sent
+	}
+	switch {
+	case len(body) > 4 && body[:5] == "!stat":
+		m.Urgency = store.Stat
+	case len(body) > 6 && body[:7] == "!urgent":
+		m.Urgency = store.Urgent
+	}
+	for _, change := range more {
+		change(&m)
+	}
+	f.msgs[peer] = append(f.msgs[peer], m)
+	slices.SortStableFunc(f.msgs[peer], before)
+	return m
+}
+
+// arrive is say while the screens watch.
+func (f *fake) arrive(peer, body string, more ...func(*client.Message)) client.Message {
+	m := f.say(peer, peer, body, 0, more...)
+	f.events <- client.MessageAdded{Message: m}
+	f.events <- client.ConversationsChanged{}
+	return m
+}
+
+// move changes the state of the last own message of a conversation.
+func (f *fake) move(peer string, s store.State, why string) {
+	f.mu.Lock()
+	var m client.Message
+	for i := range f.msgs[peer] {
+		if f.msgs[peer][i].Outgoing {
+			m = f.msgs[peer][i]
+		}
+	}
+	m.State, m.Why = s, text.Line(why)
+	for i := range f.msgs[peer] {
+		if f.msgs[peer][i].ID == m.ID {
+			f.msgs[peer][i] = m
+		}
+	}
+	f.mu.Unlock()
+	f.events <- client.MessageChanged{Message: m}
+}
+
+func read(m *client.Message)      { m.Read = true }
+func wasRead(m *client.Message)   { m.State = store.Read }
+func delivered(m *client.Message) { m.State = store.Delivered }
+
+// ward fills the fake with the conversation of the design.
+func (f *fake) ward() {
+	f.say(ada, "", "Bed 9 potassium came back 6.8, repeating now.", 6*time.Minute, wasRead)
+	f.say(ada, ada, "Hold the spironolactone. ECG?", 5*time.Minute, read)
+	f.say(ada, ada, "I am four minutes away.", 5*time.Minute-2*time.Second, read)
+	f.say(ada, "", "ECG: peaked T, no widening.", 3*time.Minute, delivered)
+	f.say(ada, ada, "!stat Calcium gluconate 10 ml now. #mrn:44120", time.Minute)
+	f.say(ada, ada, "Repeat K in 30 min, ask @role/pharmacy.", time.Minute-5*time.Second)
+	f.say(icu, per, "Bed 4 is free.", time.Hour)
+	f.say(per, per, "Dose is up.", 2*time.Hour, read)
+}
+
+func (f *fake) Events() <-chan client.Event { return f.events }
+func (f *fake) State() client.State         { f.mu.Lock(); defer f.mu.Unlock(); return f.state }
+func (f *fake) Self() client.Self {
+	return client.Self{Address: self, Name: text.Line("ng"), Device: 5}
+}
+
+func (f *fake) Conversations(context.Context) ([]client.Conversation, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	list := slices.Clone(f.convs)
+	for i := range list {
+		c := &list[i]
+		c.Draft = f.drafts[c.Peer]
+		for _, m := range f.msgs[c.Peer] {
+			c.Last = m.Time
+			if !m.Read {
+				if c.Unread == 0 {
+					c.FirstUnread = m.ID
+				}
+				c.Unread++
+				c.Urgency = max(c.Urgency, m.Urgency)
+			}
+		}
+	}
+	slices.SortStableFunc(list, func(a, b client.Conversation) int {
+		if a.Urgency != b.Urgency {
+			return b.Urgency - a.Urgency
+		}
+		return min(b.Unread, 1) - min(a.Unread, 1)
+	})
+	return list, nil
+}
+
+func (f *fake) Messages(_ context.Context, peer string, before int64, limit int) ([]client.Message, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := f.msgs[peer]
+	if before != 0 {
+		i := slices.IndexFunc(all, func(m client.Message) bool { return m.ID == before })
+		all = all[:max(i, 0)]
+	}
+	return slices.Clone(all[max(len(all)-limit, 0):]), nil
+}
+
+func (f *fake) Devices(_ context.Context, peer string) ([]client.Device, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.devices[peer]), nil
+}
+
+func (f *fake) Security(_ context.Context, peer string) (client.Security, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.security[peer], nil
+}
+
+func (f *fake) Draft(_ context.Context, peer string) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.drafts[peer], nil
+}
+
+func (f *fake) Send(_ context.Context, peer, body string) (client.Message, error) {
+	f.mu.Lock()
+	broken := f.broken
+	f.mu.Unlock()
+	if broken != nil {
+		return client.Message{}, broken
+	}
+	m := f.say(peer, "", body, 0, func(m *client.Message) { m.State = store.Queued })
+	f.mu.Lock()
+	f.sent = append(f.sent, peer+" "+body)
+	f.mu.Unlock()
+	f.events <- client.MessageAdded{Message: m}
+	f.events <- client.ConversationsChanged{}
+	return m, nil
+}
+
+func (f *fake) Resend(_ context.Context, id int64) error { return f.broken }
+
+func (f *fake) MarkRead(_ context.Context, peer string, upTo int64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.marked = append(f.marked, peer)
+	for i := range f.msgs[peer] {
+		f.msgs[peer][i].Read = true
+		if f.msgs[peer][i].ID == upTo {
+			break
+		}
+	}
+	f.events <- client.ConversationsChanged{}
+	return nil
+}
+
+func (f *fake) SetDraft(_ context.Context, peer, draft string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.drafts[peer] = draft
+	return nil
+}
+
+func (f *fake) Trust(_ context.Context, peer string, fp omemo.Fingerprint, trust store.Trust) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range f.devices[peer] {
+		if d := &f.devices[peer][i]; d.Fingerprint == fp {
+			d.Trust = trust
+			f.security[peer] = client.Security{Devices: 2, Trusted: 2, Words: text.Line("encrypted, 2 devices ok")}
+			f.events <- client.DevicesChanged{Peer: peer}
+			return nil
+		}
+	}
+	return errors.New("no such device")
+}
+
+func (f *fake) draft(peer string) string { d, _ := f.Draft(context.Background(), peer); return d }

@@ -1,0 +1,206 @@
+package tui
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/charmbracelet/colorprofile"
+	"github.com/charmbracelet/x/ansi"
+
+	"sotto/client"
+	"sotto/client/store"
+	"sotto/client/text"
+	"sotto/client/wire"
+)
+
+var update = flag.Bool("update", false, "write the golden frames anew")
+
+// golden compares a picture with the one in testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", "frames", name+".txt")
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("no golden frame (go test ./tui -update makes it): %v", err)
+	}
+	if got != string(want) {
+		t.Errorf("the frame %s differs; if it is meant to, run go test ./tui -update\ngot:\n%s\nwant:\n%s", name, got, want)
+	}
+}
+
+// plain is a picture without styles.
+func plain(m *Model) string {
+	var b strings.Builder
+	for _, l := range lines(m) {
+		b.WriteString(strings.TrimRight(ansi.Strip(l), " ") + "\n")
+	}
+	return b.String()
+}
+
+// styled is a picture with its styles visible, as the renderer would reduce
+// them for a terminal.
+func styled(t *testing.T, m *Model) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := &colorprofile.Writer{Forward: &b, Profile: m.env.profile()}
+	for _, l := range lines(m) {
+		if _, err := w.WriteString(strings.TrimRight(l, " ") + "\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return strings.ReplaceAll(b.String(), "\x1b", "␛")
+}
+
+// scene is what the golden frame shows.
+type scene struct {
+	name string
+	fill func(*fake)
+	act  func(*Model)
+}
+
+var scenes = []scene{
+	{"conversation", (*fake).ward, func(*Model) {}},
+	{"writing", (*fake).ward, func(m *Model) {
+		m.composer().paste("Given 19:08, rhythm unchanged. Second dose in ten minutes if the QRS stays wide.\nRana has the sample.")
+		feed(m, tickMsg{})
+	}},
+	{"offline", func(f *fake) {
+		f.ward()
+		f.state = client.State{Phase: wire.Refused, Since: night, Queued: 1, Words: text.Line("The relay's certificate ended yesterday. Nothing was sent. Tell your administrator, or run: sotto relay check")}
+		f.say(ada, "", "On my way", 0, func(m *client.Message) { m.State = store.Queued })
+		f.security[ada] = client.Security{Devices: 3, Trusted: 2, Undecided: 1, Warn: true, Words: text.Line("Okafor has a new device. Nothing is sent to it until you compare: /trust")}
+	}, func(*Model) {}},
+	{"marks", func(f *fake) {
+		f.say(ada, ada, "!urgent call back about #mrn:44120, or ask @role/cardiology: it cannot wait until the morning round.", 48*time.Hour, read)
+		f.say(ada, ada, "Could not be decrypted", 3*time.Hour, read, func(m *client.Message) {
+			m.Kind, m.Body = store.Notice, text.Line("A message from Okafor cannot be read here: it was written for another device. Ask for it again.")
+		})
+		f.say(ada, ada, "plain words", 2*time.Hour, read, func(m *client.Message) { m.Encrypted = false })
+		f.say(ada, "", "First", time.Hour, func(m *client.Message) { m.State, m.Why = store.Failed, text.Line("the relay refused it") })
+		f.say(ada, "", "Verylongwordwithoutanybreakthatgoesonandonandonandonuntiltheendofthelineandbeyondit 長い言葉 naïve 👍", time.Minute, delivered)
+	}, func(*Model) {}},
+	{"scrolled", func(f *fake) {
+		for i := range 80 {
+			f.say(ada, ada, fmt.Sprintf("line %d", i), time.Duration(100-i)*time.Minute, read)
+		}
+		f.say(ada, ada, "!stat come", 0)
+	}, func(m *Model) { m.tl.hold(20); feed(m, tickMsg{}) }},
+	{"switcher", (*fake).ward, func(m *Model) { m.push(&switcher{}); feedKey(m, "l") }},
+	{"list", (*fake).ward, func(m *Model) { _, _ = m.act(showList, "f2"); feed(m, tickMsg{}) }},
+	{"help", (*fake).ward, func(m *Model) { m.push(&helpDialog{}); feed(m, tickMsg{}) }},
+	{"devices", func(f *fake) {
+		f.ward()
+		f.devices[ada] = append(f.devices[ada], device(99, store.Undecided))
+	}, func(m *Model) { run(m, m.showDevices()) }},
+	{"empty", func(f *fake) { f.convs = nil }, func(*Model) {}},
+}
+
+func TestFrames(t *testing.T) {
+	for _, scene := range scenes {
+		for _, size := range [][2]int{{80, 24}, {120, 30}, {40, 12}, {20, 5}} {
+			if size[0] == 20 && scene.name != "conversation" {
+				continue // too small for anything
+			}
+			name := fmt.Sprintf("%s-%dx%d", scene.name, size[0], size[1])
+			t.Run(name, func(t *testing.T) {
+				m := scene.still(t, size[0], size[1], nil, "dark")
+				golden(t, name, plain(m))
+				within(t, m, size[0], size[1])
+			})
+		}
+	}
+}
+
+func TestFrameStyles(t *testing.T) {
+	for _, look := range []struct {
+		name, theme string
+		env         []string
+	}{
+		{"dark", "dark", []string{"TERM=xterm-256color", "LANG=C.UTF-8"}},
+		{"light", "light", []string{"TERM=xterm-256color", "LANG=C.UTF-8"}},
+		{"no-color", "dark", []string{"TERM=xterm-256color", "LANG=C.UTF-8", "NO_COLOR=1"}},
+		{"linux", "dark", []string{"TERM=linux", "LANG=C.UTF-8"}},
+		{"dumb", "dark", []string{"TERM=dumb"}},
+	} {
+		for _, scene := range scenes {
+			if scene.name != "conversation" && scene.name != "marks" && scene.name != "switcher" {
+				continue
+			}
+			name := scene.name + "-80x24-" + look.name
+			t.Run(name, func(t *testing.T) {
+				m := scene.still(t, 80, 24, look.env, look.theme)
+				got := styled(t, m)
+				golden(t, name, got)
+				if look.name == "linux" || look.name == "dumb" {
+					for _, g := range []string{unicodeGlyphs.rule, unicodeGlyphs.bar, unicodeGlyphs.dot, unicodeGlyphs.more, unicodeGlyphs.topLeft} {
+						if strings.Contains(got, g) {
+							t.Errorf("%q is drawn on a simple terminal", g)
+						}
+					}
+				}
+			})
+		}
+	}
+}
+
+// still draws a scene.
+func (s *scene) still(t *testing.T, w, h int, env []string, theme string) *Model {
+	t.Helper()
+	f := newFake(newWristwatch().now)
+	s.fill(f)
+	m := still(t, w, h, Config{Open: ada, Environ: env, Theme: theme}, f)
+	if m.frame.fits {
+		s.act(m)
+	}
+	return m
+}
+
+// within holds a picture to its size.
+func within(t *testing.T, m *Model, w, h int) {
+	t.Helper()
+	ls := lines(m)
+	if len(ls) > h {
+		t.Errorf("%d lines on %d rows", len(ls), h)
+	}
+	for i, l := range ls {
+		if got := m.look.m.StringWidth(l); got > w {
+			t.Errorf("line %d is %d columns wide, of %d: %q", i+1, got, w, l)
+		}
+	}
+	if c := m.View().Cursor; c != nil && (c.X >= w || c.Y >= h || c.X < 0 || c.Y < 0) {
+		t.Errorf("the cursor stands at %d,%d", c.X, c.Y)
+	}
+}
+
+// TestEverySize draws every scene in every size: nothing may stick out, and
+// nothing may panic.
+func TestEverySize(t *testing.T) {
+	for _, scene := range scenes {
+		m := scene.still(t, 80, 24, nil, "dark")
+		for w := 1; w < 130; w += 7 {
+			for _, h := range []int{1, 2, 5, 8, 9, 13, 14, 24, 60} {
+				m.width, m.height = w, h
+				m.draw()
+				within(t, m, w, h)
+				if t.Failed() {
+					t.Fatalf("%s at %dx%d:\n%s", scene.name, w, h, plain(m))
+				}
+			}
+		}
+	}
+}

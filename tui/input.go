@@ -1,0 +1,226 @@
+package tui
+
+import (
+	tea "charm.land/bubbletea/v2"
+)
+
+// active is called first for everything a person does. It reports true if the
+// screen locks instead, because that came too late.
+func (m *Model) active() (tea.Cmd, bool) {
+	if _, why := m.clock.look(); why != "" {
+		return m.lock(why, Unlock), true
+	}
+	if m.clock.touch() && m.cfg.OnActivity != nil {
+		m.cfg.OnActivity()
+	}
+	m.notice = notice{}
+	return nil, false
+}
+
+// pressed takes a key.
+func (m *Model) pressed(msg tea.KeyPressMsg) tea.Cmd {
+	if cmd, late := m.active(); late {
+		return cmd
+	}
+	key, typed := msg.Keystroke(), msg.Text
+	action := m.keys[key]
+	switch action {
+	case lockNow:
+		return m.lock(Asked, Unlock)
+	case quit:
+		return m.finish(Quit, Unlock)
+	case copyKey:
+		m.say("Copying is off: what is written here stays in sotto.")
+		return nil
+	case pasteKey:
+		m.say("Paste with your terminal's own key, often Ctrl+Shift+V or the middle button.")
+		return nil
+	}
+	if !m.frame.fits {
+		return nil // nobody can see what other keys would do
+	}
+	if n := len(m.dialogs); n > 0 {
+		d := m.dialogs[n-1]
+		done, cmd := d.key(m, key, typed)
+		if done {
+			m.pop(d)
+		}
+		return cmd
+	}
+	if m.asList {
+		done, cmd := m.listKey(key)
+		m.asList = !done
+		return cmd
+	}
+	if cmd, done := m.act(action, key); done {
+		return cmd
+	}
+	m.write(key, typed)
+	return nil
+}
+
+// act does what a key stands for. It reports false if the composer is to have it.
+func (m *Model) act(a action, key string) (tea.Cmd, bool) {
+	c := m.composer()
+	switch a {
+	case help:
+		m.push(&helpDialog{})
+	case switchTo:
+		m.push(&switcher{})
+	case showList:
+		m.list.chosen = m.open
+		if m.list.find(m.open) == nil && len(m.list.all) > 0 {
+			m.list.chosen = m.list.all[0].Peer
+		}
+		if m.frame.areas.list.w > 0 {
+			m.asList = true
+		} else {
+			m.push(&listDialog{})
+		}
+	case showDevices:
+		return m.showDevices(), true
+	case nextUnread:
+		return m.nextUnread(), true
+	case interrupt:
+		if c.empty() {
+			m.say("Ctrl+Q ends sotto, Ctrl+L locks it.")
+		} else {
+			c.clear()
+			m.say("Cleared. Ctrl+Q ends sotto, Ctrl+L locks it.")
+		}
+	case submit:
+		return m.enter(), true
+	case complete:
+		m.complete()
+	case back:
+		if m.tl != nil {
+			m.tl.end()
+		}
+	case pageUp, pageDown, lineUp, lineDown, toStart, toEnd:
+		m.scroll(a)
+	default:
+		switch {
+		case key == "home" && c.empty():
+			m.scroll(toStart)
+		case key == "end" && m.tl != nil && !m.tl.follow && c.at == c.lineEnd():
+			m.scroll(toEnd)
+		case key == "up":
+			c.up(m.look.m)
+		case key == "down":
+			c.down(m.look.m)
+		default:
+			return nil, false
+		}
+	}
+	return nil, true
+}
+
+// write gives a key to the composer.
+func (m *Model) write(key, typed string) {
+	c := m.composer()
+	room := true
+	if typed != "" {
+		room = c.typed(typed)
+	} else if _, room = c.edit(m.look.m, key); key == "ctrl+d" && c.empty() {
+		m.say("Ctrl+Q ends sotto, Ctrl+L locks it.")
+	}
+	if !room {
+		m.full()
+	}
+}
+
+func (m *Model) full() {
+	m.warn("A message has at most " + itoa(maxDraft>>10) + " kB. What came last was left out.")
+}
+
+// pasted takes text from the terminal's clipboard.
+func (m *Model) pasted(s string) tea.Cmd {
+	if cmd, late := m.active(); late {
+		return cmd
+	}
+	if !m.frame.fits || m.asList {
+		return nil
+	}
+	if n := len(m.dialogs); n > 0 {
+		if d, ok := m.dialogs[n-1].(*switcher); ok {
+			d.input.typed(clip(m.look.m, s, 200, ""))
+		}
+		return nil
+	}
+	if !m.composer().paste(s) {
+		m.full()
+	}
+	return nil
+}
+
+// enter sends what is written, or does what it says.
+func (m *Model) enter() tea.Cmd {
+	c := m.composer()
+	s := c.String()
+	if isCommand(s) {
+		return m.runCommand(s)
+	}
+	if s = trimmed(s); s == "" {
+		return nil
+	}
+	if len(s) > 1 && s[:2] == "//" {
+		s = s[1:]
+	}
+	return m.post(s)
+}
+
+// scroll moves in the messages.
+func (m *Model) scroll(a action) {
+	if m.tl == nil {
+		return
+	}
+	page := max(m.tl.height-2, 1)
+	switch a {
+	case pageUp:
+		m.tl.scroll(-page)
+	case pageDown:
+		m.tl.scroll(page)
+	case lineUp:
+		m.tl.scroll(-1)
+	case lineDown:
+		m.tl.scroll(1)
+	case toStart:
+		m.tl.hold(0)
+	case toEnd:
+		m.tl.end()
+	}
+}
+
+// nextUnread goes to what waits longest, the urgent first: further down here,
+// or in another conversation.
+func (m *Model) nextUnread() tea.Cmd {
+	if m.tl != nil {
+		if m.tl.unreadBelow() {
+			m.tl.end()
+			return nil
+		}
+	}
+	if to := m.list.next(m.open); to != "" {
+		return m.openPeer(to)
+	}
+	m.say("Nothing is unread.")
+	return nil
+}
+
+// lock blanks the screen, before anything else, and ends the screens. What
+// still has to be stored, Run stores.
+func (m *Model) lock(why Reason, intent Intent) tea.Cmd {
+	m.cfg.Screen.Blackout()
+	if m.cfg.OnLock != nil {
+		m.cfg.OnLock(why)
+	}
+	return m.finish(why, intent)
+}
+
+// finish ends the screens.
+func (m *Model) finish(why Reason, intent Intent) tea.Cmd {
+	m.cfg.Screen.Blackout()
+	m.end = &Result{Reason: why, Intent: intent, Place: m.place()}
+	m.frame.view = tea.View{}
+	return tea.Quit
+}

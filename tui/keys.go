@@ -1,0 +1,89 @@
+package tui
+
+// action is something a key does outside the composer.
+type action int
+
+// The actions.
+const (
+	none action = iota
+	lockNow
+	quit
+	interrupt
+	help
+	showList
+	showDevices
+	switchTo
+	nextUnread
+	pageUp
+	pageDown
+	lineUp
+	lineDown
+	toStart
+	toEnd
+	submit
+	complete
+	back
+	copyKey
+	pasteKey
+)
+
+// binding gives an action its keys, as Bubble Tea names them, and its line in the help.
+type binding struct {
+	action action
+	keys   []string
+	label  string // what is printed on the keys; "" to leave it out of the help
+	words  string
+}
+
+// bindings are the keys outside the composer, in the order of the help. Alt
+// stands beside Ctrl for those who work under tmux or screen.
+func bindings() []binding {
+	return []binding{
+		{lockNow, []string{"ctrl+l"}, "Ctrl+L", "lock now"},
+		{switchTo, []string{"ctrl+k", "alt+g"}, "Ctrl+K, Alt+G", "go to a conversation"},
+		{nextUnread, []string{"alt+a"}, "Alt+A", "next unread, the urgent first"},
+		{showList, []string{"f2", "alt+l"}, "F2, Alt+L", "conversation list"},
+		{showDevices, []string{"f3"}, "F3", "who can read, and compare devices"},
+		{help, []string{"f1", "alt+h"}, "F1, Alt+H", "this help"},
+		{pageUp, []string{"pgup", "alt+v", "shift+pgup"}, "PgUp", "read further up"},
+		{pageDown, []string{"pgdown", "shift+pgdown"}, "PgDn", "read further down"},
+		{lineUp, []string{"alt+up", "shift+up"}, "Alt+Up, Alt+Down", "the same by a line"},
+		{lineDown, []string{"alt+down", "shift+down"}, "", ""},
+		{toStart, []string{"ctrl+home", "alt+<"}, "Home, Ctrl+Home", "first loaded message"},
+		{toEnd, []string{"ctrl+end", "alt+>"}, "End, Ctrl+End", "newest message"},
+		{submit, []string{"enter", "kpenter"}, "Enter", "send"},
+		{complete, []string{"tab"}, "Tab", "complete a / command"},
+		{back, []string{"esc"}, "Esc", "back"},
+		{interrupt, []string{"ctrl+c"}, "Ctrl+C", "clear what is written"},
+		{quit, []string{"ctrl+q"}, "Ctrl+Q", "quit"},
+		{copyKey, []string{"ctrl+shift+c", "ctrl+insert", "alt+w", "super+c", "ctrl+x", "ctrl+shift+x"}, "", ""},
+		{pasteKey, []string{"ctrl+v", "shift+insert", "super+v", "ctrl+shift+v"}, "", ""},
+	}
+}
+
+// writing are the composer's keys, for the help. They are those of readline.
+func writing() [][2]string {
+	return [][2]string{
+		{"Alt+Enter, Ctrl+J", "new line"},
+		{"Up, Down", "what was sent before"},
+		{"Ctrl+A, Ctrl+E", "start, end of the line"},
+		{"Alt+B, Alt+F", "a word back, forward"},
+		{"Ctrl+W, Alt+D", "delete the word before, after"},
+		{"Ctrl+U, Alt+K", "delete to the start, the end"},
+		{"Ctrl+Y", "put back what was deleted"},
+		{"Ctrl+T", "swap two characters"},
+	}
+}
+
+// keymap finds the action of a key.
+type keymap map[string]action
+
+func defaultKeys() keymap {
+	m := keymap{}
+	for _, b := range bindings() {
+		for _, k := range b.keys {
+			m[k] = b.action
+		}
+	}
+	return m
+}

@@ -1,0 +1,295 @@
+package tui
+
+import (
+	"context"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"sotto/client"
+	"sotto/client/store"
+)
+
+// storeTime bounds one reading or writing of the store.
+const storeTime = 20 * time.Second
+
+// queryContext is what a command may use: the messenger, within a time.
+type queryContext struct {
+	Messenger
+	ctx context.Context
+}
+
+// query makes a command of something that reads or writes the store.
+func (m *Model) query(f func(queryContext) tea.Msg) tea.Cmd {
+	messenger := m.cfg.Messenger
+	return func() tea.Msg {
+		ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+		defer cancel()
+		return f(queryContext{messenger, ctx})
+	}
+}
+
+// doneMsg says how something ended that has no other answer.
+type doneMsg struct {
+	doing string
+	err   error
+}
+
+// draftMsg says how storing a draft ended.
+type draftMsg struct{ err error }
+
+// listMsg is the conversation list.
+type listMsg struct {
+	all []client.Conversation
+	err error
+}
+
+// loadList reads the conversation list, once at a time.
+func (m *Model) loadList() tea.Cmd {
+	if m.listing.running {
+		m.listing.again = true
+		return nil
+	}
+	m.listing.running = true
+	return m.query(func(q queryContext) tea.Msg {
+		all, err := q.Conversations(q.ctx)
+		return listMsg{all, err}
+	})
+}
+
+// openedMsg is what opening a conversation needs.
+type openedMsg struct {
+	peer     string
+	msgs     []client.Message
+	limit    int
+	security client.Security
+	draft    string
+	anchor   anchor
+	err      error
+}
+
+// openPeer shows a conversation, at its newest message or its unread line.
+func (m *Model) openPeer(peer string) tea.Cmd { return m.openAt(peer, anchor{}) }
+
+func (m *Model) openAt(peer string, at anchor) tea.Cmd {
+	if peer == m.open && m.tl != nil {
+		m.list.chosen = peer
+		return nil
+	}
+	keep := m.keepDraft()
+	limit := pageSize
+	if c := m.list.find(peer); c != nil {
+		limit = min(max(limit, c.Unread+20), maxLoaded)
+	}
+	load := m.query(func(q queryContext) tea.Msg {
+		msg := openedMsg{peer: peer, limit: limit, anchor: at}
+		for {
+			if msg.msgs, msg.err = q.Messages(q.ctx, peer, 0, msg.limit); msg.err != nil {
+				return msg
+			}
+			// The place to come back to may be further up.
+			if at.id == 0 || msg.limit == maxLoaded || len(msg.msgs) < msg.limit || has(msg.msgs, at.id) {
+				break
+			}
+			msg.limit = min(msg.limit*4, maxLoaded)
+		}
+		if msg.security, msg.err = q.Security(q.ctx, peer); msg.err != nil {
+			return msg
+		}
+		msg.draft, msg.err = q.Draft(q.ctx, peer)
+		return msg
+	})
+	return tea.Batch(keep, load)
+}
+
+func has(msgs []client.Message, id int64) bool {
+	for i := range msgs {
+		if msgs[i].ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+// opened shows a conversation that was read.
+func (m *Model) opened(msg openedMsg) tea.Cmd {
+	m.arrived = true
+	if msg.err != nil {
+		m.warn("The conversation could not be read: " + msg.err.Error())
+		return nil
+	}
+	m.open = msg.peer
+	m.list.chosen = msg.peer
+	m.asked = 0
+	m.security = &msg.security
+	m.tl = newTimeline(msg.peer)
+	m.tl.fill(msg.msgs, msg.limit)
+	for i := range msg.msgs {
+		if !msg.msgs[i].Outgoing && !msg.msgs[i].Read {
+			m.tl.unreadAt = msg.msgs[i].ID
+			break
+		}
+	}
+	if c := m.composer(); c.empty() && msg.draft != "" {
+		c.set(msg.draft)
+	}
+	m.arrange() // the timeline must know its lines to find one
+	if msg.anchor.id != 0 && m.tl.index(msg.anchor.id) >= 0 {
+		m.tl.anchor, m.tl.follow = msg.anchor, false
+		m.tl.hold(m.tl.top())
+	} else {
+		m.tl.showUnread()
+	}
+	return nil
+}
+
+// pageMsg is a page of older messages, or the newest for before 0.
+type pageMsg struct {
+	peer   string
+	before int64
+	limit  int
+	msgs   []client.Message
+	err    error
+}
+
+// loadPage reads messages of the open conversation.
+func (m *Model) loadPage(before int64, limit int) tea.Cmd {
+	peer := m.open
+	m.tl.loading = true
+	return m.query(func(q queryContext) tea.Msg {
+		msgs, err := q.Messages(q.ctx, peer, before, limit)
+		return pageMsg{peer, before, limit, msgs, err}
+	})
+}
+
+func (m *Model) page(msg pageMsg) {
+	if m.tl == nil || m.tl.peer != msg.peer {
+		return
+	}
+	if msg.err != nil {
+		m.tl.loading = false
+		m.warn("The messages could not be read: " + msg.err.Error())
+		return
+	}
+	if msg.before == 0 {
+		m.tl.fill(msg.msgs, msg.limit)
+	} else {
+		m.tl.prepend(msg.msgs, msg.before, msg.limit)
+	}
+}
+
+// securityMsg says who can read in a conversation.
+type securityMsg struct {
+	peer     string
+	security client.Security
+	err      error
+}
+
+func (m *Model) loadSecurity() tea.Cmd {
+	peer := m.open
+	if peer == "" {
+		return nil
+	}
+	return m.query(func(q queryContext) tea.Msg {
+		s, err := q.Security(q.ctx, peer)
+		return securityMsg{peer, s, err}
+	})
+}
+
+// sentMsg says what became of a message to send.
+type sentMsg struct {
+	peer, text string
+	msg        client.Message
+	err        error
+}
+
+// post sends what the composer holds; text is what is sent of it.
+func (m *Model) post(text string) tea.Cmd {
+	peer := m.open
+	if peer == "" {
+		m.warn("Nobody is chosen to write to: Ctrl+K.")
+		return nil
+	}
+	c := m.composer()
+	c.clear()
+	c.sent(text)
+	c.dirty = false
+	m.tl.unreadAt = 0
+	m.tl.touch()
+	m.tl.end()
+	return m.query(func(q queryContext) tea.Msg {
+		msg, err := q.Send(q.ctx, peer, text)
+		if err == nil {
+			// A draft that stays behind is offered again: a nuisance, no loss.
+			err = q.SetDraft(q.ctx, peer, "")
+		}
+		return sentMsg{peer, text, msg, err}
+	})
+}
+
+// sentDone shows a message that was stored, or gives back one that was not.
+func (m *Model) sentDone(msg sentMsg) {
+	if msg.msg.ID != 0 {
+		// Its event may have come first, and brought more.
+		if m.tl != nil && m.tl.peer == msg.peer && m.tl.index(msg.msg.ID) < 0 {
+			m.tl.put(msg.msg)
+		}
+		return
+	}
+	m.warn("Not sent: " + msg.err.Error())
+	c := m.composers[msg.peer]
+	if c != nil && c.empty() {
+		c.set(msg.text)
+	}
+}
+
+// resend sends again every message of the open conversation that failed.
+func (m *Model) resend() tea.Cmd {
+	if m.tl == nil {
+		return nil
+	}
+	var cmds []tea.Cmd
+	for _, msg := range m.tl.msgs {
+		if msg.Outgoing && msg.State == store.Failed {
+			cmds = append(cmds, m.query(func(q queryContext) tea.Msg {
+				return doneMsg{"send again", q.Resend(q.ctx, msg.ID)}
+			}))
+		}
+	}
+	if len(cmds) == 0 {
+		m.say("Nothing here has failed.")
+		return nil
+	}
+	return tea.Sequence(cmds...)
+}
+
+// keepDraft stores what is written in the open conversation, if it changed.
+func (m *Model) keepDraft() tea.Cmd {
+	c := m.composers[m.open]
+	if c == nil || !c.dirty || m.open == "" {
+		return nil
+	}
+	c.dirty = false
+	peer, text := m.open, c.written()
+	return m.query(func(q queryContext) tea.Msg {
+		return draftMsg{q.SetDraft(q.ctx, peer, text)}
+	})
+}
+
+// markRead marks what is on the screen as read, if somebody is there to read
+// it: the terminal has the focus, and nothing covers the messages.
+func (m *Model) markRead() tea.Cmd {
+	if m.tl == nil || !m.focus || len(m.dialogs) > 0 || m.frame.areas.timeline.h == 0 || m.end != nil {
+		return nil
+	}
+	id := m.tl.seen()
+	if id == 0 || id == m.asked {
+		return nil
+	}
+	m.asked = id
+	m.tl.read(id)
+	peer := m.open
+	return m.query(func(q queryContext) tea.Msg {
+		return doneMsg{"mark as read", q.MarkRead(q.ctx, peer, id)}
+	})
+}

@@ -1,0 +1,33 @@
+package tui
+
+import (
+	"context"
+	"strconv"
+
+	"sotto/client"
+	"sotto/client/omemo"
+	"sotto/client/store"
+)
+
+// Messenger is what the screens need of a *client.Client. Its methods may be
+// called from any goroutine; those that take a context read or write the
+// store, and are called from commands only, never while drawing.
+type Messenger interface {
+	Events() <-chan client.Event
+	State() client.State
+	Self() client.Self
+
+	Conversations(ctx context.Context) ([]client.Conversation, error)
+	Messages(ctx context.Context, peer string, before int64, limit int) ([]client.Message, error)
+	Devices(ctx context.Context, peer string) ([]client.Device, error)
+	Security(ctx context.Context, peer string) (client.Security, error)
+	Draft(ctx context.Context, peer string) (string, error)
+
+	Send(ctx context.Context, peer, text string) (client.Message, error)
+	Resend(ctx context.Context, id int64) error
+	MarkRead(ctx context.Context, peer string, upTo int64) error
+	SetDraft(ctx context.Context, peer, text string) error
+	Trust(ctx context.Context, peer string, fp omemo.Fingerprint, trust store.Trust) error
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -1,0 +1,134 @@
+package tui
+
+import (
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// maxHeld bounds what is kept until there is something to see, in bytes.
+const maxHeld = 1 << 20
+
+const (
+	beginFrame = "\x1b[?2026h\x1b[0m\x1b[H\x1b[2J" // hold the picture, then start clean
+	endFrame   = "\x1b[?2026l"
+
+	// blank ends whatever sequence or synchronized update was under way,
+	// erases the picture, and puts back what Bubble Tea had switched on:
+	// bracketed paste, focus reports, and the two extended keyboards.
+	blank = "\x18\x1b[?2026l\x1b[0m\x1b[r\x1b[H\x1b[2J" +
+		"\x1b[?2004l\x1b[?1004l\x1b[>4m\x1b[<u\x1b[?2027l\x1b[?25h"
+)
+
+// Screen is the only way from the screens to the terminal. It lets drawing
+// through and nothing else (see filter), draws the first picture at once over
+// whatever the process before had shown, and can go dark for good. Its methods
+// may be called from any goroutine.
+type Screen struct {
+	out   io.Writer
+	dark  atomic.Bool
+	mu    sync.Mutex // held while writing to out
+	f     filter
+	buf   []byte
+	drawn bool
+	first chan struct{}
+}
+
+// NewScreen returns a screen that draws on out. If out is a terminal's file,
+// its size and colours are known from it.
+func NewScreen(out io.Writer) *Screen {
+	return &Screen{out: out, first: make(chan struct{})}
+}
+
+// Write filters p and draws it. In the dark it does nothing. It reports all of
+// p as written, whatever was dropped.
+func (s *Screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dark.Load() {
+		return len(p), nil
+	}
+	if !s.drawn {
+		return s.start(p)
+	}
+	s.buf = s.f.append(s.buf[:0], p)
+	return len(p), s.put(s.buf)
+}
+
+// start is Write until the first picture. What only asks the terminal goes out
+// at once, since what it answers depends on whether an update is under way; the
+// rest is kept until there is something to see.
+func (s *Screen) start(p []byte) (int, error) {
+	from := len(s.buf)
+	s.buf = s.f.append(s.buf, p)
+	switch part := s.buf[from:]; {
+	case s.f.visible:
+		s.drawn = true
+		defer close(s.first)
+		return len(p), s.put(slices.Concat([]byte(beginFrame), s.buf, []byte(endFrame)))
+	case questions(part):
+		err := s.put(part)
+		s.buf = s.buf[:from]
+		return len(p), err
+	case len(s.buf) > maxHeld:
+		return 0, errors.New("the screen was written to at length, and nothing can be seen")
+	}
+	return len(p), nil
+}
+
+// questions reports whether p is nothing but questions to the terminal.
+func questions(p []byte) bool {
+	s := strings.ReplaceAll(string(p), askBackground, "")
+	s = strings.NewReplacer("\x1b[?2026$p", "", "\x1b[?2027$p", "", "\x1b[?u", "").Replace(s)
+	return s == ""
+}
+
+// put writes to the terminal, and clears what it wrote.
+func (s *Screen) put(p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	_, err := s.out.Write(p)
+	clear(p)
+	return err
+}
+
+// First is closed when the first picture has been drawn.
+func (s *Screen) First() <-chan struct{} { return s.first }
+
+// Blackout erases the terminal and drops everything that is written later. It
+// does not wait for the program that draws, only for a write under way.
+// Repeated calls do nothing more.
+func (s *Screen) Blackout() {
+	if s.dark.Swap(true) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// An error here has nobody to go to: the terminal is gone, and with it
+	// what it showed.
+	_, _ = io.WriteString(s.out, blank)
+}
+
+// Dark reports whether Blackout was called.
+func (s *Screen) Dark() bool { return s.dark.Load() }
+
+// Fd returns the terminal's descriptor, or one that is no terminal. Together
+// with Read and Close it lets Bubble Tea ask for the size of the window.
+func (s *Screen) Fd() uintptr {
+	if f, ok := s.out.(interface{ Fd() uintptr }); ok {
+		return f.Fd()
+	}
+	return ^uintptr(0)
+}
+
+// Read fails: a screen is only written to.
+func (s *Screen) Read([]byte) (int, error) { return 0, errors.New("the screen cannot be read") }
+
+// Close does nothing: the terminal belongs to another process.
+func (s *Screen) Close() error { return nil }
+
+var _ io.ReadWriteCloser = (*Screen)(nil)

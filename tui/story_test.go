@@ -1,0 +1,280 @@
+package tui
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"sotto/client"
+	"sotto/client/store"
+	"sotto/client/text"
+	"sotto/client/wire"
+)
+
+// These tests read as what a person does and sees.
+
+func TestWriteAndSeeItDelivered(t *testing.T) {
+	term := start(t, terminalSetup{})
+	term.sees("Okafor, Ada", "encrypted, 2 devices ok", "2 new", "STAT  Calcium gluconate 10 ml now. #mrn:44120", "online")
+	term.press("Given 19:08, rhythm unchanged").sees(">  Given 19:08, rhythm unchanged")
+	term.press(keyEnter).sees("you     Given 19:08, rhythm unchanged", "queued").misses(">  Given")
+	term.fake.move(ada, store.Sent, "")
+	term.sees("sent")
+	term.fake.move(ada, store.Delivered, "")
+	term.sees("rhythm unchanged                         delivered").misses("2 new")
+	term.fake.move(ada, store.Read, "")
+	term.sees("rhythm unchanged                              read")
+	if got := term.sent(); !slices.Equal(got, []string{ada + " Given 19:08, rhythm unchanged"}) {
+		t.Errorf("sent %q", got)
+	}
+}
+
+func TestAFailureSaysWhyAndIsSentAgain(t *testing.T) {
+	term := start(t, terminalSetup{})
+	term.press("ping", keyEnter).sees("queued")
+	term.fake.move(ada, store.Queued, "no device of Okafor is trusted")
+	term.sees("queued · no device of Okafor is trusted")
+	term.fake.move(ada, store.Failed, "the relay refused it")
+	term.sees("failed: the relay refused it. Send it again: /again")
+	term.press("/again", keyEnter).misses(">  /again")
+	term.fake.mu.Lock()
+	term.fake.broken = errors.New("the disk is full")
+	term.fake.mu.Unlock()
+	term.press("pong", keyEnter).sees("Not sent: the disk is full", ">  pong")
+}
+
+func TestLockingBlanksFirstAndKeepsTheDraft(t *testing.T) {
+	term := start(t, terminalSetup{})
+	term.press("half a thou").sees("half a thou")
+	term.press(keyCtrlL)
+	r := term.ends()
+	if r.Reason != Asked || r.Intent != Unlock || !r.Locked() {
+		t.Errorf("ended with %+v", r)
+	}
+	term.until("a blank screen", func() bool { return strings.TrimSpace(term.text()) == "" })
+	if d := term.fake.draft(ada); d != "half a thou" {
+		t.Errorf("the draft is %q", d)
+	}
+	if !slices.Equal(term.locks, []Reason{Asked}) {
+		t.Errorf("OnLock got %v", term.locks)
+	}
+	again := start(t, terminalSetup{config: func(c *Config) { c.Place = r.Place; c.Open = "" }, fake: func(f *fake) {
+		f.ward()
+		f.drafts[ada] = "half a thou"
+	}})
+	again.sees("Okafor, Ada", ">  half a thou")
+}
+
+func TestIdleLockCountsDownAndAnyKeyStopsIt(t *testing.T) {
+	term := start(t, terminalSetup{})
+	term.sees("lock in 2 min")
+	term.clock.pass(61 * time.Second)
+	term.sees("lock in 1 min")
+	term.clock.pass(44 * time.Second)
+	term.sees("lock in 15 s")
+	term.press("x").sees("lock in 2 min")
+	term.clock.pass(121 * time.Second)
+	if r := term.ends(); r.Reason != Idle {
+		t.Errorf("ended with %+v", r)
+	}
+}
+
+func TestAKeyThatComesAfterTheDeadlineIsNoKey(t *testing.T) {
+	f := newFake(newWristwatch().now)
+	f.ward()
+	m := still(t, 80, 24, Config{}, f)
+	steady := m.clock.steady
+	m.clock.elapsed = func() time.Duration { return steady + 3*time.Minute }
+	feedKey(m, "a")
+	if m.end == nil || m.end.Reason != Idle || m.composer().String() != "" {
+		t.Errorf("a late key gave %+v, and the composer holds %q", m.end, m.composer().String())
+	}
+}
+
+func TestSleepOfTheMachineLocks(t *testing.T) {
+	term := start(t, terminalSetup{})
+	term.clock.sleep(time.Hour)
+	if r := term.ends(); r.Reason != Suspended {
+		t.Errorf("ended with %+v", r)
+	}
+}
+
+func TestTheDeskCanLock(t *testing.T) {
+	term := start(t, terminalSetup{})
+	term.stop()
+	if r := term.ends(); r.Reason != Ended || !r.Locked() {
+		t.Errorf("ended with %+v", r)
+	}
+	term.until("a blank screen", func() bool { return strings.TrimSpace(term.text()) == "" })
+}
+
+func TestQuittingAndClearing(t *testing.T) {
+	term := start(t, terminalSetup{})
+	term.press("oops").sees(">  oops").press(keyCtrlC).misses("oops").sees("Ctrl+Q ends sotto")
+	term.press("/quit", keyEnter)
+	if r := term.ends(); r.Reason != Quit || r.Locked() {
+		t.Errorf("ended with %+v", r)
+	}
+}
+
+func TestChangingThePINLocksWithThatIntent(t *testing.T) {
+	term := start(t, terminalSetup{})
+	term.press("/pin", keyEnter)
+	if r := term.ends(); r.Intent != ChangePIN || !r.Locked() {
+		t.Errorf("ended with %+v", r)
+	}
+}
+
+func TestNobodyIsScrolledAway(t *testing.T) {
+	term := start(t, terminalSetup{fake: func(f *fake) {
+		for i := range 300 {
+			f.say(ada, ada, fmt.Sprintf("line %d", i), time.Duration(400-i)*time.Minute, read)
+		}
+	}})
+	term.sees("line 299").press(keyPgUp, keyPgUp).misses("line 299")
+	before := strings.Split(term.text(), "\n")
+	term.fake.arrive(ada, "!stat come quickly")
+	term.fake.arrive(ada, "are you there")
+	term.sees("34 below, 1 STAT · End")
+	after := strings.Split(term.text(), "\n")
+	if !slices.Equal(before[2:20], after[2:20]) {
+		t.Errorf("reading was disturbed:\n%s", term.text())
+	}
+	if n := len(term.marked()); n != 0 {
+		t.Errorf("%d times marked as read what was not on the screen", n)
+	}
+	term.press(keyEnd).sees("STAT  come quickly", "are you there", "2 new").misses("below")
+	term.until("marked as read", func() bool { return slices.Contains(term.marked(), ada) })
+	term.until("the first line", func() bool { // page after page is read
+		term.press(keyPgUp)
+		return strings.Contains(term.text(), "line 0\n")
+	})
+	term.press(keyEnd).sees("are you there")
+}
+
+func TestReadOnlyWhereSomebodyLooks(t *testing.T) {
+	term := start(t, terminalSetup{})
+	term.until("marked as read", func() bool { return len(term.marked()) == 1 })
+	term.press(focusOut)
+	term.quiet()
+	term.fake.arrive(ada, "do you see this")
+	term.sees("do you see this", "2 unread")
+	term.quiet()
+	if n := len(term.marked()); n != 1 {
+		t.Errorf("marked as read without the focus")
+	}
+	term.press(focusIn)
+	term.until("marked as read", func() bool { return len(term.marked()) == 2 })
+}
+
+func TestNextUnreadIsTheUrgent(t *testing.T) {
+	term := start(t, terminalSetup{fake: func(f *fake) {
+		f.ward()
+		f.say(rana, rana, "!stat Hb 5.1", 0)
+	}})
+	term.sees("1 STAT").press(keyAltA).sees("Haddad, Rana", "STAT  Hb 5.1", "1 new")
+	term.press(keyAltA).sees("ICU night", "Bed 4 is free").press(keyAltA).sees("Nothing is unread")
+}
+
+func TestSwitching(t *testing.T) {
+	term := start(t, terminalSetup{})
+	term.press("draft to Ada").sees("draft to Ada")
+	term.press(keyCtrlK).sees("go to", "Lind, Per").press("hdad").misses("Lind, Per").press(keyEnter)
+	term.sees("Haddad, Rana   laboratory").misses("draft to Ada")
+	term.press("/to oka", keyTab).sees(">  /to Okafor, Ada").press(keyEnter)
+	term.sees("Okafor, Ada   cardiology", ">  draft to Ada")
+	if d := term.fake.draft(ada); d != "draft to Ada" {
+		t.Errorf("the stored draft is %q", d)
+	}
+	term.press(keyF2).sees("inbox", "ICU night", "draft").press(keyHome, keyEnter).sees("ICU night   rooms")
+}
+
+func TestComparingANewDevice(t *testing.T) {
+	term := start(t, terminalSetup{fake: func(f *fake) {
+		f.ward()
+		f.devices[ada] = append(f.devices[ada], device(99, store.Undecided))
+		f.security[ada] = client.Security{Devices: 3, Trusted: 2, Undecided: 1, Warn: true,
+			Words: text.Line("Okafor has a new device. Nothing is sent to it until you compare: /trust")}
+	}})
+	term.sees("1 new device: /trust", "Okafor has a new device. Nothing is sent to it until you compare")
+	term.press("/trust", keyEnter).sees("who can read: Okafor, Ada", "> device 99", "NEW since 14 Nov 2026", "Your own devices", "s the same")
+	term.press("d").sees("Refuse this device").press(keyEsc).misses("Refuse this device")
+	term.press("s").misses("NEW since").press(keyEsc).misses("who can read")
+	term.sees("encrypted, 2 devices ok")
+}
+
+func TestCommandsHelpThemselves(t *testing.T) {
+	term := start(t, terminalSetup{})
+	term.press("/").sees("/to  /stat  /urgent").press("th", keyTab).sees("dark  light  auto")
+	term.press("light", keyEnter).misses(">  /theme")
+	term.press("/nonsense", keyEnter).sees("There is no command /nonsense").press(keyCtrlU)
+	term.press("/stat come now", keyEnter).sees("STAT  come now")
+	term.press("//etc is a folder", keyEnter).sees("/etc is a folder")
+	if got := term.sent(); !slices.Equal(got, []string{ada + " !stat come now", ada + " /etc is a folder"}) {
+		t.Errorf("sent %q", got)
+	}
+	term.press(keyF1).sees("help", "Ctrl+L", "lock now").press(keyEsc).misses("lock now")
+}
+
+func TestNothingLeavesByCopying(t *testing.T) {
+	term := start(t, terminalSetup{})
+	term.press("\x1b[99;6u").sees("Copying is off").press(keyCtrlV).sees("Paste with your terminal's own key")
+}
+
+func TestPasteIsTextAndNothingElse(t *testing.T) {
+	term := start(t, terminalSetup{})
+	term.paste("one\ttwo\r\n\x1b]52;c;aGk=\x07three\u202e\n").sees(">  one two", "<U+202E>")
+	if len(term.sent()) != 0 {
+		t.Error("a pasted line end sent the message")
+	}
+	term.press(keyCtrlC).misses("one two")
+	term.paste(strings.Repeat("x", 20<<10)).sees("at most 16 kB")
+}
+
+func TestHistoryKeepsTheDraft(t *testing.T) {
+	term := start(t, terminalSetup{})
+	term.press("first", keyEnter).sees("you     first").press("second", keyEnter).sees("second")
+	term.press(keyUp).sees(">  second").press(keyUp).sees(">  first").press(keyDown, keyDown).misses(">  second")
+	term.press("upper", keyAltEnter, "lower", keyUp, "X").sees(">  upperX")
+}
+
+func TestOfflineSaysSo(t *testing.T) {
+	term := start(t, terminalSetup{})
+	term.fake.events <- client.StateChanged{State: client.State{Phase: wire.Offline, Since: night.Add(time.Minute), RetryAt: night.Add(2 * time.Minute),
+		Queued: 2, Words: text.Line("The relay does not answer.")}}
+	term.sees("offline since 19:09, retrying · 2 queued", "The relay does not answer.")
+}
+
+func TestTooSmallStillLocks(t *testing.T) {
+	for _, size := range [][2]int{{20, 5}, {1, 1}, {29, 30}, {200, 7}} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			term := start(t, terminalSetup{cols: size[0], rows: size[1]})
+			if size[0] >= 20 {
+				term.sees("sotto needs 30x8")
+			}
+			term.press("secret", keyEnter, keyF1, keyCtrlK)
+			term.press(keyCtrlL)
+			if r := term.ends(); r.Reason != Asked {
+				t.Errorf("ended with %+v", r)
+			}
+			if len(term.sent()) != 0 {
+				t.Error("something was sent that nobody could see")
+			}
+		})
+	}
+}
+
+func TestHostileNamesAndBodies(t *testing.T) {
+	term := start(t, terminalSetup{fake: func(f *fake) {
+		f.ward()
+		f.say(ada, ada, "\x1b]0;owned\x07\x1b[2J\u202eevil\u200b", 0)
+		f.say(ada, ada, strings.Repeat("長い言葉", 30), 0)
+	}})
+	term.sees("<U+001B>]0;owned", "Okafor, Ada", "長い言葉")
+	if raw := term.since(0); strings.Contains(raw, "\x1b]") {
+		t.Errorf("an operating system command reached the terminal: %q", raw)
+	}
+}

@@ -1,0 +1,160 @@
+package tui
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"unicode"
+
+	tea "charm.land/bubbletea/v2"
+
+	"sotto/client"
+)
+
+// switcher is the dialog of Ctrl+K: a few letters of a name, and Enter.
+type switcher struct {
+	input  composer
+	chosen int
+}
+
+func (d *switcher) key(m *Model, key, typed string) (bool, tea.Cmd) {
+	found := d.found(m)
+	switch key {
+	case "esc", "ctrl+k", "ctrl+c", "alt+g":
+		return true, nil
+	case "up", "ctrl+p", "shift+tab":
+		d.chosen = max(d.chosen-1, 0)
+	case "down", "ctrl+n":
+		d.chosen = min(d.chosen+1, max(len(found)-1, 0))
+	case "tab":
+		if len(found) > 0 {
+			d.input.set(found[min(d.chosen, len(found)-1)].Name.String())
+		}
+	case "enter":
+		if len(found) == 0 {
+			return false, nil
+		}
+		return true, m.openPeer(found[min(d.chosen, len(found)-1)].Peer)
+	case "alt+enter", "ctrl+j", "shift+enter":
+	default:
+		if typed != "" {
+			d.input.typed(strings.ReplaceAll(typed, "\n", " "))
+			d.chosen = 0
+		} else {
+			d.input.edit(m.look.m, key)
+		}
+	}
+	return false, nil
+}
+
+// found are the conversations that match what is written, best first.
+func (d *switcher) found(m *Model) []*client.Conversation {
+	query := strings.Fields(fold(d.input.String()))
+	type hit struct {
+		c     *client.Conversation
+		score int
+	}
+	var hits []hit
+	for i := range m.list.all {
+		c := &m.list.all[i]
+		if s, ok := match(query, fold(c.Name.String()), fold(c.Group.String()), fold(c.Peer)); ok {
+			hits = append(hits, hit{c, s})
+		}
+	}
+	slices.SortStableFunc(hits, func(a, b hit) int { return cmp.Compare(b.score, a.score) })
+	found := make([]*client.Conversation, len(hits))
+	for i, h := range hits {
+		found[i] = h.c
+	}
+	return found
+}
+
+// fold makes text comparable: lower case, accents left out where they are
+// separate marks.
+func fold(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Mn, r) {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, s)
+}
+
+// match scores how well the words of a query fit one of some fields, the more
+// important first; every word must fit one.
+func match(query []string, fields ...string) (score int, ok bool) {
+	for _, q := range query {
+		best := 0
+		for i, f := range fields {
+			best = max(best, fits(q, f)*(len(fields)-i))
+		}
+		if best == 0 {
+			return 0, false
+		}
+		score += best
+	}
+	return score, true
+}
+
+// fits scores one word against one field: the start of the field, the start of
+// a word in it, anywhere, its letters in order with others between, not at all.
+func fits(q, field string) int {
+	i := strings.Index(field, q)
+	switch {
+	case i == 0:
+		return 16
+	case strings.Contains(field, " "+q):
+		return 12
+	case i > 0:
+		return 6
+	}
+	rest := field
+	for _, r := range q {
+		at := strings.IndexRune(rest, r)
+		if at < 0 {
+			return 0
+		}
+		rest = rest[at+len(string(r)):]
+	}
+	return 1
+}
+
+func (d *switcher) render(m *Model, w, h int) ([]string, rect, *point) {
+	k := &m.look
+	bw := min(w-2, 64)
+	room := max(min(h-6, 10), 1)
+	found := d.found(m)
+	d.chosen = min(d.chosen, max(len(found)-1, 0))
+	prompt := &line{m: k.m}
+	rows, x, y := d.input.layout(k.m, bw-7)
+	prompt.add(k.Accent, "> ").add(k.Text, rows[y])
+	lines := []string{prompt.String()}
+	top := max(d.chosen-room+1, 0)
+	nameW := min(max((bw-4)/3, 12), 26)
+	for i := top; i < len(found) && i < top+room; i++ {
+		c := found[i]
+		l := &line{m: k.m}
+		name, about := clip(k.m, c.Name.String(), nameW, k.more), k.about(c)
+		if c.Unread > 0 {
+			about = k.dots(itoa(c.Unread)+" unread", about)
+		}
+		about = clip(k.m, about, max(bw-4-nameW-2, 0), k.more)
+		if i == d.chosen {
+			l.add(k.Chosen, name+spaces(nameW+2-width(k.m, name))+about)
+			l.add(k.Chosen, spaces(bw-4-l.width))
+		} else {
+			l.add(k.Text, name).to(nameW+2).add(k.Faint, about)
+		}
+		lines = append(lines, l.String())
+	}
+	if len(found) == 0 {
+		lines = append(lines, paint(k.Faint, clip(k.m, "Nobody of that name. An address works with /to", bw-4, k.more)))
+	}
+	for len(lines) < min(room, len(m.list.all))+1 {
+		lines = append(lines, "")
+	}
+	box := k.box("go to", k.dots("Enter open", "Tab complete", "Esc back"), lines, bw)
+	at := center(box, bw, w, h)
+	at.y = min(at.y, 2)
+	return box, at, &point{4 + x, 1}
+}

@@ -1,0 +1,283 @@
+package tui
+
+import (
+	"slices"
+	"time"
+
+	"sotto/client"
+	"sotto/client/store"
+)
+
+const (
+	pageSize  = 60   // messages loaded at once
+	maxLoaded = 1000 // messages kept in memory
+)
+
+// timeline is a window on the messages of the open conversation: the newest
+// ones, or a part further up that is being read.
+type timeline struct {
+	peer string
+	msgs []client.Message // in the order of their time, without gaps, at most maxLoaded
+
+	older   bool // there may be messages before msgs
+	newer   int  // how many messages after msgs are not loaded
+	loading bool // a page is on its way
+
+	unreadAt int64 // id of the message under the unread line; 0: no line
+	anchor   anchor
+	follow   bool // the newest is shown, and kept in view; else anchor holds
+
+	height int   // lines shown last
+	rows   []row // all of msgs, drawn; nil: to be drawn
+	drawn  struct{ width, version int }
+	blocks map[int64]block
+	nameW  int // columns for names, grows with longer ones
+}
+
+// anchor is the line that stands at the top while somebody is reading.
+type anchor struct {
+	id   int64 // of a message
+	line int   // of that message, from its first
+}
+
+// row is one line of the timeline.
+type row struct {
+	msg  int // index in msgs
+	line int // of the message, from its first; separators before it have negative ones
+	text string
+}
+
+func newTimeline(peer string) *timeline {
+	return &timeline{peer: peer, follow: true, older: true, blocks: map[int64]block{}}
+}
+
+func (t *timeline) touch() { t.rows = nil }
+
+// before orders messages as the store does.
+func before(a, b client.Message) int {
+	if c := a.Time.Compare(b.Time); c != 0 {
+		return c
+	}
+	return int(min(max(a.ID-b.ID, -1), 1))
+}
+
+// fill replaces everything by the newest page.
+func (t *timeline) fill(msgs []client.Message, limit int) {
+	t.msgs = slices.Clone(msgs)
+	t.older = len(msgs) == limit
+	t.newer = 0
+	t.loading = false
+	t.touch()
+}
+
+// prepend puts an older page before what is there.
+func (t *timeline) prepend(msgs []client.Message, before int64, limit int) {
+	t.loading = false
+	if len(t.msgs) == 0 || t.msgs[0].ID != before {
+		return // for another window
+	}
+	t.older = len(msgs) == limit
+	t.msgs = append(slices.Clone(msgs), t.msgs...)
+	if extra := len(t.msgs) - maxLoaded; extra > 0 && !t.follow {
+		t.drop(len(t.msgs)-extra, len(t.msgs))
+		t.newer += extra
+	}
+	t.touch()
+}
+
+// drop forgets the messages from i up to j.
+func (t *timeline) drop(i, j int) {
+	for _, m := range t.msgs[i:j] {
+		delete(t.blocks, m.ID)
+	}
+	t.msgs = slices.Delete(t.msgs, i, j)
+}
+
+// put adds a message, or replaces the one with its id. It reports whether it
+// is new here.
+func (t *timeline) put(m client.Message) bool {
+	for i := len(t.msgs) - 1; i >= 0; i-- {
+		if t.msgs[i].ID == m.ID {
+			t.msgs[i] = m
+			t.touch()
+			return false
+		}
+	}
+	i, _ := slices.BinarySearchFunc(t.msgs, m, before)
+	switch {
+	case i == len(t.msgs) && t.newer > 0:
+		t.newer++
+		return true // after the part that is loaded
+	case i == 0 && t.older && len(t.msgs) > 0:
+		return true // before it
+	}
+	t.msgs = slices.Insert(t.msgs, i, m)
+	if extra := len(t.msgs) - maxLoaded; extra > 0 && t.follow {
+		t.drop(0, extra)
+		t.older = true
+	}
+	t.touch()
+	return true
+}
+
+// change replaces a message that is loaded.
+func (t *timeline) change(m client.Message) {
+	for i := range t.msgs {
+		if t.msgs[i].ID == m.ID {
+			t.msgs[i] = m
+			t.touch()
+		}
+	}
+}
+
+// index finds a message; -1 if it is not loaded.
+func (t *timeline) index(id int64) int {
+	return slices.IndexFunc(t.msgs, func(m client.Message) bool { return m.ID == id })
+}
+
+// top is the index in rows of the first line shown.
+func (t *timeline) top() int {
+	last := max(len(t.rows)-t.height, 0)
+	if t.follow {
+		return last
+	}
+	for i, r := range t.rows {
+		if t.msgs[r.msg].ID == t.anchor.id && r.line >= t.anchor.line {
+			return min(i, last)
+		}
+	}
+	return last
+}
+
+// hold makes row i the first line shown.
+func (t *timeline) hold(i int) {
+	last := max(len(t.rows)-t.height, 0)
+	i = min(max(i, 0), last)
+	if i == last && t.newer == 0 {
+		t.follow = true
+		return
+	}
+	t.follow = false
+	if len(t.rows) > 0 {
+		t.anchor = anchor{t.msgs[t.rows[i].msg].ID, t.rows[i].line}
+	}
+}
+
+// scroll moves by n lines, up if n is negative.
+func (t *timeline) scroll(n int) { t.hold(t.top() + n) }
+
+// end goes to the newest message. If that is not loaded it reports false.
+func (t *timeline) end() bool {
+	t.follow = true
+	return t.newer == 0
+}
+
+// wantsOlder reports whether the page before the first message should be
+// loaded now: there may be one and its end is near.
+func (t *timeline) wantsOlder() bool {
+	return t.older && !t.loading && len(t.msgs) > 0 && !t.follow && t.top() < max(t.height, 1)
+}
+
+// showUnread scrolls so that the unread line is in view, if it would not be.
+func (t *timeline) showUnread() {
+	if t.unreadAt == 0 || t.height == 0 {
+		return
+	}
+	for i, r := range t.rows {
+		if t.msgs[r.msg].ID == t.unreadAt {
+			if i < len(t.rows)-t.height {
+				t.hold(i - min(2, t.height/4))
+			}
+			return
+		}
+	}
+}
+
+// below counts the messages after the last line shown, and the STAT ones among them.
+func (t *timeline) below() (n, stats int) {
+	last := t.top() + t.height - 1
+	if last < 0 || last >= len(t.rows)-1 {
+		return t.newer, 0
+	}
+	for i := t.rows[last].msg + 1; i < len(t.msgs); i++ {
+		n++
+		if t.msgs[i].Urgency >= store.Stat && !t.msgs[i].Outgoing {
+			stats++
+		}
+	}
+	return n + t.newer, stats
+}
+
+// seen is the id of the last message from others whose last line is shown, if
+// any message up to it is unread; else 0.
+func (t *timeline) seen() int64 {
+	last := min(t.top()+t.height, len(t.rows)) - 1
+	if last < 0 {
+		return 0
+	}
+	i := t.rows[last].msg
+	if last+1 < len(t.rows) && t.rows[last+1].msg == i {
+		i-- // its end is still below
+	}
+	var id int64
+	for ; i >= 0; i-- {
+		if m := t.msgs[i]; !m.Outgoing {
+			if id == 0 {
+				id = m.ID
+			}
+			if !m.Read {
+				return id
+			}
+		}
+	}
+	return 0
+}
+
+// read notes that everything up to a message was marked as read.
+func (t *timeline) read(upTo int64) {
+	i := t.index(upTo)
+	for ; i >= 0; i-- {
+		t.msgs[i].Read = true
+	}
+}
+
+// unread counts the messages from others under the unread line.
+func (t *timeline) unread() int {
+	n := 0
+	for i := t.index(t.unreadAt); i >= 0 && i < len(t.msgs); i++ {
+		if !t.msgs[i].Outgoing {
+			n++
+		}
+	}
+	return n
+}
+
+// wantsNewer reports whether the newest page should be loaded now: the end of
+// the loaded part is shown, and it is not the end.
+func (t *timeline) wantsNewer() bool {
+	return t.newer > 0 && !t.loading && (t.follow || t.top()+t.height >= len(t.rows))
+}
+
+// newDay reports whether message i begins another day than the one before.
+func (t *timeline) newDay(i int, zone *time.Location) bool {
+	if i == 0 {
+		return true
+	}
+	return !sameDay(t.msgs[i-1].Time.In(zone), t.msgs[i].Time.In(zone))
+}
+
+// sameDay reports whether two times in the same zone are on one day.
+func sameDay(a, b time.Time) bool {
+	return a.YearDay() == b.YearDay() && a.Year() == b.Year()
+}
+
+// unreadBelow reports whether something unread stands after the last line shown.
+func (t *timeline) unreadBelow() bool {
+	last := t.top() + t.height - 1
+	for i := len(t.msgs) - 1; i >= 0 && last >= 0 && last < len(t.rows) && i > t.rows[last].msg; i-- {
+		if !t.msgs[i].Outgoing && !t.msgs[i].Read {
+			return true
+		}
+	}
+	return false
+}

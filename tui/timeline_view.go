@@ -1,0 +1,212 @@
+package tui
+
+import (
+	"strings"
+	"time"
+
+	"sotto/client"
+	"sotto/client/store"
+	"sotto/themes"
+)
+
+// block is a drawn message. It is drawn anew when anything in its key changes.
+type block struct {
+	key   blockKey
+	lines []string
+}
+
+// blockKey is what a message's picture depends on, beside its text.
+type blockKey struct {
+	width, nameW, version int
+	head                  bool // time and name are shown
+	state                 store.State
+	showState             bool
+	why                   string
+	body                  string
+}
+
+// columns is how the width of the timeline is divided.
+type columns struct {
+	width   int // all of it
+	name    int // where names begin
+	nameW   int // how wide they may be
+	body    int // where words begin
+	stacked bool
+}
+
+// stateRoom is kept free on the last line of a message for how far it has
+// come, so that no line moves when "sent" becomes "delivered".
+const stateRoom = 11
+
+// divide lays out w columns. A narrow screen has the words under the name.
+func divide(w, nameW int) columns {
+	if w < 60 {
+		return columns{width: w, name: 7, nameW: max(w-8, 1), body: 1, stacked: true}
+	}
+	return columns{width: w, name: 8, nameW: nameW, body: 8 + nameW + 2}
+}
+
+// draw makes rows for a width and height, as far as they are not there yet.
+func (t *timeline) draw(k *look, names func(client.Message) string, now time.Time, w, h int) {
+	t.height = h
+	if t.drawn.width != w || t.drawn.version != k.version {
+		t.drawn.width, t.drawn.version = w, k.version
+		t.touch()
+	}
+	if t.rows != nil {
+		return
+	}
+	for _, m := range t.msgs {
+		t.nameW = min(max(t.nameW, 3, width(k.m, names(m))), 14)
+	}
+	c := divide(w, t.nameW)
+	t.rows = make([]row, 0, 2*len(t.msgs)+8)
+	for i, m := range t.msgs {
+		above := 0
+		sep := func(s string) {
+			above++
+			t.rows = append(t.rows, row{i, 0, s})
+		}
+		newDay := t.newDay(i, k.zone)
+		if newDay {
+			if i > 0 {
+				sep("")
+			}
+			sep(k.day(m.Time.In(k.zone), now.In(k.zone), w))
+		}
+		if m.ID == t.unreadAt {
+			sep(k.hrule(w, itoa(t.unread())+" new", k.Unread, true))
+		}
+		for n := range above {
+			t.rows[len(t.rows)-above+n].line = n - above
+		}
+		key := blockKey{
+			width: w, nameW: t.nameW, version: k.version, state: m.State, why: m.Why.String(), body: m.Body.String(),
+			head:      newDay || m.ID == t.unreadAt || !joins(t.msgs[i-1], m, k.zone),
+			showState: m.Outgoing && (i == len(t.msgs)-1 || !t.msgs[i+1].Outgoing || t.msgs[i+1].State != m.State || m.State == store.Failed),
+		}
+		b, ok := t.blocks[m.ID]
+		if !ok || b.key != key {
+			b = block{key, k.message(m, names(m), key, c)}
+			t.blocks[m.ID] = b
+		}
+		for n, s := range b.lines {
+			t.rows = append(t.rows, row{i, n, s})
+		}
+	}
+}
+
+// joins reports whether b goes on under the time and name of a.
+func joins(a, b client.Message, zone *time.Location) bool {
+	return a.Sender == b.Sender && a.Outgoing == b.Outgoing && a.Kind == b.Kind &&
+		a.Time.In(zone).Format("15:04") == b.Time.In(zone).Format("15:04") && b.Time.Sub(a.Time).Abs() < time.Minute
+}
+
+// day is the separator above the first message of a day.
+func (k *look) day(t, now time.Time, w int) string {
+	s := t.Format("Monday 2 January 2006")
+	switch {
+	case w < 40:
+		s = t.Format("Mon 2 Jan")
+	case t.Year() == now.Year():
+		s = t.Format("Monday 2 January")
+	}
+	l := line{m: k.m}
+	return l.space((w-width(k.m, s))/2).add(k.Faint, s).String()
+}
+
+// message draws one message.
+func (k *look) message(m client.Message, name string, key blockKey, c columns) []string {
+	var lines []string
+	l := &line{m: k.m}
+	head := func() {
+		l.space(1).add(k.Faint, m.Time.In(k.zone).Format("15:04")).to(c.name)
+		st := k.person(m.Sender.String())
+		switch {
+		case m.Kind == store.Notice:
+			st = k.Notice
+		case m.Outgoing:
+			st = k.Own
+		}
+		l.add(st, clip(k.m, name, c.nameW, k.more))
+	}
+	end := func() {
+		lines = append(lines, l.String())
+		l = &line{m: k.m}
+	}
+	if key.head {
+		head()
+		if c.stacked {
+			end()
+		}
+	}
+	st := k.Text
+	if m.Kind == store.Notice {
+		st = k.Notice
+	}
+	room := c.width - c.body - 1
+	body := withoutMark(m.Body.String(), m.Urgency)
+	word, wordStyle := k.badge(m.Urgency)
+	lead := ""
+	if word != "" && m.Kind != store.Notice {
+		lead = strings.Repeat("\u00a0", width(k.m, word)+2) // the badge takes the place of these
+	} else {
+		word = ""
+	}
+	text := wrap(k.m, lead+body, room)
+	for i, s := range text {
+		l.to(c.body)
+		if i == 0 && word != "" {
+			l.add(wordStyle, word).space(2)
+			s = strings.TrimPrefix(s, lead)
+		}
+		l.b.WriteString(k.words(st, s))
+		l.width += width(k.m, s)
+		if i < len(text)-1 {
+			end()
+		}
+	}
+	said, saidStyle := k.delivery(m, key.showState)
+	switch {
+	case said == "":
+		end()
+	case m.State == store.Failed || m.Why.String() != "":
+		end()
+		for _, s := range wrap(k.m, said, room) {
+			l.to(c.body).add(saidStyle, s)
+			end()
+		}
+	default:
+		if l.width+1+max(stateRoom, width(k.m, said)) > c.width-1 {
+			end()
+		}
+		l.to(c.width-1-width(k.m, said)).add(saidStyle, said)
+		end()
+	}
+	return lines
+}
+
+// delivery is what is to be said of how a message came or went.
+func (k *look) delivery(m client.Message, show bool) (string, themes.Style) {
+	plain := ""
+	if !m.Encrypted && m.Kind != store.Notice {
+		plain = "not encrypted"
+	}
+	switch {
+	case !m.Outgoing && plain != "":
+		return plain, k.Warning
+	case !m.Outgoing || !show:
+		return "", k.State
+	case m.State == store.Failed:
+		said := "failed"
+		if why := m.Why.String(); why != "" {
+			said += ": " + why
+		}
+		return said + ". Send it again: /again", k.Failed
+	case m.Why.String() != "":
+		return k.dots(m.State.String(), m.Why.String()), k.Warning
+	case plain != "":
+		return m.State.String() + ", " + plain, k.Warning
+	}
+	return m.State.String(), k.State
+}

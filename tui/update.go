@@ -1,0 +1,240 @@
+package tui
+
+import (
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
+
+	"sotto/client"
+	"sotto/client/store"
+	"sotto/client/text"
+	"sotto/client/wire"
+)
+
+type (
+	tickMsg   struct{}
+	eventsMsg []client.Event
+	lockMsg   struct{}
+)
+
+// tick looks at the clocks once a second. It draws nothing unless a word changes.
+func tick() tea.Cmd {
+	return tea.Tick(time.Second, func(time.Time) tea.Msg { return tickMsg{} })
+}
+
+// Init implements tea.Model.
+func (m *Model) Init() tea.Cmd {
+	cmds := []tea.Cmd{tick(), m.loadList()}
+	if _, known := m.env.background(); m.auto && !known {
+		cmds = append(cmds, tea.RequestBackgroundColor)
+	}
+	return tea.Batch(cmds...)
+}
+
+// Update implements tea.Model.
+func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	if m.end != nil {
+		return m, nil
+	}
+	cmd := m.handle(msg)
+	if m.end != nil {
+		return m, cmd
+	}
+	m.draw()
+	return m, tea.Batch(cmd, m.markRead(), m.further())
+}
+
+// further loads further messages where the screen has come near their end.
+func (m *Model) further() tea.Cmd {
+	switch {
+	case m.tl == nil:
+	case m.tl.wantsNewer():
+		return m.loadPage(0, min(m.tl.newer+pageSize, maxLoaded))
+	case m.tl.wantsOlder():
+		return m.loadPage(m.tl.msgs[0].ID, pageSize)
+	}
+	return nil
+}
+
+func (m *Model) handle(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case tea.KeyPressMsg:
+		return m.pressed(msg)
+	case tea.PasteMsg:
+		return m.pasted(msg.Content)
+	case tickMsg:
+		return m.ticked()
+	case lockMsg:
+		return m.lock(Ended, Unlock)
+	case tea.WindowSizeMsg:
+		m.width, m.height = msg.Width, msg.Height
+	case tea.FocusMsg:
+		m.focus = true
+	case tea.BlurMsg:
+		m.focus = false
+	case tea.BackgroundColorMsg:
+		if m.auto && msg.Color != nil && msg.IsDark() != m.look.Dark {
+			name := "light"
+			if msg.IsDark() {
+				name = "dark"
+			}
+			_ = m.setTheme(name) // built in, and tested to load
+			m.auto = true
+		}
+	case tea.ModeReportMsg:
+		if msg.Mode == ansi.ModeUnicodeCore && (msg.Value == ansi.ModeReset || msg.Value == ansi.ModeSet || msg.Value == ansi.ModePermanentlySet) {
+			m.look.m = ansi.GraphemeWidth // as the renderer does now
+			m.look.version++
+		}
+	case eventsMsg:
+		return m.events(msg)
+	case listMsg:
+		return m.listed(msg)
+	case openedMsg:
+		return m.opened(msg)
+	case pageMsg:
+		m.page(msg)
+	case securityMsg:
+		if msg.err == nil && msg.peer == m.open {
+			m.security = &msg.security
+		}
+	case devicesMsg:
+		msg.d.fill(msg)
+	case sentMsg:
+		m.sentDone(msg)
+	case draftMsg:
+		if msg.err != nil {
+			m.warn("The draft could not be kept: " + msg.err.Error())
+			return nil
+		}
+		return m.loadList() // which shows where drafts are
+	case doneMsg:
+		if msg.err != nil {
+			m.warn("Could not " + msg.doing + ": " + msg.err.Error())
+		}
+	}
+	return nil
+}
+
+// ticked is called once a second.
+func (m *Model) ticked() tea.Cmd {
+	if _, why := m.clock.look(); why != "" {
+		return m.lock(why, Unlock)
+	}
+	if m.notice.words != "" && m.clock.steady >= m.notice.until {
+		m.notice = notice{}
+	}
+	var keep tea.Cmd
+	if m.clock.steady-m.clock.active > 3*time.Second {
+		keep = m.keepDraft()
+	}
+	return tea.Batch(tick(), keep)
+}
+
+// listed takes the conversation list. The first time, it opens one: where the
+// person was, else the first of the list.
+func (m *Model) listed(msg listMsg) tea.Cmd {
+	m.listing.running = false
+	var cmd tea.Cmd
+	if m.listing.again {
+		m.listing.again = false
+		cmd = m.loadList()
+	}
+	if msg.err != nil {
+		m.arrived = true
+		m.warn("The conversations could not be read: " + msg.err.Error())
+		return cmd
+	}
+	m.list.set(msg.all)
+	if m.list.find(m.list.chosen) == nil && len(msg.all) > 0 {
+		m.list.chosen = msg.all[0].Peer
+	}
+	if m.open != "" || m.arrived && m.start.peer == "" {
+		return cmd
+	}
+	to := m.start
+	m.start = place{}
+	if m.list.find(to.peer) == nil {
+		to = place{}
+		if len(msg.all) > 0 {
+			to.peer = msg.all[0].Peer
+		}
+	}
+	if to.peer == "" {
+		m.arrived = true
+		return cmd
+	}
+	return tea.Batch(cmd, m.openAt(to.peer, to.anchor))
+}
+
+// events takes what changed in the messenger.
+func (m *Model) events(events []client.Event) tea.Cmd {
+	var cmds []tea.Cmd
+	security := false
+	for _, e := range events {
+		switch e := e.(type) {
+		case client.StateChanged:
+			m.state = e.State
+		case client.CaughtUp:
+			m.state.CaughtUp = true
+		case client.ConversationsChanged, client.PresenceChanged:
+			cmds = append(cmds, m.loadList())
+		case client.MessageAdded:
+			m.added(e.Message)
+		case client.MessageChanged:
+			if m.tl != nil && m.tl.peer == e.Message.Peer {
+				m.tl.change(e.Message)
+			}
+		case client.DevicesChanged:
+			security = true
+		case client.NoticeEvent:
+			m.warn(e.Text.String())
+		case client.Resync:
+			m.state = m.cfg.Messenger.State()
+			security = true
+			cmds = append(cmds, m.loadList())
+			if m.tl != nil && m.tl.follow {
+				cmds = append(cmds, m.loadPage(0, pageSize))
+			}
+		}
+	}
+	if security {
+		cmds = append(cmds, m.loadSecurity())
+		for _, d := range m.dialogs {
+			if d, ok := d.(*devicesDialog); ok {
+				cmds = append(cmds, m.loadDevices(d))
+			}
+		}
+	}
+	return tea.Batch(cmds...)
+}
+
+// added shows a message that is new.
+func (m *Model) added(msg client.Message) {
+	if m.tl == nil || m.tl.peer != msg.Peer {
+		if !msg.Outgoing && !msg.Read && msg.Urgency >= store.Stat && m.state.CaughtUp {
+			from := m.conversation(msg.Peer)
+			m.tell("STAT from "+shortName(from.Name.String(), msg.Peer)+": Alt+A", m.look.Stat)
+		}
+		return
+	}
+	fresh := m.tl.put(msg)
+	if fresh && !msg.Outgoing && !msg.Read && m.tl.unreadAt == 0 && (!m.focus || !m.tl.follow) {
+		m.tl.unreadAt = msg.ID
+		m.tl.touch()
+	}
+}
+
+// conversation is what is known of a conversation, listed or not.
+func (m *Model) conversation(peer string) *client.Conversation {
+	if c := m.list.find(peer); c != nil {
+		return c
+	}
+	return &client.Conversation{Peer: peer, Name: text.Line(peer)}
+}
+
+// offline reports whether the connection has something to say in a sentence.
+func (m *Model) offline() bool {
+	return m.state.Phase != wire.Online && !m.state.Words.Empty()
+}
