@@ -22,8 +22,15 @@ func (e exit) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 // execute runs what the command line says and returns the exit code.
 func execute() int {
-	err := fang.Execute(context.Background(), rootCommand(),
+	root := rootCommand()
+	var failed error
+	keep(root, &failed)
+	err := fang.Execute(context.Background(), root,
 		fang.WithVersion(version()), fang.WithoutManpage(), fang.WithErrorHandler(complain))
+	if failed != nil {
+		complain(os.Stderr, fang.Styles{}, failed)
+		err = failed
+	}
 	var code exit
 	switch {
 	case err == nil:
@@ -32,6 +39,20 @@ func execute() int {
 		return int(code)
 	}
 	return 1
+}
+
+// keep has the errors of all commands put aside. Fang asks the terminal for its
+// colours before it shows an error, and one that does not answer costs seconds.
+func keep(cmd *cobra.Command, failed *error) {
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			*failed = run(cmd, args)
+			return nil
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		keep(sub, failed)
+	}
 }
 
 // complain says what is wrong, as one sentence to a person.

@@ -7,6 +7,7 @@ package roletest
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -28,6 +29,7 @@ const Patience = 30 * time.Second
 type Console struct {
 	t      testing.TB
 	Cmd    *exec.Cmd
+	PID    int // of the process whose roles Role finds; at first that of Cmd
 	master *os.File
 	slave  *os.File // kept open, so that the modes can be read after the end
 	before unix.Termios
@@ -59,6 +61,7 @@ func Start(t testing.TB, cmd *exec.Cmd, columns, rows int) *Console {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	c.PID = cmd.Process.Pid
 	go c.read()
 	go func() {
 		cmd.Wait()
@@ -138,22 +141,28 @@ func (c *Console) Modes() unix.Termios {
 	return *modes
 }
 
-// Restored fails the test unless the terminal is as it was before the program.
+// Restored waits until the terminal is as it was before the program: its modes,
+// and whatever the program switched on.
 func (c *Console) Restored() {
 	c.t.Helper()
+	c.Until("restored", func(string) bool { return c.left() == "" })
+}
+
+// left says what the program has left behind in the terminal.
+func (c *Console) left() string {
 	if now := c.Modes(); now != c.before {
-		c.t.Errorf("the terminal's modes were not restored:\nbefore %+v\nnow    %+v", c.before, now)
+		return fmt.Sprintf("the modes were %+v and are %+v", c.before, now)
 	}
 	out := string(c.Output())
 	for _, mode := range []string{"1049", "1000", "1002", "1003", "1004", "1006", "2004", "2026"} {
-		on, off := strings.LastIndex(out, "\x1b[?"+mode+"h"), strings.LastIndex(out, "\x1b[?"+mode+"l")
-		if on > off {
-			c.t.Errorf("mode %s was left on", mode)
+		if strings.LastIndex(out, "\x1b[?"+mode+"h") > strings.LastIndex(out, "\x1b[?"+mode+"l") {
+			return "mode " + mode + " is on"
 		}
 	}
 	if strings.LastIndex(out, "\x1b[?25l") > strings.LastIndex(out, "\x1b[?25h") {
-		c.t.Error("the cursor was left hidden")
+		return "the cursor is hidden"
 	}
+	return ""
 }
 
 // Screen is what is shown, a line a row, without space at the ends.
@@ -217,8 +226,9 @@ func (c *Console) Until(what string, wanted func(screen string) bool) {
 		}
 		select {
 		case <-change:
+		case <-time.After(50 * time.Millisecond): // what does not show in the output
 		case <-late:
-			c.t.Fatalf("not %s after %v", what, Patience)
+			c.t.Fatalf("not %s after %v; %s", what, Patience, c.left())
 		}
 	}
 }

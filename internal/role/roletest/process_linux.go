@@ -13,7 +13,20 @@ const ioctlGet = unix.TCGETS
 
 // Role returns the process id of the program's role of that name, such as
 // "desk", or 0 when none runs.
-func (c *Console) Role(name string) int {
+func (c *Console) Role(name string) int { return childOf(c.PID, "sotto-"+name) }
+
+// Under says that the program was started by the one that the console runs,
+// such as a shell, and waits for it.
+func (c *Console) Under(argv0 string) {
+	c.t.Helper()
+	c.Wait("started", func() bool {
+		c.PID = childOf(c.Cmd.Process.Pid, argv0)
+		return c.PID != 0
+	})
+}
+
+// childOf finds a process by its parent and its argv[0].
+func childOf(parent int, argv0 string) int {
 	tasks, _ := os.ReadDir("/proc")
 	for _, task := range tasks {
 		pid, err := strconv.Atoi(task.Name())
@@ -27,11 +40,11 @@ func (c *Console) Role(name string) int {
 		// pid (comm) state ppid
 		_, rest, ok := strings.Cut(string(stat), ") ")
 		fields := strings.Fields(rest)
-		if !ok || len(fields) < 2 || fields[0] == "Z" || fields[1] != strconv.Itoa(c.Cmd.Process.Pid) {
+		if !ok || len(fields) < 2 || fields[0] == "Z" || fields[1] != strconv.Itoa(parent) {
 			continue
 		}
 		line, err := os.ReadFile("/proc/" + task.Name() + "/cmdline")
-		if err == nil && strings.TrimRight(string(line), "\x00") == "sotto-"+name {
+		if name, _, _ := strings.Cut(string(line), "\x00"); err == nil && name == argv0 {
 			return pid
 		}
 	}

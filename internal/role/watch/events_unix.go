@@ -4,6 +4,7 @@ package watch
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"sotto/internal/role"
@@ -80,9 +81,11 @@ func (w *watch) fromGate(e event) error {
 		if w.mode == role.Join && w.failures >= joinTries && said != "" {
 			return errors.New(said)
 		}
-		w.note = said
-		if w.note == "" {
+		if w.note = said; w.note == "" {
 			w.note = wrongPIN
+			if w.failures > 1 {
+				w.note += fmt.Sprintf(" %d wrong in a row.", w.failures)
+			}
 		}
 		return w.startGate()
 	case e.ended.Code == role.ExitFailed && said != "":
@@ -208,6 +211,9 @@ func (w *watch) fromLink(e event) error {
 		}
 		w.status = *m
 		w.status.Since = since
+		if !w.signedIn && !m.Online { // it has no password yet: that is not the relay's fault
+			w.status.Words = "not signed in"
+		}
 		w.tellGate()
 	}
 	if e.ended == nil {
@@ -235,10 +241,12 @@ func (w *watch) fromLink(e event) error {
 	// The new link knows no password. The desk keeps none for long either: the
 	// gate's vault has it, so the way on is the PIN.
 	switch {
-	case w.desk != nil && w.lockedAt.IsZero():
+	case w.desk != nil && (w.gate == nil || w.gateOK):
 		w.note = linkCrashed
-		w.desk.Control.Send(&role.Lock{})
-		w.deadline.Reset(lockAnswer)
+		if w.lockedAt.IsZero() { // it may not have noticed
+			w.desk.Control.Send(&role.Lock{})
+			w.deadline.Reset(lockAnswer)
+		}
 	case w.gate != nil && knewPassword:
 		w.note = linkCrashed
 		return w.startGate()

@@ -265,7 +265,7 @@ func ends(t *testing.T, c *roletest.Console, code int) {
 
 func TestOpenLockOpenQuit(t *testing.T) {
 	c := start(t)
-	c.See("GATE mode 0 failures 0", `env ""`, "STATUS started 2")
+	c.See("GATE mode 0 failures 0", `env ""`, "STATUS not signed in 2")
 	c.Type("u")
 	c.See(`DESK has "the key"`, "LINK SAYS attached 1")
 	c.Type("l")
