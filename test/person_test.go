@@ -112,10 +112,10 @@ func (p *person) talkTo(display string) {
 func (p *person) say(line string) {
 	p.t.Helper()
 	p.Type(line)
-	p.See("> " + line)
+	p.See(">  " + line)
 	p.Press("Enter")
 	p.Until("showing what was written", func(screen string) bool {
-		return strings.Contains(screen, line) && !strings.Contains(screen, "> "+line)
+		return strings.Contains(screen, line) && !strings.Contains(screen, ">  "+line)
 	})
 }
 

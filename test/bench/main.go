@@ -187,7 +187,7 @@ func sotto(ctx context.Context, w *ward, dir, binary string) error {
 	for i := range 15 {
 		words := fmt.Sprintf("ECG %02d done", i)
 		s.press(words)
-		if _, err := s.see("> " + words); err != nil {
+		if _, err := s.see(">  " + words); err != nil {
 			return err
 		}
 		s.quiet(50 * time.Millisecond)

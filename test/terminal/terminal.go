@@ -215,17 +215,19 @@ func (tm *Terminal) Exit() int {
 		if err != nil {
 			return false
 		}
+		// tmux notices that the terminal was closed before it knows how the
+		// program ended: until then both numbers are missing.
 		f := strings.Split(strings.TrimRight(out, "\n"), " ")
-		if len(f) < 2 || f[0] != "1" {
+		if len(f) != 3 || f[0] != "1" || f[1]+f[2] == "" {
 			return false
 		}
-		if f[1] == "" && len(f) > 2 {
-			sig, _ := strconv.Atoi(f[2])
-			code = 128 + sig
-			return true
+		if f[1] != "" {
+			code, err = strconv.Atoi(f[1])
+			return err == nil
 		}
-		code, _ = strconv.Atoi(f[1])
-		return true
+		code, err = strconv.Atoi(f[2])
+		code += 128
+		return err == nil
 	}) {
 		tm.t.Fatalf("%s: still running after %v:\n%s", tm.name, Patience, tm.frame())
 	}
