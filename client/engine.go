@@ -15,7 +15,7 @@ import (
 // How Run paces itself.
 const (
 	batchSize       = 128             // stanzas stored in one transaction
-	storeRetry      = 5 * time.Second // between tries to store while the disk is full
+	storeRetry      = 2 * time.Second // between tries to store while the disk is full
 	republishAfter  = 3 * time.Second // from the use of a prekey to the new bundle
 	maintainEvery   = 24 * time.Hour  // the age of signed prekeys is looked at
 	repairEvery     = time.Hour       // a session with a device is started anew at most so often

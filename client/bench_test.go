@@ -1,0 +1,84 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/awnumar/memguard"
+
+	"sotto/client/stanza"
+	"sotto/client/store"
+)
+
+// BenchmarkCatchUp is how many messages a second a client takes from the
+// archive: parsed, decrypted, stored with the ratchet in an encrypted database
+// on disk, and told to the screen. One operation is one message. The budget is
+// 5,000 messages a second, 200 µs each.
+func BenchmarkCatchUp(b *testing.B) {
+	d := newDouble(b)
+	d.messages = make(chan *stanza.Element, b.N+1000)
+	st, err := store.Open(context.Background(), filepath.Join(b.TempDir(), "sotto.db"), memguard.NewBufferRandom(store.KeySize))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { st.Close() })
+	conn := d.attach(1)
+	c := run(b, st, conn)
+	wait(b, c, func(CaughtUp) bool { return true })
+	d.published(c)
+	peers := make([]*remote, 4)
+	for i := range peers {
+		peers[i] = newRemote(b, d, fmt.Sprintf("p%d@mercy.example", i))
+		peers[i].start(d, c)
+		d.deliver(peers[i].write(c, "first", "first"))
+		wait(b, c, func(x MessageAdded) bool { return x.Message.Peer == peers[i].jid })
+		d.sent(func(e *stanza.Element) bool {
+			if e.Child(stanza.NSOmemo, "encrypted") == nil || e.Get("to") != peers[i].jid {
+				return false
+			}
+			_, err := peers[i].read(e)
+			return err == nil
+		})
+	}
+	conn.Close()
+	d.archive = append(d.archive, stanza.NewChat(me, "first", stanza.Body("x")).With("from", peers[0].jid))
+	if err := st.Update(ctx, func(tx *store.Tx) error { return tx.SetArchivePosition(me, "a0") }); err != nil {
+		b.Fatal(err)
+	}
+	for i := range b.N {
+		p := peers[i/50%len(peers)] // people write in runs
+		d.archive = append(d.archive, p.write(c, "m"+strconv.Itoa(i), "Calcium gluconate 10 ml now. #mrn:44120 repeat K in 30 min. "+strconv.Itoa(i)))
+	}
+
+	b.ReportAllocs()
+	b.ResetTimer()
+	start := time.Now()
+	c = run(b, st, d.attach(2))
+	for !c.State().CaughtUp {
+		select {
+		case <-c.Events():
+		case <-time.After(time.Second):
+		}
+	}
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "messages/s")
+	n := 0
+	for _, p := range peers {
+		list, err := c.Messages(ctx, p.jid, 0, b.N+10)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for i := range list {
+			if list[i].Kind == store.Text && list[i].Encrypted {
+				n++
+			}
+		}
+	}
+	if n != b.N+len(peers) {
+		b.Fatalf("%d of %d messages", n, b.N+len(peers))
+	}
+}
