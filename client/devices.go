@@ -82,7 +82,7 @@ func (c *Client) askList(who string) {
 			ids := listIn(e)
 			c.update("store a device list", func(tx *store.Tx, fx *effects) error { return c.deviceList(tx, fx, who, ids) })
 		case passing(err):
-			p.why, p.retry = describe(err), time.Now().Add(peerRetry)
+			p.why, p.retry = "Waiting: the devices of "+c.short(who)+" cannot be had now. "+describe(err), time.Now().Add(peerRetry)
 		default:
 			// What is known from before is what there is.
 			c.log.Info("device list refused", "of", who, "err", err)

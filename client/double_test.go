@@ -22,7 +22,7 @@ import (
 const (
 	me       = "ng@mercy.example"
 	ada      = "okafor@mercy.example"
-	patience = 20 * time.Second
+	patience = 45 * time.Second
 )
 
 // double stands in for link and relay: it keeps personal nodes, answers what a

@@ -53,9 +53,40 @@ type engine struct {
 	maintainAt  time.Time
 	relistAt    time.Time // the own device list was put right last
 
+	timers          []deferred
 	passwordChanged chan<- string
 	told            State           // the state last told to the screen
 	said            map[string]bool // notices said in this run
+}
+
+// deferred is something to do later in the same session.
+type deferred struct {
+	at      time.Time
+	session uint64
+	do      func()
+}
+
+// later has Run do something after a while, unless a new session begins first.
+func (c *Client) later(d time.Duration, do func()) {
+	c.timers = append(c.timers, deferred{time.Now().Add(d), c.session, do})
+}
+
+// runTimers does what is due.
+func (c *Client) runTimers(now time.Time) {
+	var due, keep []deferred
+	for _, t := range c.timers {
+		switch {
+		case t.session != c.session:
+		case now.After(t.at):
+			due = append(due, t)
+		default:
+			keep = append(keep, t)
+		}
+	}
+	c.timers = keep
+	for _, t := range due {
+		t.do()
+	}
 }
 
 // outgoing is a message of the outbox.
@@ -149,9 +180,7 @@ func (c *Client) tick(now time.Time) error {
 		c.archiveDone = true
 		c.flush()
 	}
-	if c.archive.retryAt(now) {
-		c.catchUp()
-	}
+	c.runTimers(now)
 	if c.duePeers(now) {
 		c.flush()
 	}

@@ -151,7 +151,7 @@ func (c *Client) chat(tx *store.Tx, fx *effects, x *envelope) error {
 		return err
 	}
 	enc := x.stanza.Child(stanza.NSOmemo, "encrypted")
-	if enc == nil && !x.HasBody {
+	if enc == nil && strings.TrimSpace(x.Body) == "" {
 		return nil
 	}
 	if done, err := c.repeated(tx, fx, x); done || err != nil {

@@ -80,7 +80,7 @@ func (c *Client) sendTo(who string, list []store.Out) {
 	case !c.noPEP.Empty():
 		c.refuse(list, "Not sent: "+c.noPEP.String())
 		return
-	case !p.retry.IsZero():
+	case !p.listed && !p.retry.IsZero():
 		c.explain(list, p.why)
 		return
 	case !p.listed:

@@ -3,7 +3,6 @@ package client
 import (
 	"crypto/rand"
 	"crypto/sha256"
-	"errors"
 	"time"
 
 	"mellium.im/xmpp/jid"
@@ -23,7 +22,9 @@ const (
 // startSession asks for what a new stream needs: the roster, the own devices,
 // and what the archive holds.
 func (c *Client) startSession() {
+	c.online = false // what ends now must not send yet
 	c.dropRequests()
+	c.online, c.timers = true, nil
 	c.peers = make(map[string]*peer)
 	c.rosterDone, c.devicesDone, c.archiveDone = false, false, false
 	c.sendBy = time.Now().Add(catchUpPatience)
@@ -33,20 +34,26 @@ func (c *Client) startSession() {
 	clear(c.presence)
 	c.mu.Unlock()
 	c.events.put(ConversationsChanged{})
+	c.askRoster()
+	c.askOwnDevices()
+	c.catchUp()
+}
+
+// askRoster asks for the contacts. Its answer also tells that everything the
+// link had to say on attaching has been said.
+func (c *Client) askRoster() {
 	c.ask("get", "", stanza.RosterQuery(), func(e *stanza.Element, err error) {
-		if errors.Is(err, errOffline) {
-			return
-		}
 		if err == nil {
 			c.storeRoster(stanza.ReadRoster(e.Child(stanza.NSRoster, "query")))
 		} else {
 			c.log.Warn("roster", "err", err)
+			if passing(err) {
+				c.later(peerRetry, c.askRoster)
+			}
 		}
 		c.rosterDone = true
 		c.flush()
 	})
-	c.askOwnDevices()
-	c.catchUp()
 }
 
 // storeRoster replaces the contacts by those of the roster.
@@ -176,13 +183,11 @@ func (c *Client) onPresence(e *stanza.Element) {
 
 // archive is the state of catching up with the own archive (XEP-0313).
 type archive struct {
-	done     bool   // nothing is missing but what comes live
-	query    string // the page under way
-	after    string // what it follows
-	first    bool   // nothing was ever taken from this archive
-	since    time.Time
-	retry    time.Time
-	received int
+	done  bool      // nothing is missing but what comes live
+	query string    // the page under way
+	after string    // what it follows
+	first bool      // nothing was ever taken from this archive
+	since time.Time // instead of after, when the position was lost
 }
 
 const (
@@ -192,15 +197,6 @@ const (
 	valueArchive  = "archive.time"   // when the archive was last known to be caught up with
 )
 
-// retryAt reports whether a page that failed should be asked for again.
-func (a *archive) retryAt(now time.Time) bool {
-	if a.retry.IsZero() || now.Before(a.retry) {
-		return false
-	}
-	a.retry = time.Time{}
-	return true
-}
-
 // catchUp asks the archive for what is missing here.
 func (c *Client) catchUp() {
 	err := c.store.View(c.ctx, func(tx *store.Tx) (err error) {
@@ -209,7 +205,7 @@ func (c *Client) catchUp() {
 	})
 	if err != nil {
 		c.log.Error("read the archive position", "err", err)
-		c.archive.retry = time.Now().Add(storeRetry)
+		c.later(storeRetry, c.catchUp)
 		return
 	}
 	c.archive.first = c.archive.after == ""
@@ -234,7 +230,6 @@ func (c *Client) page() {
 			fin, err = stanza.ReadMAMFin(e)
 		}
 		switch {
-		case errors.Is(err, errOffline):
 		case condition(err) == "item-not-found" && a.after != "":
 			c.positionLost()
 		case condition(err) == "feature-not-implemented" || condition(err) == "service-unavailable":
@@ -242,7 +237,7 @@ func (c *Client) page() {
 			c.caughtUp()
 		case err != nil:
 			c.log.Warn("archive page", "err", err)
-			a.retry = time.Now().Add(30 * time.Second)
+			c.later(peerRetry/2, c.page)
 		case fin.Complete || a.first && a.since.IsZero() || fin.Last == "" || fin.Last == a.after:
 			c.caughtUp()
 		default:
@@ -299,8 +294,6 @@ const valuePublished = "omemo.published"
 func (c *Client) askOwnDevices() {
 	c.ask("get", "", stanza.ItemsRequest(stanza.NodeDevices), func(e *stanza.Element, err error) {
 		switch {
-		case errors.Is(err, errOffline):
-			return
 		case err == nil || condition(err) == "item-not-found":
 			ids := listIn(e)
 			c.update("store the own devices", func(tx *store.Tx, fx *effects) error {
@@ -310,6 +303,7 @@ func (c *Client) askOwnDevices() {
 			return // publish goes on
 		case passing(err):
 			c.log.Warn("own device list", "err", err)
+			c.later(peerRetry, c.askOwnDevices)
 		default:
 			c.log.Warn("own device list", "err", err)
 			c.withoutPEP()
@@ -361,10 +355,7 @@ func (c *Client) publish(listed []uint32) {
 			return
 		}
 		c.publishNode(stanza.NodeDevices, stanza.DeviceList(append(listed, id)), func(err error) {
-			if err != nil && !passing(err) {
-				c.log.Warn("publish the device list", "err", err)
-				c.withoutPEP()
-			}
+			c.notPublished("device list", err)
 			done()
 		})
 	}
@@ -374,16 +365,26 @@ func (c *Client) publish(listed []uint32) {
 	}
 	c.publishNode(stanza.NodeBundle(id), bundle, func(err error) {
 		if err != nil {
-			c.log.Warn("publish the bundle", "err", err)
-			if !passing(err) {
-				c.withoutPEP()
-			}
+			c.notPublished("bundle", err)
 			done()
 			return
 		}
 		c.update("note the bundle", func(tx *store.Tx, _ *effects) error { return tx.SetValue(valuePublished, hash[:]) })
 		list()
 	})
+}
+
+// notPublished deals with keys that the relay did not take; err may be nil.
+func (c *Client) notPublished(what string, err error) {
+	switch {
+	case err == nil:
+	case passing(err):
+		c.log.Warn("publish the "+what, "err", err)
+		c.later(peerRetry, c.askOwnDevices)
+	default:
+		c.log.Warn("publish the "+what, "err", err)
+		c.withoutPEP()
+	}
 }
 
 // publishNode publishes the one item of a node that everybody may read. A node

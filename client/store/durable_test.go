@@ -260,7 +260,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	stored, failed := 0, 0
 	for i := range 60 {
-		disk.left.Store(rand.Int64N(200 << 10))
+		disk.left.Store(rand.Int64N(600 << 10))
 		err := s.Update(context.Background(), func(tx *Tx) error {
 			for j := range 20 {
 				m := incoming(ben, fmt.Sprintf("%03d-%d", i, j), i)

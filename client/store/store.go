@@ -265,16 +265,13 @@ func (s *Store) transact(ctx context.Context, write bool, fn func(*Tx) error) er
 	if err := fn(tx); err != nil {
 		return err
 	}
-	if tx.failed != nil {
-		return tx.failed
-	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	// From here on it is decided: an interrupted COMMIT would leave the caller
 	// not knowing.
 	s.conn.SetInterrupt(context.Background())
-	if err := tx.exec("COMMIT"); err != nil {
+	if err := tx.exec("COMMIT"); err != nil { // or what doomed the transaction
 		return err
 	}
 	done = true
