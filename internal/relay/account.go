@@ -24,9 +24,10 @@ type account struct {
 
 	sessions map[string]*session // by resource, detached ones included
 	blocks   map[string]bool     // normalised addresses (XEP-0191)
-	inFlight map[int64]bool      // mailbox rows that a session holds unacknowledged
+	inFlight map[int64]*mail     // mailbox rows that a session holds unacknowledged
 	mail     int64               // mailbox rows, those in flight included
 	archived int64               // archive rows; -1 until counted
+	changing bool                // a password change is being worked out
 }
 
 // User is an account as the commands list it.
@@ -71,6 +72,9 @@ func (s *store) addUser(name, display, team string, c credentials, limit int) er
 	if s.number(`SELECT count(*) FROM users`) >= int64(limit) {
 		return fmt.Errorf("the relay already has %d users, which is its limit", limit)
 	}
+	if s.rosterSize() > maxRoster {
+		return errors.New("the relay has as many users as fit into a roster: use shorter names, or another relay")
+	}
 	s.exec(`INSERT INTO users(name, display, team, salt, stored, server, iterations, changed) VALUES(?,?,?,?,?,?,?,?)`,
 		name, display, team, c.salt, c.stored, c.server, c.iterations, micros(time.Now()))
 	return nil
@@ -113,6 +117,14 @@ func (s *store) setPassword(name string, c credentials) (int64, error) {
 	return now, nil
 }
 
+// maxRoster leaves room below the 1 MiB of one stanza.
+const maxRoster = 960 << 10
+
+// rosterSize is about how many bytes the roster has as a stanza.
+func (s *store) rosterSize() int64 {
+	return s.number(`SELECT coalesce(sum(160 + length(name) + length(display) + length(team) + (SELECT length(value) FROM meta WHERE key='domain')), 0) FROM users`)
+}
+
 func (s *store) userID(name string) int64 { return s.number(`SELECT id FROM users WHERE name=?`, name) }
 
 // credentials returns what is kept of the password of name.
@@ -131,7 +143,7 @@ func (s *store) users(domain string) map[int64]*account {
 	s.each(`SELECT id, name, display, team, changed FROM users`, func(st *sqlite3.Stmt) bool {
 		a := &account{id: st.ColumnInt64(0), name: st.ColumnText(1), display: st.ColumnText(2), team: st.ColumnText(3), changed: st.ColumnInt64(4)}
 		a.bare = a.name + "@" + domain
-		a.sessions, a.inFlight, a.blocks = map[string]*session{}, map[int64]bool{}, map[string]bool{}
+		a.sessions, a.inFlight, a.blocks = map[string]*session{}, map[int64]*mail{}, map[string]bool{}
 		a.archived = -1
 		all[a.id] = a
 		return true

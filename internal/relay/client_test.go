@@ -102,8 +102,7 @@ func (s *server) dial() *client {
 	go func() {
 		defer close(c.in)
 		for {
-			c.hold.Lock()
-			c.hold.Unlock()
+			func() { c.hold.Lock(); defer c.hold.Unlock() }()
 			_, b, err := ws.Read(context.Background())
 			if err != nil {
 				return

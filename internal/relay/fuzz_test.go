@@ -10,7 +10,7 @@ import (
 	"sotto/client/stanza"
 )
 
-// bench is a core without a network, driven by hand.
+// rig is a core without a network, driven by hand.
 type rig struct {
 	*core
 	none chan event

@@ -35,17 +35,24 @@ func (c *core) mailFor(l *letter, archived int64, wire []byte, now time.Time) *m
 // openMailbox starts to send s what waits for its account.
 func (c *core) openMailbox(s *session) {
 	s.mailCursor = 0
-	c.pump(s)
+	c.pumpNow(s)
 }
 
-// pump sends s the next messages of the mailbox, as long as it keeps up.
+// pump sends s the next messages of the mailbox if it keeps up.
 func (c *core) pump(s *session) {
+	if s.conn == nil || s.conn.queue.idle() && len(s.unacked) <= 2*pumpSize {
+		c.pumpNow(s)
+	}
+}
+
+// pumpNow sends s the next messages of the mailbox.
+func (c *core) pumpNow(s *session) {
 	if !s.available || s.priority < 0 || s.account.mail == 0 || s.closed {
 		s.mailPending = false
 		return
 	}
 	s.mailPending = true
-	if s.conn == nil || !s.conn.queue.idle() || len(s.unacked) > 2*pumpSize {
+	if s.conn == nil {
 		return
 	}
 	a := s.account
@@ -53,24 +60,38 @@ func (c *core) pump(s *session) {
 	rows := c.store.mailbox(a.id, s.mailCursor, pumpSize)
 	for _, r := range rows {
 		s.mailCursor = r.id
-		if a.inFlight[r.id] {
-			continue
+		m := a.inFlight[r.id]
+		switch {
+		case m == nil:
+			m = &mail{id: r.id}
+		case m.live > 0 || s.holds(m):
+			continue // somebody is there to acknowledge it
 		}
 		el, err := stanza.Parse(r.stanza)
 		if err != nil { // archived by us, so only a message that was pruned
-			c.settle(a, &mail{id: r.id})
+			c.settle(a, m)
 			continue
 		}
 		if r.archived != 0 {
 			el = withStanzaID(el, r.archived, a.bare)
 		}
 		el.Add(stanza.New(nsDelay, "delay").With("from", c.domain).With("stamp", stamp(r.time)))
-		c.sendMail(s, el.Bytes(), &mail{id: r.id})
+		c.sendMail(s, el.Bytes(), m)
 		if s.closed || len(c.doomed) > 0 {
 			return
 		}
 	}
 	s.mailPending = len(rows) == pumpSize
+}
+
+// holds reports whether s has been sent m already.
+func (s *session) holds(m *mail) bool {
+	for _, o := range s.unacked {
+		if o.mail == m {
+			return true
+		}
+	}
+	return false
 }
 
 // forgetDelivered deletes the mailbox rows of messages that have arrived. It

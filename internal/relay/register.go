@@ -34,11 +34,11 @@ func (c *core) register(q *request) {
 	case len(password) < minPassword || len(password) > maxPassword:
 		c.no(q, "modify", "not-acceptable", "a password needs 8 to 1024 characters")
 		return
-	case q.s.changing:
+	case a.changing:
 		c.no(q, "wait", "resource-constraint", "a change is under way already")
 		return
 	}
-	q.s.changing = true
+	a.changing = true
 	iterations := c.cfg.Iterations
 	c.background(func() func() error {
 		creds, err := newCredentials(password, iterations)
@@ -49,8 +49,8 @@ func (c *core) register(q *request) {
 
 // changePassword ends what register began, back in the core.
 func (c *core) changePassword(q *request, creds credentials, err error) {
-	q.s.changing = false
 	a := q.s.account
+	a.changing = false
 	if c.accounts[a.name] != a {
 		return
 	}

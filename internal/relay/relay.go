@@ -200,12 +200,10 @@ func (r *Relay) lookUp(ctx context.Context, user string) (name string, creds cre
 		c.checkStore()
 		var known bool
 		if name, err = accountName(user, c.domain); err != nil {
-			name = "" // cannot exist
-		} else {
-			creds, known = c.store.credentials(name)
+			name, err = "\x00"+user, nil // cannot exist
 		}
-		if !known {
-			creds = unknownCredentials(c.unknown, user, c.cfg.Iterations)
+		if creds, known = c.store.credentials(name); !known {
+			creds = unknownCredentials(c.unknown, name, c.cfg.Iterations)
 		}
 		return nil
 	})

@@ -86,7 +86,13 @@ func (c *core) resume(k *conn, el *stanza.Element) {
 		old.session = nil
 		c.dismiss(old, "conflict", "")
 	}
+	attached := s.conn != nil
 	s.conn, k.session = k, s
+	for _, o := range s.unacked {
+		if !attached {
+			s.live(o.mail, 1)
+		}
+	}
 	k.established()
 	c.acknowledge(s, h)
 	c.stage(k, stanza.New(stanza.NSSM, "resumed").With("previd", s.smID).With("h", strconv.FormatUint(uint64(s.handled), 10)).Bytes())
@@ -110,6 +116,7 @@ func (c *core) acknowledge(s *session, h uint32) bool {
 		s.unackedBytes -= len(o.data)
 		if o.mail != nil {
 			o.mail.holders--
+			s.live(o.mail, -1)
 			c.settle(s.account, o.mail)
 		}
 	}
@@ -135,6 +142,13 @@ func (c *core) dismissHandled(k *conn, s *session, h uint32) {
 	c.hangUp(k)
 }
 
+// live counts s in or out as a holder of m with a connection. m may be nil.
+func (s *session) live(m *mail, n int) {
+	if m != nil && s.conn != nil {
+		m.live += n
+	}
+}
+
 // settle takes note that m has arrived.
 func (c *core) settle(a *account, m *mail) {
 	if m.done {
@@ -153,6 +167,7 @@ func (c *core) letGo(s *session) (free bool) {
 		if o.mail == nil {
 			continue
 		}
+		s.live(o.mail, -1)
 		if o.mail.holders--; o.mail.holders <= 0 && !o.mail.done {
 			delete(s.account.inFlight, o.mail.id)
 			free = true
@@ -175,8 +190,7 @@ func (c *core) release(s *session) {
 	}
 	for _, o := range s.account.all() {
 		if o.available && o.priority >= 0 {
-			o.mailCursor = 0
-			c.pump(o)
+			c.openMailbox(o)
 			return
 		}
 	}

@@ -38,6 +38,9 @@ func (c *core) element(k *conn, el *stanza.Element, size int) {
 		s.handled++
 	}
 	el.Set("from", s.full) // whatever the client says
+	if el.Get("to") == "" {
+		el.Del("to") // an empty one counts as none
+	}
 	if size > c.limits.StanzaBytes || el.Local == "presence" && size > c.limits.PresenceBytes {
 		c.refuse(s, el, "modify", "policy-violation", "this is larger than the relay accepts")
 		return

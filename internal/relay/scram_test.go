@@ -66,6 +66,9 @@ func TestUnknownUser(t *testing.T) {
 	if !bytes.Equal(a.salt, b.salt) || bytes.Equal(a.salt, c.salt) {
 		t.Error("the salt of an unknown user gives them away")
 	}
+	if _, d, _ := s.lookUp(t.Context(), "NOBODY"); !bytes.Equal(a.salt, d.salt) {
+		t.Error("upper case tells an unknown user from a known one")
+	}
 	if len(a.salt) != len(known.salt) || a.iterations != known.iterations {
 		t.Error("an unknown user looks different")
 	}

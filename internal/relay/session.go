@@ -35,16 +35,14 @@ type session struct {
 	priority  int
 	presence  []byte // as last broadcast, without "to"
 
-	carbons       bool // XEP-0280
-	interested    bool // asked for the roster
-	blockPushes   bool // asked for the block list
-	changing      bool // a password change is being worked out
-	mailPending   bool // more of the mailbox has to be sent
-	mailCursor    int64
-	caps          capsKey
-	capsQuery     string // id of a disco#info query under way
-	notify        map[string]bool
-	notifyPending bool
+	carbons     bool // XEP-0280
+	interested  bool // asked for the roster
+	blockPushes bool // asked for the block list
+	mailPending bool // more of the mailbox has to be sent
+	mailCursor  int64
+	caps        capsKey
+	capsQuery   string          // id of a disco#info query under way
+	notify      map[string]bool // PEP nodes it wants to hear of
 }
 
 // outgoing is one stanza on its way to a client.
@@ -53,10 +51,12 @@ type outgoing struct {
 	mail *mail // the mailbox row that is behind it, or nil
 }
 
-// mail is a mailbox row that one or more sessions have been sent.
+// mail is a mailbox row that one or more sessions have been sent and have not
+// acknowledged.
 type mail struct {
 	id      int64
-	holders int
+	holders int // those sessions
+	live    int // those of them that have a connection
 	done    bool
 }
 
@@ -117,7 +117,8 @@ func (c *core) sendMail(s *session, data []byte, m *mail) {
 		}
 		if m != nil {
 			m.holders++
-			s.account.inFlight[m.id] = true
+			s.account.inFlight[m.id] = m
+			s.live(m, 1)
 		}
 		s.unacked = append(s.unacked, outgoing{data, m})
 		s.unackedBytes += len(data)
@@ -192,6 +193,9 @@ func (c *core) gone(k *conn) {
 	k.session = nil
 	if s == nil || s.conn != k {
 		return
+	}
+	for _, o := range s.unacked {
+		s.live(o.mail, -1)
 	}
 	s.conn = nil
 	if s.smID == "" {

@@ -245,6 +245,44 @@ func TestResumeWhileConnected(t *testing.T) {
 	bob.none("alice leaving", isPresence("alice@ward.example/a", "unavailable"))
 }
 
+// TestDetachedSessionHoldsNothingBack: a new session gets what a detached one
+// has not acknowledged, and a late resumption does no harm.
+func TestDetachedSessionHoldsNothingBack(t *testing.T) {
+	s := startRelay(t, Config{}, "alice", "bob")
+	alice, old := s.online("alice", "a"), s.online("bob", "old")
+	id := old.enable(true)
+	alice.chat("bob@ward.example", "1")
+	old.body("1")
+	old.ws.CloseNow()
+	eventually(t, "the detachment", func() bool { return s.detached("bob") == 1 })
+	alice.chat("bob@ward.example", "2")
+	alice.sync()
+	fresh := s.connect("bob", "fresh")
+	fresh.enable(true)
+	fresh.send(`<presence/>`)
+	fresh.body("1")
+	fresh.body("2")
+	fresh.ack(fresh.handled)
+	fresh.sync()
+	old, answer := s.resume("bob", id, 0)
+	if answer.Local != "resumed" {
+		t.Fatal(answer)
+	}
+	old.body("1")
+	old.body("2")
+	old.ack(3) // alice's messages and the presence of the fresh session
+	old.sync()
+	alice.chat("bob@ward.example", "3")
+	old.body("3")
+	fresh.body("3")
+	s.do(t.Context(), func(c *core) error {
+		if got := c.accounts["bob"].mail; got != 1 {
+			t.Errorf("%d messages wait by the books", got)
+		}
+		return nil
+	})
+}
+
 // TestDeadSession: what a dead session has not acknowledged reaches another
 // one, or waits.
 func TestDeadSession(t *testing.T) {

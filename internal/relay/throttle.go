@@ -11,6 +11,7 @@ import (
 type throttle struct {
 	mu      sync.Mutex
 	entries map[string]*failures
+	swept   time.Time // when makeRoom last looked at all of them
 	now     func() time.Time
 	base    time.Duration // delay after the first failure
 }
@@ -73,14 +74,18 @@ func (t *throttle) succeeded(key string) {
 	delete(t.entries, key)
 }
 
-// makeRoom drops what is forgotten, or else an arbitrary entry.
+// makeRoom drops what is forgotten, though not at every call, and if that is not
+// enough an arbitrary entry.
 func (t *throttle) makeRoom(now time.Time) {
 	if len(t.entries) < throttleEntries {
 		return
 	}
-	for k, f := range t.entries {
-		if now.Sub(f.last) > throttleForget {
-			delete(t.entries, k)
+	if now.Sub(t.swept) > throttleForget {
+		t.swept = now
+		for k, f := range t.entries {
+			if now.Sub(f.last) > throttleForget {
+				delete(t.entries, k)
+			}
 		}
 	}
 	for k := range t.entries {
