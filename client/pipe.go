@@ -11,7 +11,7 @@ import (
 
 // Bounds of what waits between Run and the link.
 const (
-	inboundQueue = 64       // messages read ahead
+	inboundQueue = 128      // messages read ahead
 	maxOutCount  = 4096     // messages to be written, beyond which Run takes in no more
 	maxOutBytes  = 16 << 20 // and their bytes
 )

@@ -95,6 +95,8 @@ type cleaner struct {
 // add treats one character; rest is what follows it.
 func (c *cleaner) add(r rune, rest string) {
 	switch {
+	case r >= ' ' && r < 0x7f || r > '\u00a0' && r < '\u0300' && r != '\u00ad':
+		c.base(r) // most of what the Latin scripts use needs no more looking
 	case r == '\n' || r == '\u0085' || r == '\u2028' || r == '\u2029':
 		if c.lines {
 			c.out.WriteByte('\n')
