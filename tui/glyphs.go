@@ -33,12 +33,27 @@ func (e environment) get(name string) string {
 	return ""
 }
 
+// simple reports whether the terminal is known to understand little: it draws
+// ASCII, and is asked nothing.
+func (e environment) simple() bool {
+	term := e.get("TERM")
+	return runtime.GOOS != "windows" && (term == "" || term == "dumb" || term == "linux" || term == "ansi" || term == "cons25" || strings.HasPrefix(term, "vt"))
+}
+
+// modern reports whether the terminal is known to answer questions at once.
+func (e environment) modern() bool {
+	for _, name := range []string{"ghostty", "wezterm", "alacritty", "kitty", "foot", "rio"} {
+		if strings.Contains(e.get("TERM"), name) {
+			return true
+		}
+	}
+	return e.get("WT_SESSION") != ""
+}
+
 // glyphs chooses what the terminal can show: ASCII where it is known to be
 // simple or where the locale says so, else Unicode.
 func (e environment) glyphs() glyphs {
-	term := e.get("TERM")
-	simple := term == "" || term == "dumb" || term == "linux" || strings.HasPrefix(term, "vt") || term == "ansi" || term == "cons25"
-	if simple && runtime.GOOS != "windows" {
+	if e.simple() {
 		return asciiGlyphs
 	}
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {

@@ -182,8 +182,8 @@ func within(t *testing.T, m *Model, w, h int) {
 			t.Errorf("line %d is %d columns wide, of %d: %q", i+1, got, w, l)
 		}
 	}
-	if c := m.View().Cursor; c != nil && (c.X >= w || c.Y >= h || c.X < 0 || c.Y < 0) {
-		t.Errorf("the cursor stands at %d,%d", c.X, c.Y)
+	if c := m.frame.cursor; c != nil && (c.x >= w || c.y >= h || c.x < 0 || c.y < 0) {
+		t.Errorf("the cursor stands at %d,%d", c.x, c.y)
 	}
 }
 

@@ -221,6 +221,6 @@ func (m *Model) lock(why Reason, intent Intent) tea.Cmd {
 func (m *Model) finish(why Reason, intent Intent) tea.Cmd {
 	m.cfg.Screen.Blackout()
 	m.end = &Result{Reason: why, Intent: intent, Place: m.place()}
-	m.frame.view = tea.View{}
+	m.frame.picture = picture{}
 	return tea.Quit
 }

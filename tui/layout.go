@@ -3,8 +3,9 @@ package tui
 // Sizes at which the layout changes, in columns and rows.
 const (
 	minWidth, minHeight = 30, 8
-	wideWidth           = 101 // from here the list stands beside the timeline
-	roomyHeight         = 14  // from here there is a rule under the title, and a row kept for notices
+	maxWidth, maxHeight = 1000, 500 // more is not used
+	wideWidth           = 101       // from here the list stands beside the timeline
+	roomyHeight         = 14        // from here there is a rule under the title, and a row kept for notices
 )
 
 // rect is an area of the screen. Its upper left corner is (0, 0).

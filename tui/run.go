@@ -4,18 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"sync"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/term"
 
 	"sotto/client"
 )
-
-// framesASecond is how often Bubble Tea looks whether there is something to
-// draw: every 8 ms, so that a key is on the screen in less time than it takes
-// to press it.
-const framesASecond = 120
 
 // draftTime bounds how long the end waits for a draft to be stored.
 const draftTime = 2 * time.Second
@@ -33,47 +31,87 @@ func (m *Model) Run(ctx context.Context) (Result, error) {
 	if os.Getenv("TEA_TRACE") != "" || os.Getenv("TEA_DEBUG") != "" {
 		return failed, errTrace
 	}
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
 	options := []tea.ProgramOption{
 		tea.WithOutput(m.cfg.Screen), tea.WithEnvironment(m.cfg.Environ), tea.WithoutSignalHandler(),
-		tea.WithFPS(framesASecond), tea.WithColorProfile(m.env.profile()),
+		tea.WithoutRenderer(), tea.WithFPS(1), // see painter
 	}
 	if m.cfg.Input != nil {
 		options = append(options, tea.WithInput(m.cfg.Input))
 	}
 	p := tea.NewProgram(m, options...)
 	done := make(chan struct{})
-	go func() { // what changes in the messenger
-		events := m.cfg.Messenger.Events()
-		for {
-			select {
-			case <-done:
-				return
-			case <-ctx.Done():
-				m.cfg.Screen.Blackout() // at once, not when the event loop comes to it
-				p.Send(lockMsg{})
-				return
-			case e := <-events:
-				p.Send(gather(e, events))
-			}
+	var parts sync.WaitGroup
+	painter := newPainter(m.cfg.Screen, m.env)
+	m.paint = painter.show
+	if err := m.greet(); err != nil {
+		return failed, err
+	}
+	var drawing error
+	parts.Go(func() {
+		if drawing = painter.run(done); drawing != nil {
+			p.Kill() // nobody can see anything any more
 		}
-	}()
+	})
+	parts.Go(func() { m.resizes(p, done) })
+	parts.Go(func() { m.follow(ctx, p, done) })
 	_, err := p.Run()
 	close(done)
 	m.cfg.Screen.Blackout()
-	result := failed
-	if m.end != nil {
-		result = *m.end
-	} else if err == nil {
-		err = errors.New("the screen ended by itself")
+	parts.Wait()
+	switch {
+	case m.end != nil: // it was told to end, and did
+		return *m.end, m.keepLast()
+	case drawing != nil:
+		err = drawing
+	case err == nil:
+		err = errors.New("it ended by itself")
 	}
-	if m.end != nil {
-		err = nil // it was told to end, and did
-	} else {
-		err = fmt.Errorf("show the screen: %w", err)
+	return failed, errors.Join(fmt.Errorf("show the screen: %w", err), m.keepLast())
+}
+
+// greet says to the terminal what it has to know before the first picture.
+func (m *Model) greet() error {
+	_, known := m.env.background()
+	questions, modes := m.env.greeting(m.auto && !known)
+	for _, s := range []string{questions, modes} {
+		if _, err := io.WriteString(m.cfg.Screen, s); err != nil {
+			return fmt.Errorf("write to the terminal: %w", err)
+		}
 	}
-	return result, errors.Join(err, m.keepLast())
+	return nil
+}
+
+// resizes tells the size of the window, now and whenever it changes.
+func (m *Model) resizes(p *tea.Program, done <-chan struct{}) {
+	changed, stop := resizes()
+	defer stop()
+	for {
+		if w, h, err := term.GetSize(m.cfg.Screen.Fd()); err == nil {
+			p.Send(tea.WindowSizeMsg{Width: w, Height: h})
+		}
+		select {
+		case <-done:
+			return
+		case <-changed:
+		}
+	}
+}
+
+// follow passes on what changes in the messenger, and locks when ctx ends.
+func (m *Model) follow(ctx context.Context, p *tea.Program, done <-chan struct{}) {
+	events := m.cfg.Messenger.Events()
+	for {
+		select {
+		case <-done:
+			return
+		case <-ctx.Done():
+			m.cfg.Screen.Blackout() // at once, not when the event loop comes to it
+			p.Send(lockMsg{})
+			return
+		case e := <-events:
+			p.Send(gather(e, events))
+		}
+	}
 }
 
 // gather takes the events that wait already, so that many cost one drawing.

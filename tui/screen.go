@@ -16,11 +16,13 @@ const (
 	beginFrame = "\x1b[?2026h\x1b[0m\x1b[H\x1b[2J" // hold the picture, then start clean
 	endFrame   = "\x1b[?2026l"
 
-	// blank ends whatever sequence or synchronized update was under way,
-	// erases the picture, and puts back what Bubble Tea had switched on:
-	// bracketed paste, focus reports, and the two extended keyboards.
-	blank = "\x18\x1b[?2026l\x1b[0m\x1b[r\x1b[H\x1b[2J" +
-		"\x1b[?2004l\x1b[?1004l\x1b[>4m\x1b[<u\x1b[?2027l\x1b[?25h"
+	// blank ends whatever sequence or synchronized update was under way, puts
+	// back what was switched on (bracketed paste, focus reports, the two
+	// extended keyboards, clusters; see environment.greeting), and erases the
+	// picture. Erasing comes last, in the same write: a simple terminal may have
+	// shown a sequence that it does not know.
+	blank = "\x18\x1b[?2026l\x1b[?2004l\x1b[?1004l\x1b[>4m\x1b[<u\x1b[?2027l" +
+		"\x1b[0m\x1b[r\x1b[?25h\x1b[H\x1b[2J"
 )
 
 // Screen is the only way from the screens to the terminal. It lets drawing
@@ -37,8 +39,8 @@ type Screen struct {
 	first chan struct{}
 }
 
-// NewScreen returns a screen that draws on out. If out is a terminal's file,
-// its size and colours are known from it.
+// NewScreen returns a screen that draws on out. The size of the window is known
+// from out if it is a terminal's file.
 func NewScreen(out io.Writer) *Screen {
 	return &Screen{out: out, first: make(chan struct{})}
 }
@@ -116,19 +118,10 @@ func (s *Screen) Blackout() {
 // Dark reports whether Blackout was called.
 func (s *Screen) Dark() bool { return s.dark.Load() }
 
-// Fd returns the terminal's descriptor, or one that is no terminal. Together
-// with Read and Close it lets Bubble Tea ask for the size of the window.
+// Fd returns the terminal's descriptor, or one that is no terminal.
 func (s *Screen) Fd() uintptr {
 	if f, ok := s.out.(interface{ Fd() uintptr }); ok {
 		return f.Fd()
 	}
 	return ^uintptr(0)
 }
-
-// Read fails: a screen is only written to.
-func (s *Screen) Read([]byte) (int, error) { return 0, errors.New("the screen cannot be read") }
-
-// Close does nothing: the terminal belongs to another process.
-func (s *Screen) Close() error { return nil }
-
-var _ io.ReadWriteCloser = (*Screen)(nil)

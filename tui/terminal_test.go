@@ -11,6 +11,7 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+	xterm "github.com/charmbracelet/x/term"
 	"github.com/creack/pty"
 	"github.com/hinshun/vt10x"
 )
@@ -96,6 +97,9 @@ func start(t *testing.T, setup terminalSetup) *terminal {
 	if err := pty.Setsize(tty, &pty.Winsize{Cols: uint16(setup.cols), Rows: uint16(setup.rows)}); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := xterm.MakeRaw(tty.Fd()); err != nil {
+		t.Fatal(err)
+	}
 	term := &terminal{
 		t: t, tty: tty, person: person, clock: newWristwatch(), ended: make(chan struct{}),
 		vt: vt10x.New(vt10x.WithSize(setup.cols, setup.rows)),
@@ -119,6 +123,7 @@ func start(t *testing.T, setup terminalSetup) *terminal {
 	if term.model, err = New(cfg); err != nil {
 		t.Fatalf("New: %v", err)
 	}
+	term.model.beat = 20 * time.Millisecond
 	go term.watch()
 	ctx, cancel := context.WithCancel(context.Background())
 	term.stop = cancel
@@ -300,7 +305,7 @@ func (term *terminal) sent() []string {
 
 // still makes the screens without a terminal, and runs what they ask for, so
 // that a picture can be looked at.
-func still(t *testing.T, w, h int, cfg Config, f *fake) *Model {
+func still(t testing.TB, w, h int, cfg Config, f *fake) *Model {
 	t.Helper()
 	clock := newWristwatch()
 	cfg.Messenger, cfg.Screen = f, NewScreen(new(bytes.Buffer))

@@ -82,7 +82,7 @@ func (t *timeline) draw(k *look, names func(client.Message) string, now time.Tim
 		}
 		key := blockKey{
 			width: w, nameW: t.nameW, version: k.version, state: m.State, why: m.Why.String(), body: m.Body.String(),
-			head:      newDay || m.ID == t.unreadAt || !joins(t.msgs[i-1], m, k.zone),
+			head:      newDay || m.ID == t.unreadAt || !joins(&t.msgs[i-1], &t.msgs[i]),
 			showState: m.Outgoing && (i == len(t.msgs)-1 || !t.msgs[i+1].Outgoing || t.msgs[i+1].State != m.State || m.State == store.Failed),
 		}
 		b, ok := t.blocks[m.ID]
@@ -97,9 +97,8 @@ func (t *timeline) draw(k *look, names func(client.Message) string, now time.Tim
 }
 
 // joins reports whether b goes on under the time and name of a.
-func joins(a, b client.Message, zone *time.Location) bool {
-	return a.Sender == b.Sender && a.Outgoing == b.Outgoing && a.Kind == b.Kind &&
-		a.Time.In(zone).Format("15:04") == b.Time.In(zone).Format("15:04") && b.Time.Sub(a.Time).Abs() < time.Minute
+func joins(a, b *client.Message) bool {
+	return a.Sender == b.Sender && a.Outgoing == b.Outgoing && a.Kind == b.Kind && a.Time.Unix()/60 == b.Time.Unix()/60
 }
 
 // day is the separator above the first message of a day.

@@ -9,7 +9,9 @@
 // exception is Screen.Blackout, which must not wait for anything.
 //
 // What others wrote comes as text.Safe and is drawn from that alone; what goes
-// to the terminal passes Screen, which lets nothing but drawing through.
+// to the terminal passes Screen, which lets nothing but drawing through. The
+// terminal is in raw mode and on its alternate screen already: that is the
+// business of the process that outlives this one.
 //
 // While nobody presses a key and nothing happens, nothing is written. The time
 // to the lock is therefore told in minutes until it is short.
@@ -28,7 +30,7 @@ import (
 type Config struct {
 	Messenger Messenger
 	Screen    *Screen   // the way to the terminal
-	Input     io.Reader // keys, in raw mode; nil: standard input
+	Input     io.Reader // keys; a terminal must be in raw mode; nil: standard input
 	Environ   []string  // for TERM, NO_COLOR and the locale; nil: that of the process
 
 	Theme     string        // auto, light or dark; "" is auto
@@ -86,8 +88,9 @@ type Model struct {
 	look   look
 	keys   keymap
 	clock  *clock
-	auto   bool   // the theme follows the terminal's background
-	theme  string // the theme chosen by the person, "" if none was
+	beat   time.Duration // between two looks at it
+	auto   bool          // the theme follows the terminal's background
+	theme  string        // the theme chosen by the person, "" if none was
 	width  int
 	height int
 	focus  bool // the terminal has it, as far as it tells
@@ -110,9 +113,10 @@ type Model struct {
 	start   place // where to go when the conversations are known
 	arrived bool  // the first conversation is shown, or there is none
 
-	frame frame
-	end   *Result // set when the screens are ending
-	send  func(any)
+	frame  frame
+	synced bool          // the terminal can take a whole update at once
+	paint  func(picture) // nil: nobody looks
+	end    *Result       // set when the screens are ending
 }
 
 // pending is a reading that is under way, and whether it is to be repeated.
@@ -133,7 +137,7 @@ func New(cfg Config) (*Model, error) {
 	m := &Model{
 		cfg: cfg, env: environment(cfg.Environ), keys: defaultKeys(),
 		clock: newClock(cfg.Now, cfg.Elapsed, cfg.LockAfter),
-		focus: true, composers: map[string]*composer{},
+		beat:  time.Second, focus: true, composers: map[string]*composer{},
 		self: cfg.Messenger.Self(), state: cfg.Messenger.State(),
 		start: parsePlace(cfg.Place),
 	}

@@ -19,17 +19,13 @@ type (
 )
 
 // tick looks at the clocks once a second. It draws nothing unless a word changes.
-func tick() tea.Cmd {
-	return tea.Tick(time.Second, func(time.Time) tea.Msg { return tickMsg{} })
+func (m *Model) tick() tea.Cmd {
+	return tea.Tick(m.beat, func(time.Time) tea.Msg { return tickMsg{} })
 }
 
 // Init implements tea.Model.
 func (m *Model) Init() tea.Cmd {
-	cmds := []tea.Cmd{tick(), m.loadList()}
-	if _, known := m.env.background(); m.auto && !known {
-		cmds = append(cmds, tea.RequestBackgroundColor)
-	}
-	return tea.Batch(cmds...)
+	return tea.Batch(m.tick(), m.loadList())
 }
 
 // Update implements tea.Model.
@@ -68,7 +64,9 @@ func (m *Model) handle(msg tea.Msg) tea.Cmd {
 	case lockMsg:
 		return m.lock(Ended, Unlock)
 	case tea.WindowSizeMsg:
-		m.width, m.height = msg.Width, msg.Height
+		if msg.Width > 0 && msg.Height > 0 {
+			m.width, m.height = min(msg.Width, maxWidth), min(msg.Height, maxHeight)
+		}
 	case tea.FocusMsg:
 		m.focus = true
 	case tea.BlurMsg:
@@ -83,8 +81,11 @@ func (m *Model) handle(msg tea.Msg) tea.Cmd {
 			m.auto = true
 		}
 	case tea.ModeReportMsg:
-		if msg.Mode == ansi.ModeUnicodeCore && (msg.Value == ansi.ModeReset || msg.Value == ansi.ModeSet || msg.Value == ansi.ModePermanentlySet) {
-			m.look.m = ansi.GraphemeWidth // as the renderer does now
+		switch {
+		case msg.Mode == ansi.ModeSynchronizedOutput && msg.Value == ansi.ModeReset:
+			m.synced = true
+		case msg.Mode == ansi.ModeUnicodeCore && (msg.Value == ansi.ModeReset || msg.Value == ansi.ModeSet || msg.Value == ansi.ModePermanentlySet):
+			m.look.m = ansi.GraphemeWidth // as the painter from now on
 			m.look.version++
 		}
 	case eventsMsg:
@@ -129,7 +130,7 @@ func (m *Model) ticked() tea.Cmd {
 	if m.clock.steady-m.clock.active > 3*time.Second {
 		keep = m.keepDraft()
 	}
-	return tea.Batch(tick(), keep)
+	return tea.Batch(m.tick(), keep)
 }
 
 // listed takes the conversation list. The first time, it opens one: where the

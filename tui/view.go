@@ -12,7 +12,7 @@ import (
 
 // frame is what is on the screen, or about to be.
 type frame struct {
-	view  tea.View
+	picture
 	areas areas
 	fits  bool // the screen is large enough
 
@@ -20,8 +20,9 @@ type frame struct {
 	style  themes.Style
 }
 
-// View implements tea.Model. The picture was drawn by Update.
-func (m *Model) View() tea.View { return m.frame.view }
+// View implements tea.Model. It is not what draws: Update gives each picture to
+// the painter.
+func (m *Model) View() tea.View { return tea.NewView(m.frame.content) }
 
 // arrange lays out the screen and draws the timeline, as far as something
 // changed, so that its lines are known.
@@ -69,11 +70,15 @@ func (m *Model) draw() {
 		return
 	}
 	m.arrange()
-	v := tea.View{AltScreen: true, ReportFocus: true}
+	defer func() {
+		if m.paint != nil {
+			m.paint(m.frame.picture)
+		}
+	}()
+	m.frame.picture = picture{w: m.width, h: m.height, method: m.look.m, synced: m.synced}
 	if !m.frame.fits {
 		m.frame.areas = areas{}
-		v.SetContent(m.tooSmall())
-		m.frame.view = v
+		m.frame.content = m.tooSmall()
 		return
 	}
 	a := m.frame.areas
@@ -94,11 +99,8 @@ func (m *Model) draw() {
 	if m.asList {
 		at = nil
 	}
-	if at != nil {
-		v.Cursor = tea.NewCursor(at.x, at.y)
-	}
-	v.SetContent(strings.Join(lines, "\n"))
-	m.frame.view = v
+	m.frame.cursor = at
+	m.frame.content = strings.Join(lines, "\n")
 }
 
 // body draws the open conversation: title, messages, composer.
