@@ -125,7 +125,7 @@ func (d *devicesDialog) owner(m *Model) string {
 
 // trust stores a decision and reads the devices again.
 func (m *Model) trust(peer string, dev client.Device, t store.Trust) tea.Cmd {
-	return m.query(func(q queryContext) tea.Msg {
+	return m.must(func(q queryContext) tea.Msg {
 		return doneMsg{"keep the decision", q.Trust(q.ctx, peer, dev.Fingerprint, t)}
 	})
 }

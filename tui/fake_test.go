@@ -27,9 +27,10 @@ type fake struct {
 	now      func() time.Time
 	lastID   int64
 
-	sent   []string // peer and text
-	marked []string // peers of MarkRead
-	broken error    // what every writing answers
+	sent   []string      // peer and text
+	marked []string      // peers of MarkRead
+	broken error         // what every writing answers
+	slow   chan struct{} // closed when Send may go on; nil: at once
 }
 
 const (
@@ -202,6 +203,9 @@ func (f *fake) Draft(_ context.Context, peer string) (string, error) {
 }
 
 func (f *fake) Send(_ context.Context, peer, body string) (client.Message, error) {
+	if f.slow != nil {
+		<-f.slow
+	}
 	f.mu.Lock()
 	broken := f.broken
 	f.mu.Unlock()

@@ -2,6 +2,8 @@ package tui
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -29,6 +31,37 @@ func (m *Model) query(f func(queryContext) tea.Msg) tea.Cmd {
 	}
 }
 
+// job is a command that must not be lost when the screens end: the message that
+// was sent just before locking. It runs once, whoever comes first.
+type job struct {
+	once sync.Once
+	run  func(queryContext) tea.Msg
+	msg  tea.Msg
+}
+
+// jobMsg is the answer of a job.
+type jobMsg struct {
+	job *job
+	msg tea.Msg
+}
+
+// do runs the job, or waits for whoever runs it.
+func (j *job) do(messenger Messenger) tea.Msg {
+	j.once.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+		defer cancel()
+		j.msg = j.run(queryContext{messenger, ctx})
+	})
+	return j.msg
+}
+
+// must is query for what must not be lost.
+func (m *Model) must(f func(queryContext) tea.Msg) tea.Cmd {
+	j, messenger := &job{run: f}, m.cfg.Messenger
+	m.jobs = append(m.jobs, j)
+	return func() tea.Msg { return jobMsg{j, j.do(messenger)} }
+}
+
 // doneMsg says how something ended that has no other answer.
 type doneMsg struct {
 	doing string
@@ -36,7 +69,10 @@ type doneMsg struct {
 }
 
 // draftMsg says how storing a draft ended.
-type draftMsg struct{ err error }
+type draftMsg struct {
+	peer string
+	err  error
+}
 
 // listMsg is the conversation list.
 type listMsg struct {
@@ -88,7 +124,7 @@ func (m *Model) openAt(peer string, at anchor) tea.Cmd {
 				return msg
 			}
 			// The place to come back to may be further up.
-			if at.id == 0 || msg.limit == maxLoaded || len(msg.msgs) < msg.limit || has(msg.msgs, at.id) {
+			if at.id == 0 || msg.limit == maxLoaded || len(msg.msgs) < msg.limit || slices.ContainsFunc(msg.msgs, func(m client.Message) bool { return m.ID == at.id }) {
 				break
 			}
 			msg.limit = min(msg.limit*4, maxLoaded)
@@ -100,15 +136,6 @@ func (m *Model) openAt(peer string, at anchor) tea.Cmd {
 		return msg
 	})
 	return tea.Batch(keep, load)
-}
-
-func has(msgs []client.Message, id int64) bool {
-	for i := range msgs {
-		if msgs[i].ID == id {
-			return true
-		}
-	}
-	return false
 }
 
 // opened shows a conversation that was read.
@@ -217,7 +244,7 @@ func (m *Model) post(text string) tea.Cmd {
 	m.tl.unreadAt = 0
 	m.tl.touch()
 	m.tl.end()
-	return m.query(func(q queryContext) tea.Msg {
+	return m.must(func(q queryContext) tea.Msg {
 		msg, err := q.Send(q.ctx, peer, text)
 		if err == nil {
 			// A draft that stays behind is offered again: a nuisance, no loss.
@@ -225,6 +252,12 @@ func (m *Model) post(text string) tea.Cmd {
 		}
 		return sentMsg{peer, text, msg, err}
 	})
+}
+
+// jobDone takes the answer of a job.
+func (m *Model) jobDone(msg jobMsg) tea.Cmd {
+	m.jobs = slices.DeleteFunc(m.jobs, func(j *job) bool { return j == msg.job })
+	return m.handle(msg.msg)
 }
 
 // sentDone shows a message that was stored, or gives back one that was not.
@@ -271,8 +304,8 @@ func (m *Model) keepDraft() tea.Cmd {
 	}
 	c.dirty = false
 	peer, text := m.open, c.written()
-	return m.query(func(q queryContext) tea.Msg {
-		return draftMsg{q.SetDraft(q.ctx, peer, text)}
+	return m.must(func(q queryContext) tea.Msg {
+		return draftMsg{peer, q.SetDraft(q.ctx, peer, text)}
 	})
 }
 

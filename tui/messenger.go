@@ -30,4 +30,6 @@ type Messenger interface {
 	Trust(ctx context.Context, peer string, fp omemo.Fingerprint, trust store.Trust) error
 }
 
+var _ Messenger = (*client.Client)(nil)
+
 func itoa(n int) string { return strconv.Itoa(n) }

@@ -128,20 +128,40 @@ func gather(first client.Event, events <-chan client.Event) eventsMsg {
 	return batch
 }
 
-// keepLast stores the draft of the open conversation, and wipes all drafts.
+// keepLast finishes what must not be lost, stores the draft of the open
+// conversation, and wipes all drafts.
 func (m *Model) keepLast() error {
 	defer func() {
 		for _, c := range m.composers {
 			c.wipeAll()
 		}
 	}()
-	c := m.composers[m.open]
-	if c == nil || m.open == "" || !c.dirty {
-		return nil
+	var errs []error
+	for _, j := range m.jobs {
+		switch msg := j.do(m.cfg.Messenger).(type) {
+		case sentMsg:
+			if msg.msg.ID == 0 {
+				errs = append(errs, fmt.Errorf("send a message, which is kept as a draft: %w", msg.err), m.keep(msg.peer, msg.text))
+			}
+		case draftMsg:
+			errs = append(errs, msg.err)
+		case doneMsg:
+			if msg.err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", msg.doing, msg.err))
+			}
+		}
 	}
+	if c := m.composers[m.open]; c != nil && m.open != "" && c.dirty {
+		errs = append(errs, m.keep(m.open, c.written()))
+	}
+	return errors.Join(errs...)
+}
+
+// keep stores a draft.
+func (m *Model) keep(peer, draft string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), draftTime)
 	defer cancel()
-	if err := m.cfg.Messenger.SetDraft(ctx, m.open, c.written()); err != nil {
+	if err := m.cfg.Messenger.SetDraft(ctx, peer, draft); err != nil {
 		return fmt.Errorf("keep the draft: %w", err)
 	}
 	return nil

@@ -68,6 +68,60 @@ func TestLockingBlanksFirstAndKeepsTheDraft(t *testing.T) {
 	again.sees("Okafor, Ada", ">  half a thou")
 }
 
+func TestWhatWasSentBeforeLockingIsSent(t *testing.T) {
+	term := start(t, terminalSetup{})
+	term.fake.slow = make(chan struct{})
+	term.press("last words", keyEnter, "half", keyCtrlL)
+	term.until("a blank screen", func() bool { return strings.TrimSpace(term.text()) == "" })
+	close(term.fake.slow)
+	term.ends()
+	if got := term.sent(); !slices.Equal(got, []string{ada + " last words"}) {
+		t.Errorf("sent %q", got)
+	}
+	if d := term.fake.draft(ada); d != "half" {
+		t.Errorf("the draft is %q", d)
+	}
+}
+
+func TestWhatCouldNotBeSentIsADraft(t *testing.T) {
+	term := start(t, terminalSetup{fake: func(f *fake) { f.ward(); f.broken = errors.New("the disk is full") }})
+	term.fake.slow = make(chan struct{})
+	term.press("last words", keyEnter, keyCtrlL)
+	term.until("a blank screen", func() bool { return strings.TrimSpace(term.text()) == "" })
+	close(term.fake.slow)
+	<-term.ended
+	if term.err == nil || !strings.Contains(term.err.Error(), "the disk is full") || !term.result.Locked() {
+		t.Errorf("ended with %+v, %v", term.result, term.err)
+	}
+	if d := term.fake.draft(ada); d != "last words" {
+		t.Errorf("the draft is %q", d)
+	}
+}
+
+func TestTheTerminalGoesAway(t *testing.T) {
+	m, err := New(Config{Messenger: newFake(newWristwatch().now), Screen: NewScreen(failing{}), Input: strings.NewReader(""), Environ: []string{"TERM=xterm", "SSH_TTY=x", "COLORFGBG=0;15"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.width, m.height = 80, 24
+	r, err := m.Run(t.Context())
+	if r.Reason != Failed || err == nil {
+		t.Errorf("ended with %+v, %v", r, err)
+	}
+}
+
+type failing struct{}
+
+func (failing) Write([]byte) (int, error) { return 0, errors.New("input/output error") }
+
+func TestNoTrace(t *testing.T) {
+	t.Setenv("TEA_TRACE", "x")
+	m := still(t, 80, 24, Config{}, newFake(newWristwatch().now))
+	if r, err := m.Run(t.Context()); r.Reason != Failed || err == nil || !strings.Contains(err.Error(), "unset it") {
+		t.Errorf("ended with %+v, %v", r, err)
+	}
+}
+
 func TestIdleLockCountsDownAndAnyKeyStopsIt(t *testing.T) {
 	term := start(t, terminalSetup{})
 	term.sees("lock in 2 min")

@@ -113,6 +113,7 @@ type Model struct {
 	start   place // where to go when the conversations are known
 	arrived bool  // the first conversation is shown, or there is none
 
+	jobs   []*job // under way
 	frame  frame
 	synced bool          // the terminal can take a whole update at once
 	paint  func(picture) // nil: nobody looks

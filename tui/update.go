@@ -104,6 +104,8 @@ func (m *Model) handle(msg tea.Msg) tea.Cmd {
 		msg.d.fill(msg)
 	case sentMsg:
 		m.sentDone(msg)
+	case jobMsg:
+		return m.jobDone(msg)
 	case draftMsg:
 		if msg.err != nil {
 			m.warn("The draft could not be kept: " + msg.err.Error())
