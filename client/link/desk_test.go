@@ -143,6 +143,14 @@ func (d *testDesk) settled(id string) {
 	d.next("Settled "+id, func(m wire.Message) bool { return m == wire.Message(wire.Settled{ID: id}) })
 }
 
+// barrier waits until the link has taken everything that was written so far: an
+// empty password is refused at once.
+func (d *testDesk) barrier() {
+	d.t.Helper()
+	d.write(wire.ChangePassword{})
+	d.next("PasswordChanged", func(m wire.Message) bool { _, ok := m.(wire.PasswordChanged); return ok })
+}
+
 func msg(id string) wire.Send {
 	return wire.Send{ID: id, Stanza: stanza.NewChat("bob@h.example", id, stanza.Body("x")).Bytes()}
 }

@@ -53,8 +53,6 @@ func asFailure(err error) *failure {
 	}
 	words := "The connection to the relay broke."
 	switch {
-	case errors.Is(err, websocket.ErrMessageTooBig):
-		return &failure{words: "The relay sent a stanza larger than 1 MiB, so the connection was ended. Tell your administrator.", fresh: true, cause: err}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		words = "The relay took too long to answer. Check the network."
 	case websocket.CloseStatus(err) == websocket.StatusPolicyViolation:

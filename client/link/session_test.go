@@ -519,8 +519,7 @@ func TestSlowRelay(t *testing.T) {
 	for i := range n {
 		d.write(wire.Send{ID: fmt.Sprint(i), Stanza: []byte(strings.Replace(string(big), "big", fmt.Sprint(i), 2))})
 	}
-	d.write(wire.ChangePassword{}) // answered at once, after all before it
-	d.next("PasswordChanged", func(m wire.Message) bool { _, ok := m.(wire.PasswordChanged); return ok })
+	d.barrier()
 	d.close()
 	d = attach(t, l, true) // the link is as quick as ever
 	d.login(s.url)
@@ -574,6 +573,7 @@ func TestOutboxIsBounded(t *testing.T) {
 	for i := range maxOut + 100 {
 		d.write(msg(fmt.Sprint(i)))
 	}
+	d.barrier()
 	for range maxOut - 2 { // carbons and presence take two places
 		s.stanza("message")
 	}

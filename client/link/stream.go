@@ -52,8 +52,8 @@ func newStream(ws *websocket.Conn) *stream {
 func (s *stream) reader() {
 	for {
 		in := read(s.ctx, s.ws)
-		if cause := context.Cause(s.ctx); in.err != nil && cause != nil {
-			in.err = cause // the writer knows better
+		if cause := context.Cause(s.ctx); in.err != nil && cause != nil && !errors.As(in.err, new(*failure)) {
+			in.err = cause // the writer knows better, but not what the relay sent
 		}
 		select {
 		case s.in <- in:
@@ -126,6 +126,9 @@ func (s *stream) end(last ...*stanza.Element) <-chan struct{} {
 // read reads one element. RFC 7395 section 3.2 allows only text messages.
 func read(ctx context.Context, ws *websocket.Conn) inbound {
 	typ, b, err := ws.Read(ctx)
+	if errors.Is(err, websocket.ErrMessageTooBig) {
+		return inbound{err: violation(stanza.ErrTooLarge)}
+	}
 	if err != nil {
 		return inbound{err: err}
 	}
