@@ -98,13 +98,6 @@ func (c *composer) paste(s string) bool {
 	return c.insert(strings.TrimRight(text.Sanitize(s).String(), "\n"))
 }
 
-// take returns the text to send, without spaces around it, and wipes it here.
-func (c *composer) take() string {
-	s := strings.TrimSpace(c.String())
-	c.clear()
-	return s
-}
-
 // clear empties the composer.
 func (c *composer) clear() {
 	c.wipe()
