@@ -107,7 +107,7 @@ func TestDemoWrongPIN(t *testing.T) {
 	c.See("3 wrong in a row", "wait ")
 	c.See("PIN  _") // it ends
 	c.Type(ward.PIN + "\r")
-	c.See("Okafor", "online")
+	c.See("encrypted", "online")
 	c.Type("\x0c")
 	c.See("PIN  _")
 	c.SeeGone("not right")
@@ -123,17 +123,17 @@ func TestDemoSurvivesKills(t *testing.T) {
 	c.Kill("gate")
 	c.See("The lock screen ended unexpectedly", "PIN  _")
 	c.Type(ward.PIN + "\r")
-	c.See("Okafor", "online")
+	c.See("encrypted", "online")
 	c.Kill("desk")
 	c.See("The screen process ended unexpectedly. Nothing was lost", "PIN  _")
 	c.SeeGone("Bed 9")
 	c.Type(ward.PIN + "\r")
-	c.See("Okafor", "online")
+	c.See("encrypted", "online")
 	c.Kill("link")
 	c.See("The connection process ended unexpectedly", "PIN  _")
 	c.SeeGone("Bed 9")
 	c.Type(ward.PIN + "\r")
-	c.See("Okafor", "online")
+	c.See("encrypted", "online")
 	roles := []int{c.Role("desk"), c.Role("link")}
 	c.Kill("ward")
 	if code := c.Exit(); code != 1 {
@@ -165,7 +165,7 @@ func TestDemoWatchKilled(t *testing.T) {
 			c.See("PIN  _")
 			if with == "desk" {
 				c.Type(ward.PIN + "\r")
-				c.See("Okafor", "online")
+				c.See("encrypted", "online")
 			}
 			roles := []int{c.Role(with), c.Role("link"), c.Role("ward")}
 			if err := syscall.Kill(c.PID, syscall.SIGKILL); err != nil {
@@ -199,7 +199,7 @@ func TestDemoSmallTerminal(t *testing.T) {
 func TestDemoTypedLateIsNoPINAndNoDraft(t *testing.T) {
 	c := demoAt(t, 80, 24)
 	c.Type(ward.PIN + "\r" + ward.PIN) // twice, in a hurry
-	c.See("Okafor", "online")
+	c.See("encrypted", "online")
 	if strings.Contains(c.Screen(), ward.PIN) {
 		t.Error("a PIN that was typed twice is in the composer")
 	}
@@ -208,7 +208,7 @@ func TestDemoTypedLateIsNoPINAndNoDraft(t *testing.T) {
 func TestDemoEndsOnHangup(t *testing.T) {
 	c := demoAt(t, 80, 24)
 	c.Type(ward.PIN + "\r")
-	c.See("Okafor", "online")
+	c.See("encrypted", "online")
 	roles := []int{c.Role("desk"), c.Role("link"), c.Role("ward")}
 	c.Cmd.Process.Signal(syscall.SIGHUP)
 	if code := c.Exit(); code != 128+int(syscall.SIGHUP) {

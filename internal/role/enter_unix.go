@@ -20,7 +20,6 @@ type Self struct {
 	Handover *os.File // gate: write; desk: read; else nil
 	Link     *Socket  // gate, desk; else nil
 	Signals  chan os.Signal
-	parent   int
 }
 
 // Enter makes this process the role n: it hardens it, takes over what the watch
@@ -31,7 +30,7 @@ func Enter[M Message](n Name) (*Self, M, error) {
 		return nil, none, err
 	}
 	unix.Umask(0o077)
-	s := &Self{parent: os.Getppid()}
+	s := &Self{}
 	socket, err := inherit(fdControl)
 	if err != nil {
 		return nil, none, err
@@ -67,9 +66,6 @@ func inherit(fd int) (*Socket, error) {
 	unix.CloseOnExec(fd)
 	return socketAt(fd)
 }
-
-// Orphaned says whether the watch is gone.
-func (s *Self) Orphaned() bool { return os.Getppid() != s.parent }
 
 // Fail tells the watch why the role ends, and returns the exit code for that.
 func (s *Self) Fail(err error) int {

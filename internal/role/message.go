@@ -78,7 +78,7 @@ type (
 	Attach struct{}
 	// Logoff tells the link to leave the relay and forget the password.
 	Logoff struct{}
-	// End tells the link or the ward to end in good order.
+	// End tells a role to end in good order.
 	End struct{}
 	// Lock tells the desk to lock.
 	Lock struct{}

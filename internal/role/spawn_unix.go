@@ -81,9 +81,6 @@ func (c *Child) Kill() { c.cmd.Process.Kill() }
 // Signal sends a signal, if the role still runs.
 func (c *Child) Signal(s syscall.Signal) { c.cmd.Process.Signal(s) }
 
-// Terminate asks the role to end; a gate or a desk blanks the screen first.
-func (c *Child) Terminate() { c.Signal(syscall.SIGTERM) }
-
 // Ending is how a role ended.
 type Ending struct {
 	Code   int            // exit code, or -1 when a signal ended it

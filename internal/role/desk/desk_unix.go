@@ -23,8 +23,10 @@ import (
 // placeName is the value in the store that says where the person was.
 const placeName = "place"
 
-// orphanTime is how long a desk without a watch may take to keep the draft.
-const orphanTime = 2 * time.Second
+const (
+	orphanTime = 2 * time.Second        // that a desk without a watch may take to keep the draft
+	noticeTime = 500 * time.Millisecond // that the end of the watch may take to be noticed
+)
 
 // desk is one life of the role.
 type desk struct {
@@ -33,7 +35,9 @@ type desk struct {
 	term   *role.Terminal
 	screen *tui.Screen
 	stop   context.CancelFunc // ends the screens with a lock
+	told   atomic.Bool        // a signal told it to end
 	orphan atomic.Bool        // the watch is gone
+	alone  chan struct{}      // closed when orphan is set
 }
 
 // Main is the life of a desk; it returns the exit code.
@@ -43,8 +47,14 @@ func Main() int {
 		return role.ExitFailed
 	}
 	defer memguard.Purge()
-	d := &desk{self: self, setup: setup, term: role.Inherited(setup.Terminal), screen: tui.NewScreen(os.Stdout)}
+	d := &desk{self: self, setup: setup, term: role.Inherited(setup.Terminal), screen: tui.NewScreen(os.Stdout), alone: make(chan struct{})}
 	code, err := d.run()
+	if d.told.Load() { // perhaps because the watch was killed: then its end shows in a moment
+		select {
+		case <-d.alone:
+		case <-time.After(noticeTime):
+		}
+	}
 	if d.orphan.Load() {
 		d.abandon()
 	}
@@ -167,7 +177,8 @@ func (d *desk) listen() {
 			d.leave()
 			return
 		}
-		if _, ok := m.(*role.Lock); ok {
+		switch m.(type) {
+		case *role.Lock, *role.End:
 			d.screen.Blackout()
 			d.stop()
 		}
@@ -180,10 +191,7 @@ func (d *desk) signals() {
 			continue // the screens take it themselves
 		}
 		d.screen.Blackout()
-		if d.self.Orphaned() {
-			d.leave()
-			return
-		}
+		d.told.Store(true)
 		d.stop()
 	}
 }
@@ -192,9 +200,8 @@ func (d *desk) signals() {
 // terminal is put right without it.
 func (d *desk) leave() {
 	d.screen.Blackout()
-	if d.orphan.Swap(true) {
-		return
-	}
+	d.orphan.Store(true)
+	close(d.alone)
 	d.stop()
 	time.AfterFunc(orphanTime, d.abandon)
 }

@@ -18,6 +18,9 @@ import (
 const (
 	maxPIN      = 64  // bytes
 	maxPassword = 256 // bytes
+
+	// orphanTime is how long the end of the watch may take to be noticed.
+	orphanTime = 500 * time.Millisecond
 )
 
 // gate is one life of the role.
@@ -30,6 +33,7 @@ type gate struct {
 	mu     sync.Mutex // the fields below: keys, the watch and the clock all change the screen
 	view   view
 	screen screen
+	dark   bool      // nothing is drawn any more
 	ready  time.Time // input counts from here on
 }
 
@@ -89,6 +93,10 @@ func (g *gate) listen() {
 			g.view.status = *m
 		case *role.Redraw:
 			g.screen.forget()
+		case *role.End:
+			g.term.Write(role.Blackout)
+			memguard.Purge()
+			os.Exit(role.ExitQuit)
 		}
 		g.drawLocked()
 		g.mu.Unlock()
@@ -111,13 +119,15 @@ func (g *gate) signals() {
 			g.draw()
 			continue
 		}
-		if g.self.Orphaned() {
-			g.orphan()
-		}
 		g.mu.Lock()
 		g.term.Write(role.Blackout)
+		g.dark = true
+		g.mu.Unlock()
+		// If it is because the watch was killed, listen is about to see it, and
+		// puts the terminal right.
+		time.Sleep(orphanTime)
 		memguard.Purge()
-		os.Exit(role.ExitQuit)
+		os.Exit(role.ExitOrphan)
 	}
 }
 
@@ -146,6 +156,9 @@ func (g *gate) change(f func(*view)) {
 func (g *gate) draw() { g.change(func(*view) {}) }
 
 func (g *gate) drawLocked() {
+	if g.dark {
+		return
+	}
 	g.view.now = time.Now()
 	width, height := g.term.Size()
 	g.term.Write(g.screen.draw(g.view, width, height))

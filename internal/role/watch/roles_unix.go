@@ -99,7 +99,7 @@ func (w *watch) startGate() error {
 // dropGate ends the gate that runs, if one does, and what was kept for it.
 func (w *watch) dropGate() {
 	if w.gate != nil {
-		w.gate.Terminate()
+		w.gate.Control.Send(&role.End{})
 		w.finish(lockAnswer, w.gate)
 	}
 	w.dropEnds()

@@ -222,7 +222,7 @@ func (w *watch) leave() {
 	w.ending = true
 	for _, c := range []*role.Child{w.desk, w.gate} {
 		if c != nil {
-			c.Terminate()
+			c.Control.Send(&role.End{})
 		}
 	}
 	w.finish(lockAnswer, w.desk, w.gate)

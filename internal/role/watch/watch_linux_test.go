@@ -77,14 +77,10 @@ func fakeGate() int {
 			if err != nil {
 				os.Exit(role.ExitOrphan)
 			}
-			if s, ok := m.(*role.Status); ok {
-				fmt.Printf("STATUS %s %d\r\n", s.Words, s.Waiting)
-			}
-		}
-	}()
-	go func() { // what a person types comes as keys; only the end is of interest here
-		for s := range self.Signals {
-			if s != syscall.SIGWINCH {
+			switch m := m.(type) {
+			case *role.Status:
+				fmt.Printf("STATUS %s %d\r\n", m.Words, m.Waiting)
+			case *role.End:
 				os.Exit(role.ExitQuit)
 			}
 		}
@@ -126,13 +122,6 @@ func fakeDesk() int {
 	if err != nil {
 		return 99
 	}
-	go func() {
-		for s := range self.Signals {
-			if s != syscall.SIGWINCH {
-				os.Exit(role.ExitDone)
-			}
-		}
-	}()
 	handed, _ := io.ReadAll(self.Handover)
 	if len(handed) == 0 {
 		return role.ExitNoKey
@@ -145,9 +134,12 @@ func fakeDesk() int {
 			if err != nil {
 				os.Exit(role.ExitOrphan)
 			}
-			if _, ok := m.(*role.Lock); ok && !hangs {
-				self.Control.Send(&role.Locking{})
-				os.Exit(role.ExitDone)
+			switch m.(type) {
+			case *role.Lock, *role.End:
+				if !hangs {
+					self.Control.Send(&role.Locking{})
+					os.Exit(role.ExitDone)
+				}
 			}
 		}
 	}()
