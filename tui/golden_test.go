@@ -163,7 +163,11 @@ func (s *scene) still(t *testing.T, w, h int, env []string, theme string) *Model
 	t.Helper()
 	f := newFake(newWristwatch().now)
 	s.fill(f)
-	m := still(t, w, h, Config{Open: ada, Environ: env, Theme: theme}, f)
+	open := ada
+	if len(f.convs) == 0 {
+		open = ""
+	}
+	m := still(t, w, h, Config{Open: open, Environ: env, Theme: theme}, f)
 	if m.frame.fits {
 		s.act(m)
 	}

@@ -209,6 +209,25 @@ func TestNobodyIsScrolledAway(t *testing.T) {
 	term.press(keyEnd).sees("are you there")
 }
 
+func TestTheFirstConversationComesWithTheRoster(t *testing.T) {
+	var roster []client.Conversation
+	term := start(t, terminalSetup{config: func(c *Config) { c.Open = "" }, fake: func(f *fake) { roster, f.convs = f.convs, nil }})
+	term.sees("No conversation yet")
+	term.fake.mu.Lock()
+	term.fake.convs = roster
+	term.fake.mu.Unlock()
+	term.fake.events <- client.ConversationsChanged{}
+	term.sees("Haddad, Rana   laboratory", "Nothing written yet")
+
+	wanted := start(t, terminalSetup{fake: func(f *fake) { roster, f.convs = f.convs, nil }})
+	wanted.sees(ada)
+	wanted.fake.mu.Lock()
+	wanted.fake.convs = roster
+	wanted.fake.mu.Unlock()
+	wanted.fake.events <- client.ConversationsChanged{}
+	wanted.sees("Okafor, Ada   cardiology")
+}
+
 func TestReadOnlyWhereSomebodyLooks(t *testing.T) {
 	term := start(t, terminalSetup{})
 	term.until("marked as read", func() bool { return len(term.marked()) == 1 })

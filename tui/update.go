@@ -135,8 +135,8 @@ func (m *Model) ticked() tea.Cmd {
 	return tea.Batch(m.tick(), keep)
 }
 
-// listed takes the conversation list. The first time, it opens one: where the
-// person was, else the first of the list.
+// listed takes the conversation list. While none is open, it opens one: where
+// the person was, else the first of the list.
 func (m *Model) listed(msg listMsg) tea.Cmd {
 	m.listing.running = false
 	var cmd tea.Cmd
@@ -153,16 +153,13 @@ func (m *Model) listed(msg listMsg) tea.Cmd {
 	if m.list.find(m.list.chosen) == nil && len(msg.all) > 0 {
 		m.list.chosen = msg.all[0].Peer
 	}
-	if m.open != "" || m.arrived && m.start.peer == "" {
+	if m.open != "" || len(m.dialogs) > 0 {
 		return cmd
 	}
-	to := m.start
+	to := m.start // which may not be listed yet, before the roster has come
 	m.start = place{}
-	if m.list.find(to.peer) == nil {
-		to = place{}
-		if len(msg.all) > 0 {
-			to.peer = msg.all[0].Peer
-		}
+	if to.peer == "" && len(msg.all) > 0 {
+		to.peer = msg.all[0].Peer
 	}
 	if to.peer == "" {
 		m.arrived = true
