@@ -42,11 +42,10 @@ type received struct {
 // XEP-0198: handled grows only over a prefix of what was received, all of it
 // stored by the desk or dealt with by the link.
 type inbox struct {
-	items   []*held // in the order of seq
-	bytes   int
-	next    int // the first one that this desk has not been given
-	seq     uint64
-	dropped bool // there was no room for some; the desk finds them in the archive
+	items []*held // in the order of seq
+	bytes int
+	next  int // the first one that this desk has not been given
+	seq   uint64
 
 	window  []received // received in this session after the first handled
 	handled uint32     // modulo 2^32

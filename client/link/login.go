@@ -46,8 +46,7 @@ type entry struct {
 	features stanza.Features
 	resumed  bool
 	resumedH uint32 // resumed: how many of our stanzas the relay has handled
-	failed   bool   // the old session is lost …
-	failedH  uint32 // … after this many of our stanzas, if failedN
+	failedH  uint32 // of a session that is lost, how many were handled, if failedN
 	failedN  bool
 	sm       bool
 	smID     string
@@ -172,8 +171,7 @@ func (n *negotiation) run(ctx context.Context, state *tls.ConnectionState) (*ent
 	if err != nil {
 		return nil, err
 	}
-	err = authenticate(ctx, n, m, state, f.Mechanisms, n.address.String(), n.address.Localpart(), n.password)
-	if err != nil {
+	if err := n.authenticate(ctx, m, state, f.Mechanisms); err != nil {
 		return nil, err
 	}
 	n.log.Debug("logged in", "mechanism", m.Name)
@@ -241,7 +239,7 @@ func (n *negotiation) resume(ctx context.Context, e *entry) error {
 		}
 		e.resumed, e.resumedH, e.sm, e.smID = true, h, true, n.smID
 	case x.Is(stanza.NSSM, "failed"):
-		e.failed, e.failedH, e.failedN = true, h, there
+		e.failedH, e.failedN = h, there
 	default:
 		return violation(errors.New("the relay did not answer whether it resumes"))
 	}

@@ -230,6 +230,13 @@ func TestLoginFailures(t *testing.T) {
 	}
 }
 
+func TestSilentRelay(t *testing.T) {
+	s := newServer(t, script{afterOpen: func(p *peer) { p.read(); p.read() }}, nil)
+	d := attach(t, start(t, Config{LoginTimeout: 50 * time.Millisecond, Backoff: func(int) time.Duration { return time.Hour }}), true)
+	d.login(s.url)
+	d.words("took too long to answer")
+}
+
 func TestServerFirst(t *testing.T) {
 	good := "r=abc,s=MDEyMw==,i=4096"
 	if err := serverFirst([]byte(good)); err != nil {

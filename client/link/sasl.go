@@ -12,7 +12,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/awnumar/memguard"
 	"golang.org/x/text/unicode/norm"
 	"mellium.im/sasl"
 
@@ -60,16 +59,10 @@ func mechanism(f stanza.Features, state *tls.ConnectionState, legacy bool) (sasl
 	return sasl.Mechanism{}, &failure{words: words, course: later, cause: fmt.Errorf("%d mechanisms offered", len(f.Mechanisms))}
 }
 
-// exchange is what authenticate needs of a stream.
-type exchange interface {
-	send(context.Context, *stanza.Element) error
-	receive(context.Context) (*stanza.Element, error)
-}
-
-// authenticate logs in as user. It returns nil only once the relay has proved,
+// authenticate logs in. It returns nil only once the relay has proved,
 // by its signature, that it knows the password too (RFC 5802 section 3).
-func authenticate(ctx context.Context, x exchange, m sasl.Mechanism, state *tls.ConnectionState, offered []string, address, user string, password *memguard.Enclave) error {
-	locked, err := password.Open()
+func (n *negotiation) authenticate(ctx context.Context, m sasl.Mechanism, state *tls.ConnectionState, offered []string) error {
+	locked, err := n.password.Open()
 	if err != nil {
 		return fmt.Errorf("open the password: %w", err)
 	}
@@ -77,28 +70,28 @@ func authenticate(ctx context.Context, x exchange, m sasl.Mechanism, state *tls.
 	prepared, wipe := saslprep(locked.Bytes())
 	defer wipe()
 	opts := []sasl.Option{
-		sasl.Credentials(func() ([]byte, []byte, []byte) { return []byte(user), prepared, nil }),
+		sasl.Credentials(func() ([]byte, []byte, []byte) { return []byte(n.address.Localpart()), prepared, nil }),
 		sasl.RemoteMechanisms(offered...),
 	}
 	if state != nil {
 		opts = append(opts, sasl.TLSState(*state))
 	}
-	n := sasl.NewClient(m, opts...)
-	_, first, err := n.Step(nil)
+	client := sasl.NewClient(m, opts...)
+	_, first, err := client.Step(nil)
 	if err != nil {
 		return fmt.Errorf("begin %s: %w", m.Name, err)
 	}
-	if err := x.send(ctx, stanza.Auth(m.Name, first)); err != nil {
+	if err := n.send(ctx, stanza.Auth(m.Name, first)); err != nil {
 		return err
 	}
 	answered, verified := false, false
 	for {
-		e, err := x.receive(ctx)
+		e, err := n.receive(ctx)
 		if err != nil {
 			return err
 		}
 		if e.Is(stanza.NSSASL, "failure") {
-			return saslFailure(address, stanza.SASLFailure(e))
+			return saslFailure(n.address.String(), stanza.SASLFailure(e))
 		}
 		challenge, success := e.Is(stanza.NSSASL, "challenge"), e.Is(stanza.NSSASL, "success")
 		if !challenge && !success {
@@ -114,24 +107,24 @@ func authenticate(ctx context.Context, x exchange, m sasl.Mechanism, state *tls.
 		case success && !answered, challenge && verified:
 			return impostor(errors.New("relay skipped a step"))
 		case answered: // the relay's signature, in a challenge or with success
-			if _, _, err := n.Step(data); err != nil {
+			if _, _, err := client.Step(data); err != nil {
 				return impostor(err)
 			}
 			if verified = true; success {
 				return nil
 			}
-			if err := x.send(ctx, stanza.Response(nil)); err != nil {
+			if err := n.send(ctx, stanza.Response(nil)); err != nil {
 				return err
 			}
 		default:
 			if err := serverFirst(data); err != nil {
 				return violation(err)
 			}
-			_, out, err := n.Step(data)
+			_, out, err := client.Step(data)
 			if err != nil {
 				return violation(err)
 			}
-			if err := x.send(ctx, stanza.Response(out)); err != nil {
+			if err := n.send(ctx, stanza.Response(out)); err != nil {
 				return err
 			}
 			answered = true

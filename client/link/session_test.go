@@ -2,21 +2,18 @@ package link
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/coder/websocket"
 
 	"sotto/client/stanza"
 	"sotto/client/wire"
 )
 
-const encrypted = `<encrypted xmlns="eu.siacs.conversations.axolotl"><header sid="1"/><payload>AA==</payload></encrypted>`
-
 // Twenty cuts in a conversation that goes both ways: every message arrives once
+
 // at the relay and once at the desk, in order.
+
 func TestResumeExactlyOverCuts(t *testing.T) {
 	s := newServer(t, script{}, nil)
 	d := attach(t, start(t, Config{}), true)
@@ -108,6 +105,7 @@ func TestResumeRefused(t *testing.T) {
 }
 
 // Acknowledged to the relay is only what the desk has stored.
+
 func TestAcknowledgesOnlyStored(t *testing.T) {
 	s := newServer(t, script{}, nil)
 	d := attach(t, start(t, Config{}), false)
@@ -176,114 +174,10 @@ func TestCountWrapsAround(t *testing.T) {
 }
 
 // What was delivered to the desk but not stored comes again after a resumption;
+
 // a relay that resends something else has lost track.
-func TestResentStanzas(t *testing.T) {
-	s := newServer(t, script{}, nil)
-	d := attach(t, start(t, Config{}), false)
-	d.login(s.url)
-	await(t, s.online, "login")
-	s.deliver(`<message xmlns="jabber:client" id="a"><body>x</body></message>`)
-	d.inbound()
-	s.cut()
-	await(t, s.online, "resumption")
-	s.deliver(`<message xmlns="jabber:client" id="b"><body>x</body></message>`)
-	if in, e := d.inbound(); e.Get("id") != "b" || in.Seq != 2 {
-		t.Errorf("after resumption came %s as %d", e.Get("id"), in.Seq)
-	}
-	s.mu.Lock()
-	s.sent[0] = strings.Replace(s.sent[0], `"a"`, `"z"`, 1)
-	s.mu.Unlock()
-	s.cut()
-	d.words("does not allow")
-}
-
-func TestHostileCounts(t *testing.T) {
-	for _, h := range []string{"1000", "4294967295", "-1", "x", ""} {
-		s := newServer(t, script{}, nil)
-		d := attach(t, start(t, Config{}), true)
-		d.login(s.url)
-		await(t, s.online, "login")
-		d.phase(wire.Online)
-		s.raw(`<a xmlns="%s" h="%s"/>`, stanza.NSSM, h)
-		for e := await(t, s.other, "stream error"); !e.Is(stanza.NSStream, "error"); {
-			e = await(t, s.other, "stream error")
-		}
-		await(t, s.online, "fresh login")
-		d.next("a second session", func(m wire.Message) bool { st, ok := m.(wire.State); return ok && st.Session == 2 })
-	}
-}
-
-func TestHostileStanzas(t *testing.T) {
-	for name, c := range map[string]struct{ xml, words string }{
-		"malformed": {`<message xmlns="jabber:client"><body></message>`, "broken XML"},
-		"comment":   {`<message xmlns="jabber:client"><!-- --></message>`, "XMPP forbids"},
-		"doctype":   {`<!DOCTYPE x [<!ENTITY a "b">]><message xmlns="jabber:client"/>`, "XMPP forbids"},
-		"two":       {`<message xmlns="jabber:client"/><message xmlns="jabber:client"/>`, "broken XML"},
-		"deep":      {strings.Repeat(`<a xmlns="jabber:client">`, 100) + strings.Repeat(`</a>`, 100), "nested too deeply"},
-		"many":      {`<a xmlns="jabber:client">` + strings.Repeat(`<b/>`, stanza.MaxElements) + `</a>`, "too many parts"},
-		"large":     {`<message xmlns="jabber:client"><body>` + strings.Repeat("x", stanza.MaxSize) + `</body></message>`, "larger than 1 MiB"},
-		"empty":     {``, "broken XML"},
-		"control":   {"<message xmlns=\"jabber:client\"><body>\x1b[2J\x00</body></message>", "broken XML"},
-		"binary":    {"", "does not allow"},
-		"error":     {`<stream:error xmlns:stream="` + stanza.NSStream + `"><policy-violation xmlns="` + stanza.NSStreams + `"/></stream:error>`, "policy was violated"},
-		"close":     {`<close xmlns="` + stanza.NSFraming + `"/>`, "ended the connection"},
-		"elsewhere": {`<close xmlns="` + stanza.NSFraming + `" see-other-uri="wss://evil.example/"/>`, "another relay"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := newServer(t, script{}, nil)
-			d := attach(t, start(t, Config{}), true)
-			d.login(s.url)
-			await(t, s.online, "login")
-			d.phase(wire.Online)
-			if name == "binary" {
-				s.mu.Lock()
-				s.peer.ws.Write(s.peer.ctx, websocket.MessageBinary, []byte(`<message xmlns="jabber:client"/>`))
-				s.mu.Unlock()
-			} else {
-				s.raw("%s", c.xml)
-			}
-			d.words(c.words)
-			if name != "elsewhere" { // which waits for a person
-				await(t, s.online, "another login")
-			}
-		})
-	}
-}
 
 // Elements that mean nothing are left alone, whatever they hold.
-func TestStrangeStanzasAreHarmless(t *testing.T) {
-	s := newServer(t, script{}, nil)
-	d := attach(t, start(t, Config{}), true)
-	d.login(s.url)
-	await(t, s.online, "login")
-	for _, x := range []string{
-		`<iq xmlns="jabber:client"/>`, `<iq xmlns="jabber:client" type="get"/>`, `<iq xmlns="jabber:client" type="set" id="1"/>`,
-		`<iq xmlns="jabber:client" type="result" id="1" from="@@"/>`, `<message xmlns="jabber:client" from="@" to="/"/>`,
-		`<presence xmlns="jabber:client" type="?"/>`, `<message xmlns="jabber:client"><sent xmlns="urn:xmpp:carbons:2"/></message>`,
-		`<iq xmlns="jabber:client" type="get" id="2" from="` + strings.Repeat("x", 5000) + `"><ping xmlns="urn:xmpp:ping"/></iq>`,
-	} {
-		s.deliver("%s", x)
-	}
-	s.raw(`<enabled xmlns="%s"/>`, stanza.NSSM)
-	s.raw(`<what xmlns="ever"/>`)
-	s.deliver(`<message xmlns="jabber:client" id="last"><body>x</body></message>`)
-	for {
-		if _, e := d.inbound(); e.Get("id") == "last" {
-			break
-		}
-	}
-	for {
-		s.raw(`<r xmlns="%s"/>`, stanza.NSSM)
-		if h := await(t, s.answers, "<a/>"); h == 9 {
-			break
-		} else if h > 9 {
-			t.Fatalf("h=%d", h)
-		}
-	}
-	if _, logins, _ := s.counts(); logins != 1 {
-		t.Errorf("%d logins", logins)
-	}
-}
 
 func TestAnswersRequests(t *testing.T) {
 	s := newServer(t, script{}, nil)
@@ -333,176 +227,10 @@ func TestAnswersRequests(t *testing.T) {
 	}
 }
 
-func TestClientState(t *testing.T) {
-	s := newServer(t, script{}, nil)
-	l := start(t, Config{})
-	d := attach(t, l, true)
-	d.login(s.url)
-	await(t, s.online, "login")
-	state := func() string {
-		t.Helper()
-		for {
-			if e := await(t, s.other, "client state"); e.Space == stanza.NSCSI {
-				return e.Local
-			}
-		}
-	}
-	d.close()
-	if got := state(); got != "inactive" {
-		t.Errorf("without a desk: %s", got)
-	}
-	s.cut() // what the relay was told is lost with the stream
-	if got := state(); got != "inactive" {
-		t.Errorf("after resumption: %s", got)
-	}
-	d = attach(t, l, true)
-	d.login(s.url)
-	if got := state(); got != "active" {
-		t.Errorf("with a desk: %s", got)
-	}
-}
-
-func TestLockedQueue(t *testing.T) {
-	s := newServer(t, script{}, nil)
-	l := start(t, Config{})
-	d := attach(t, l, false)
-	d.login(s.url)
-	await(t, s.online, "login")
-	d.phase(wire.Online)
-	s.set(func(sc *script) { sc.deaf = true })
-	d.write(msg("unacknowledged"))
-	s.stanza("message")
-	s.deliver(`<message xmlns="jabber:client" id="unstored" from="bob@h.example/x"><body>x</body></message>`)
-	d.inbound()
-	d.close()
-	status(t, l, "what was not stored", func(s Status) bool { return s.Waiting == 1 })
-
-	stat := `<headers xmlns="http://jabber.org/protocol/shim"><header name="Urgency">high</header></headers>`
-	copied := `<%s xmlns="urn:xmpp:carbons:2"><forwarded xmlns="urn:xmpp:forward:0"><message xmlns="jabber:client" from="%s"><body>x</body></message></forwarded></%[1]s>`
-	for _, x := range []string{
-		`<presence xmlns="jabber:client" from="bob@h.example/x"/>`,
-		`<message xmlns="jabber:client" id="a" from="bob@h.example/x">` + encrypted + `</message>`,
-		`<message xmlns="jabber:client" id="b" from="bob@h.example/x">` + encrypted + stat + `</message>`,
-		`<message xmlns="jabber:client" id="receipt" from="bob@h.example/x"><received xmlns="urn:xmpp:receipts" id="z"/></message>`,
-		`<message xmlns="jabber:client" id="own" from="ada@h.example">` + fmt.Sprintf(copied, "sent", "ada@h.example/phone") + `</message>`,
-		`<message xmlns="jabber:client" id="copy" from="ada@h.example">` + fmt.Sprintf(copied, "received", "bob@h.example/x") + `</message>`,
-		`<message xmlns="jabber:client" id="forged" from="eve@evil.example">` + fmt.Sprintf(copied, "received", "bob@h.example/x") + `</message>`,
-		`<message xmlns="jabber:client" id="key" from="bob@h.example/x"><encrypted xmlns="eu.siacs.conversations.axolotl"><header sid="1"/></encrypted></message>`,
-		`<message xmlns="jabber:client" id="bounce" type="error" from="bob@h.example/x"><body>x</body></message>`,
-		`<iq xmlns="jabber:client" type="result" id="nobody"/>`,
-	} {
-		s.deliver("%s", x)
-	}
-	s.raw(`<r xmlns="%s"/>`, stanza.NSSM)
-	if h := await(t, s.answers, "<a/>"); h != 0 {
-		t.Errorf("h=%d with nothing stored", h)
-	}
-	st := status(t, l, "waiting messages", func(s Status) bool { return s.Waiting == 4 })
-	if st.Stat != 1 || st.Since.IsZero() {
-		t.Errorf("%+v", st)
-	}
-
-	d = attach(t, l, false)
-	d.login(s.url)
-	var order []string
-	for len(order) < 11 {
-		switch m := d.next("messages on attach", func(wire.Message) bool { return true }).(type) {
-		case wire.State:
-			if len(order) == 0 {
-				order = append(order, "state")
-			}
-		case wire.Pending:
-			order = append(order, "pending "+strings.Join(m.IDs, " "))
-		case wire.Inbound:
-			e, _ := stanza.Parse(m.Stanza)
-			order = append(order, e.Get("id"))
-		}
-	}
-	want := []string{"state", "pending unacknowledged", "unstored", "a", "b", "receipt", "own", "copy", "forged", "key", "bounce"}
-	if !slices.Equal(order, want) {
-		t.Errorf("on attach came %q, not %q", order, want)
-	}
-	status(t, l, "nothing waiting", func(s Status) bool { return s.Waiting == 0 && s.Stat == 0 && s.Since.IsZero() })
-	if _, logins, _ := s.counts(); logins != 1 {
-		t.Errorf("%d logins", logins)
-	}
-	s.set(func(sc *script) { sc.deaf = false })
-	d.write(wire.Stored{Seq: 10})
-	for h := uint32(0); h != 11; {
-		if h = await(t, s.answers, "<a/> for all"); h > 11 {
-			t.Fatalf("h=%d of 11", h)
-		}
-	}
-}
-
 // What is acknowledged while no desk is there is told to the next.
-func TestSettledWhileLocked(t *testing.T) {
-	s := newServer(t, script{}, nil)
-	l := start(t, Config{})
-	d := attach(t, l, true)
-	d.login(s.url)
-	await(t, s.online, "login")
-	d.phase(wire.Online)
-	s.set(func(sc *script) { sc.deaf = true })
-	d.write(msg("m1"))
-	s.stanza("message")
-	d.close()
-	for await(t, s.other, "inactive").Space != stanza.NSCSI {
-	}
-	s.mu.Lock()
-	h := s.recv
-	s.mu.Unlock()
-	s.raw(`<a xmlns="%s" h="%d"/>`, stanza.NSSM, h)
-	s.deliver(`<message xmlns="jabber:client" id="x"><body>x</body></message>`)
-	status(t, l, "the message after it", func(s Status) bool { return s.Waiting == 1 })
-	d = attach(t, l, true)
-	d.login(s.url)
-	p := d.next("Pending", func(m wire.Message) bool { _, ok := m.(wire.Pending); return ok }).(wire.Pending)
-	if len(p.IDs) != 0 {
-		t.Errorf("pending %q", p.IDs)
-	}
-	if m := d.next("Settled before stanzas", func(m wire.Message) bool {
-		_, a := m.(wire.Settled)
-		_, b := m.(wire.Inbound)
-		return a || b
-	}); m != wire.Message(wire.Settled{ID: "m1"}) {
-		t.Errorf("first came %+v", m)
-	}
-}
-
-func TestLockedQueueOverflow(t *testing.T) {
-	s := newServer(t, script{}, nil)
-	l := start(t, Config{})
-	d := attach(t, l, true)
-	d.login(s.url)
-	await(t, s.online, "login")
-	d.phase(wire.Online)
-	d.close()
-	const sent = maxHeld + 50
-	for i := range sent {
-		s.deliver(`<message xmlns="jabber:client" id="%d" from="bob@h.example/x"><body>x</body></message>`, i)
-	}
-	status(t, l, "all counted", func(s Status) bool { return s.Waiting == sent })
-	d = attach(t, l, true)
-	d.login(s.url)
-	for i := range maxHeld {
-		if _, e := d.inbound(); e.Get("id") != fmt.Sprint(i) {
-			t.Fatalf("%s came at place %d", e.Get("id"), i)
-		}
-	}
-	s.deliver(`<message xmlns="jabber:client" id="live"><body>x</body></message>`)
-	if _, e := d.inbound(); e.Get("id") != "live" {
-		t.Errorf("after the held ones came %s", e.Get("id"))
-	}
-	for h := uint32(0); h != sent+1; {
-		s.raw(`<r xmlns="%s"/>`, stanza.NSSM)
-		if h = await(t, s.answers, "<a/>"); h > sent+1 {
-			t.Fatalf("h=%d", h)
-		}
-	}
-}
 
 // A relay that does not read holds nobody up, and gets everything in the end.
+
 func TestSlowRelay(t *testing.T) {
 	var hold = make(chan struct{})
 	s := newServer(t, script{}, nil)
@@ -536,55 +264,9 @@ func TestSlowRelay(t *testing.T) {
 	d.settled(fmt.Sprint(n - 1)) // without stream management, a ping tells
 }
 
-// A desk that does not read makes the relay wait, not the link grow.
-func TestSlowDesk(t *testing.T) {
-	s := newServer(t, script{}, nil)
-	l := start(t, Config{})
-	ours := attach(t, l, false)
-	ours.login(s.url)
-	await(t, s.online, "login")
-	ours.phase(wire.Online)
-	ours.msgs = nil // its reader blocks from now on
-	const n = maxAhead + 500
-	go func() {
-		for i := range n {
-			s.deliver(`<message xmlns="jabber:client" id="%d"><body>%s</body></message>`, i, strings.Repeat("x", 20<<10))
-		}
-	}()
-	ours.close()
-	d := attach(t, l, true)
-	d.login(s.url)
-	seen := map[string]bool{}
-	for len(seen) < maxHeldBytes/(21<<10)/2 {
-		_, e := d.inbound()
-		if seen[e.Get("id")] {
-			t.Fatalf("%s came twice", e.Get("id"))
-		}
-		seen[e.Get("id")] = true
-	}
-}
+// A desk that does not read makes the relay wait, not the link grow; the next one
 
-func TestOutboxIsBounded(t *testing.T) {
-	s := newServer(t, script{deaf: true}, nil)
-	d := attach(t, start(t, Config{PingTimeout: time.Hour}), true)
-	d.login(s.url)
-	await(t, s.online, "login")
-	d.phase(wire.Online)
-	for i := range maxOut + 100 {
-		d.write(msg(fmt.Sprint(i)))
-	}
-	d.barrier()
-	for range maxOut - 2 { // carbons and presence take two places
-		s.stanza("message")
-	}
-	s.set(func(sc *script) { sc.deaf = false })
-	s.mu.Lock()
-	h := s.recv
-	s.mu.Unlock()
-	s.raw(`<a xmlns="%s" h="%d"/>`, stanza.NSSM, h)
-	// Once there is room, the desk is told what is held, so that it can send the rest.
-	d.next("Pending after an overflow", func(m wire.Message) bool { p, ok := m.(wire.Pending); return ok && len(p.IDs) == 0 })
-}
+// gets what was held, each once.
 
 func TestKeepalive(t *testing.T) {
 	for _, noSM := range []bool{false, true} {
@@ -652,38 +334,4 @@ func TestAnotherAccountEndsTheFirst(t *testing.T) {
 	for !await(t, s.other, "<close/>").Is(stanza.NSFraming, "close") {
 	}
 	d.phase(wire.Refused)
-}
-
-func TestBrokenDesk(t *testing.T) {
-	s := newServer(t, script{}, nil)
-	l := start(t, Config{})
-	for name, m := range map[string]wire.Message{
-		"before login": msg("m"),
-		"not a stanza": wire.Send{ID: "x", Stanza: []byte("<what/>")},
-		"not XML":      wire.Send{ID: "x", Stanza: []byte("what")},
-		"a link's own": wire.Settled{ID: "x"},
-	} {
-		d := attach(t, l, true)
-		if name != "before login" {
-			d.login(s.url)
-			d.phase(wire.Online)
-		}
-		d.write(m)
-		late := time.After(patience)
-		for open := true; open; {
-			select {
-			case _, open = <-d.msgs:
-			case <-late:
-				t.Fatalf("%s: the link kept the connection", name)
-			}
-		}
-	}
-	d := attach(t, l, true) // and is still there
-	d.login(s.url)
-	d.phase(wire.Online)
-	d2 := attach(t, l, true) // a second desk takes the first one's place
-	d2.login(s.url)
-	d2.phase(wire.Online)
-	for range d.msgs {
-	}
 }
