@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -39,6 +40,7 @@ type watch struct {
 	cfg     Config
 	term    *role.Terminal
 	events  chan event
+	kept    []event // that came while something else was waited for
 	signals chan os.Signal
 
 	link, gate, desk, ward *role.Child
@@ -100,6 +102,12 @@ func (w *watch) loop() {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	for !w.ending {
+		if len(w.kept) > 0 {
+			e := w.kept[0]
+			w.kept = w.kept[1:]
+			w.handle(e)
+			continue
+		}
 		select {
 		case e := <-w.events:
 			w.handle(e)
@@ -240,28 +248,40 @@ func (w *watch) leave() {
 }
 
 // finish waits for children to end, and kills them when they take too long.
-// What they say meanwhile is heard, but starts nothing.
+// What they say meanwhile starts nothing any more; what others say is kept for
+// the loop.
 func (w *watch) finish(wait time.Duration, children ...*role.Child) {
+	kept := w.kept
+	w.kept = nil
+	for _, e := range kept {
+		w.drop(e, children)
+	}
 	timeout := time.After(wait)
-	for _, c := range children {
-		for c != nil && w.runs(c) {
-			select {
-			case e := <-w.events:
-				w.forget(e)
-			case <-timeout:
-				for _, c := range children {
-					if c != nil {
-						c.Kill()
-					}
+	for slices.ContainsFunc(children, w.runs) {
+		select {
+		case e := <-w.events:
+			w.drop(e, children)
+		case <-timeout:
+			for _, c := range children {
+				if c != nil {
+					c.Kill()
 				}
-				timeout = nil
 			}
 		}
 	}
 }
 
+// drop forgets an event of children that are being ended, and keeps another.
+func (w *watch) drop(e event, children []*role.Child) {
+	if slices.Contains(children, e.child) {
+		w.forget(e)
+		return
+	}
+	w.kept = append(w.kept, e)
+}
+
 func (w *watch) runs(c *role.Child) bool {
-	return c == w.link || c == w.gate || c == w.desk || c == w.ward
+	return c != nil && (c == w.link || c == w.gate || c == w.desk || c == w.ward)
 }
 
 // forget takes an event while something is being ended.
