@@ -273,6 +273,7 @@ func (m *Model) sentDone(msg sentMsg) {
 	c := m.composers[msg.peer]
 	if c != nil && c.empty() {
 		c.set(msg.text)
+		c.dirty = true
 	}
 }
 

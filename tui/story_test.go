@@ -44,6 +44,10 @@ func TestAFailureSaysWhyAndIsSentAgain(t *testing.T) {
 	term.fake.broken = errors.New("the disk is full")
 	term.fake.mu.Unlock()
 	term.press("pong", keyEnter).sees("Not sent: the disk is full", ">  pong")
+	term.press(keyCtrlL).ends()
+	if d := term.fake.draft(ada); d != "pong" {
+		t.Errorf("the draft is %q", d)
+	}
 }
 
 func TestLockingBlanksFirstAndKeepsTheDraft(t *testing.T) {
@@ -71,7 +75,7 @@ func TestLockingBlanksFirstAndKeepsTheDraft(t *testing.T) {
 func TestWhatWasSentBeforeLockingIsSent(t *testing.T) {
 	term := start(t, terminalSetup{})
 	term.fake.slow = make(chan struct{})
-	term.press("last words", keyEnter, "half", keyCtrlL)
+	term.sees("online").press("last words", keyEnter, "half", keyCtrlL)
 	term.until("a blank screen", func() bool { return strings.TrimSpace(term.text()) == "" })
 	close(term.fake.slow)
 	term.ends()
@@ -86,7 +90,7 @@ func TestWhatWasSentBeforeLockingIsSent(t *testing.T) {
 func TestWhatCouldNotBeSentIsADraft(t *testing.T) {
 	term := start(t, terminalSetup{fake: func(f *fake) { f.ward(); f.broken = errors.New("the disk is full") }})
 	term.fake.slow = make(chan struct{})
-	term.press("last words", keyEnter, keyCtrlL)
+	term.sees("online").press("last words", keyEnter, keyCtrlL)
 	term.until("a blank screen", func() bool { return strings.TrimSpace(term.text()) == "" })
 	close(term.fake.slow)
 	<-term.ended
