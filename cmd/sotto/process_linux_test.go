@@ -291,6 +291,18 @@ func TestMeasure(t *testing.T) {
 		c.See("PIN  _")
 		lock += time.Since(start)
 	}
+	start = time.Now()
+	c.Type("\x03")
+	c.Exit()
+	quit := time.Since(start)
+	c = demoAt(t, 80, 24)
+	c.Type(ward.PIN + "\r")
+	c.See("encrypted", "online")
+	start = time.Now()
+	c.Cmd.Process.Signal(syscall.SIGTERM)
+	c.Exit()
+	term := time.Since(start)
+	t.Logf("end from the lock screen %v, by a signal while unlocked %v", quit.Round(time.Millisecond), term.Round(time.Millisecond))
 	t.Logf("%s; Enter to the conversation %v; Ctrl+L to the lock screen %v", report,
 		(unlock / times).Round(time.Millisecond), (lock / times).Round(100*time.Microsecond))
 }
