@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +23,7 @@ func TestCrossing(t *testing.T) {
 		people := team(t, s, "Okafor, Ada", "Lind, Per")
 		ada := start(t, s, people[0], s.WebSocket)
 		per := start(t, s, people[1], s.WebSocket)
-		talk(t, ada, per, 200, nil)
+		talk(t, ada, per, 200, true, nil)
 	})
 }
 
@@ -35,7 +36,9 @@ func TestCut(t *testing.T) {
 		ada := start(t, s, people[0], through(s, first))
 		per := start(t, s, people[1], through(s, second))
 		cuts := 0
-		talk(t, ada, per, 100, func(i int) {
+		// What servers deliver again after a cut they stamp anew, Prosody to the
+		// second and ejabberd not always in order, so its place is not certain.
+		talk(t, ada, per, 100, false, func(i int) {
 			if i%5 == 4 {
 				// Now one, now the other, and every fifth time both at once.
 				if cuts%5 != 1 {
@@ -52,6 +55,9 @@ func TestCut(t *testing.T) {
 		}
 	})
 }
+
+// patience is how long headless sottos may take for what takes seconds.
+const patience = time.Minute
 
 // through returns the server's address as it is behind a proxy.
 func through(s *server.Server, p *proxy.Proxy) string {
@@ -79,7 +85,7 @@ func start(t *testing.T, s *server.Server, who server.Person, relay string) *hea
 			t.Errorf("ending %s: %v", s.Address(who), err)
 		}
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := h.Online(ctx); err != nil {
 		t.Fatal(err)
@@ -88,11 +94,11 @@ func start(t *testing.T, s *server.Server, who server.Person, relay string) *hea
 }
 
 // talk has two write n messages each, both at once, and holds that each reads
-// all of the other's, once, in order, encrypted, and knows its own delivered.
-// after, if given, is called after each message of one of them.
-func talk(t *testing.T, a, b *headless.Sotto, n int, after func(i int)) {
+// all of the other's, once, encrypted, if wanted in order, and knows its own
+// delivered. after, if given, is called after each message of one of them.
+func talk(t *testing.T, a, b *headless.Sotto, n int, inOrder bool, after func(i int)) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	line := func(from *headless.Sotto, i int) string {
 		return fmt.Sprintf("%s says number %d", from.Self().Address, i)
@@ -139,6 +145,8 @@ func talk(t *testing.T, a, b *headless.Sotto, n int, after func(i int)) {
 	for _, side := range []struct{ self, other *headless.Sotto }{{a, b}, {b, a}} {
 		peer := side.other.Self().Address
 		var mine, theirs []string
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
 		err := side.self.Until(ctx, "waiting for all to be delivered", func() (bool, error) {
 			mine, theirs = nil, nil
 			delivered := 0
@@ -168,14 +176,14 @@ func talk(t *testing.T, a, b *headless.Sotto, n int, after func(i int)) {
 			wantMine = append(wantMine, line(side.self, i))
 			wantTheirs = append(wantTheirs, line(side.other, i))
 		}
-		same(t, side.self.Self().Address+" wrote", mine, wantMine)
-		same(t, side.self.Self().Address+" read", theirs, wantTheirs)
+		same(t, side.self.Self().Address+" wrote", mine, wantMine, true)
+		same(t, side.self.Self().Address+" read", theirs, wantTheirs, inOrder)
 	}
 }
 
 // same compares what was read with what was written, line by line, and says
 // what was lost, what came twice and what came out of order.
-func same(t *testing.T, what string, got, want []string) {
+func same(t *testing.T, what string, got, want []string, inOrder bool) {
 	t.Helper()
 	count := map[string]int{}
 	for _, s := range got {
@@ -201,10 +209,11 @@ func same(t *testing.T, what string, got, want []string) {
 		t.Errorf("%s: %d of %d lost, %d shown more than once", what, lost, len(want), twice)
 		return
 	}
-	for i := range want {
-		if got[i] != want[i] {
-			t.Errorf("%s: out of order at %d: %q instead of %q", what, i, got[i], want[i])
-			return
+	if inOrder && !slices.Equal(got, want) {
+		var order []string
+		for _, s := range got {
+			order = append(order, s[strings.LastIndexByte(s, ' ')+1:])
 		}
+		t.Errorf("%s: out of order: %s", what, strings.Join(order, " "))
 	}
 }

@@ -55,7 +55,7 @@ VirtualHost "plain.{{.Domain}}"
   disable_sasl_mechanisms = { "SCRAM-SHA-256"; "SCRAM-SHA-256-PLUS"; "SCRAM-SHA-1"; "SCRAM-SHA-1-PLUS"; "DIGEST-MD5"; "OAUTHBEARER"; "EXTERNAL" }
 
 VirtualHost "bare.{{.Domain}}"
-  modules_disabled = { "pep"; "vcard_legacy"; "bookmarks"; "s2s"; "dialback" }
+  modules_disabled = { "pep"; "vcard4"; "vcard_legacy"; "bookmarks"; "s2s"; "dialback" }
 `))
 
 // prosodyVersion is a line of what "prosodyctl about" prints.

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -124,10 +125,11 @@ func (tm *Terminal) Screen() string {
 	return strings.TrimRight(strings.Join(lines, "\n"), "\n")
 }
 
-// Scrollback returns the screen with all that scrolled off its top: what a
-// person at this terminal could still read after the program has ended.
+// Scrollback returns the screen with all that scrolled off its top, what a
+// person at this terminal could still read after the program has ended. Lines
+// that the terminal had to break are whole again.
 func (tm *Terminal) Scrollback() string {
-	out, _ := tm.tmux("capture-pane", "-p", "-S", "-")
+	out, _ := tm.tmux("capture-pane", "-p", "-J", "-S", "-")
 	return out
 }
 
@@ -211,14 +213,20 @@ func (tm *Terminal) Exit() int {
 	tm.t.Helper()
 	var code int
 	if !tm.poll(Patience, func() bool {
-		out, err := tm.tmux("display-message", "-p", "#{pane_dead} #{pane_dead_status} #{pane_dead_signal}")
+		out, err := tm.tmux("display-message", "-p", "#{pane_dead} #{pane_dead_status} #{pane_dead_signal} #{pid}")
 		if err != nil {
 			return false
 		}
-		// tmux notices that the terminal was closed before it knows how the
-		// program ended: until then both numbers are missing.
 		f := strings.Split(strings.TrimRight(out, "\n"), " ")
-		if len(f) != 3 || f[0] != "1" || f[1]+f[2] == "" {
+		if len(f) != 4 || f[0] != "1" {
+			return false
+		}
+		if f[1]+f[2] == "" {
+			// tmux 3.3 can miss that a program ended which ends at once: it then
+			// knows no exit code until it is told again to look.
+			if pid, err := strconv.Atoi(f[3]); err == nil {
+				_ = syscall.Kill(pid, syscall.SIGCHLD)
+			}
 			return false
 		}
 		if f[1] != "" {

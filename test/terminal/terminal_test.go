@@ -24,6 +24,18 @@ func TestShell(t *testing.T) {
 	}
 }
 
+// TestAtOnce holds that the exit code of a program that ends at once is learnt
+// every time.
+func TestAtOnce(t *testing.T) {
+	for range 20 {
+		tm := Start(t, "a shell", Options{}, "sh", "-c", "exit 3")
+		if code := tm.Exit(); code != 3 {
+			t.Fatalf("exit code = %d, want 3", code)
+		}
+		tm.Close()
+	}
+}
+
 // TestSignal holds that a program ended by a signal is told from one that ended itself.
 func TestSignal(t *testing.T) {
 	tm := Start(t, "a shell", Options{}, "sh", "-c", "kill -KILL $$")
