@@ -97,7 +97,7 @@ func (o *owner) wait(f *failure) {
 func (o *owner) online(t *attempt, e *entry) {
 	o.stream, o.features, o.sm, o.smID = e.stream, e.features, e.sm, e.smID
 	o.acct.found, o.acct.wrong, o.acct.proven = e.relay, 0, t.password
-	o.answer, o.behind, o.ask, o.askedAt, o.pingID, o.unasked = false, false, true, time.Time{}, "", 0
+	o.answer, o.behind, o.ask, o.nudge, o.askedAt, o.pingID, o.unasked = false, false, true, false, time.Time{}, "", 0
 	o.heardAt = time.Now()
 	o.state = o.desk == nil || !o.desk.ready // after logging in, the relay takes a client for active
 	o.words = ""

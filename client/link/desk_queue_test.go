@@ -29,10 +29,21 @@ func TestClientState(t *testing.T) {
 			}
 		}
 	}
+	d.phase(wire.Online)
+	s.set(func(sc *script) { sc.deaf = true })
+	d.write(msg("m1"))
+	for !await(t, s.other, "<r/> after a message").Is(stanza.NSSM, "r") {
+	}
 	d.close()
 	if got := state(); got != "inactive" {
 		t.Errorf("without a desk: %s", got)
 	}
+	// Whatever is still awaited, the relay is asked for something now: Prosody
+	// would keep back what it had not yet written.
+	if e := await(t, s.other, "<r/>"); !e.Is(stanza.NSSM, "r") {
+		t.Errorf("after inactive came %s", e)
+	}
+	s.set(func(sc *script) { sc.deaf = false })
 	s.cut() // what the relay was told is lost with the stream
 	if got := state(); got != "inactive" {
 		t.Errorf("after resumption: %s", got)

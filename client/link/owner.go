@@ -55,6 +55,7 @@ type owner struct {
 	behind    bool      // the last <a/> said less than had come
 	state     bool      // the relay is to be told active or inactive
 	ask       bool      // an acknowledgement is wanted, or a sign of life
+	nudge     bool      // ask even though an answer is still awaited
 	unasked   int       // stanzas sent since it was last asked for
 	askedAt   time.Time // when it was asked for; zero when nothing is asked
 	pingID    string    // without stream management: the ping that asks

@@ -26,7 +26,11 @@ func (o *owner) nextForRelay() (outbound, func()) {
 		}
 	case o.state && o.features.CSI:
 		active := o.desk != nil && o.desk.ready
-		return outbound{b: stanza.ClientState(active).Bytes()}, func() { o.state = false }
+		return outbound{b: stanza.ClientState(active).Bytes()}, func() {
+			// Prosody 0.12 stops writing with <inactive/>, and what it was about to
+			// write then waits for the next important thing. An answer is one.
+			o.state, o.ask, o.nudge = false, o.ask || !active, !active
+		}
 	case more && (o.unasked < askAfter || !o.askedAt.IsZero()):
 		b := x.b
 		if x.wipe {
@@ -37,9 +41,9 @@ func (o *owner) nextForRelay() (outbound, func()) {
 			o.unasked++
 			o.ask = true
 		}
-	case o.ask && o.askedAt.IsZero():
+	case o.ask && (o.askedAt.IsZero() || o.nudge):
 		asked := func() {
-			o.ask, o.askedAt, o.unasked = false, time.Now(), 0
+			o.ask, o.nudge, o.askedAt, o.unasked = false, false, time.Now(), 0
 		}
 		if o.sm {
 			return outbound{b: stanza.SMRequest().Bytes()}, asked

@@ -62,7 +62,7 @@ type testServer struct {
 	acked   uint32
 
 	stanzas chan *stanza.Element // what the client sent, each once
-	other   chan *stanza.Element // what is no stanza, except requests for acknowledgement
+	other   chan *stanza.Element // what is no stanza
 	answers chan uint32          // h of each <a/> of the client
 	online  chan *peer           // each login or resumption
 }
@@ -292,6 +292,7 @@ func (p *peer) stream(sc script) {
 			s.mu.Unlock()
 			s.online <- p
 		case e.Is(stanza.NSSM, "r"):
+			s.other <- e
 			s.mu.Lock()
 			if !sc.deaf {
 				p.write(`<a xmlns="%s" h="%d"/>`, stanza.NSSM, s.recv)
