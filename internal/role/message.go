@@ -116,6 +116,7 @@ type GateSetup struct {
 	Note     string        // why this gate is shown, such as a wrong PIN
 	Wait     time.Duration // before input is taken
 	Failures int           // wrong PINs in a row
+	SignedIn bool          // the link has been given a password already
 	LockedAt time.Time     // zero when it was never unlocked
 	Terminal []byte        // the person's own terminal modes, see Terminal.Saved
 
@@ -202,6 +203,7 @@ func (m *GateSetup) code(c *coder) {
 	c.text(&m.Note)
 	c.span(&m.Wait)
 	c.number(&m.Failures, maxCount)
+	c.flag(&m.SignedIn)
 	c.moment(&m.LockedAt)
 	c.bytes(&m.Terminal, maxTermios)
 	c.text(&m.Address)

@@ -18,7 +18,7 @@ func samples() []Message {
 		&Unlocked{}, &NeedLink{}, &Status{"relay online", true, 3, 1, at}, &Status{}, &Attach{}, &Logoff{}, &End{}, &Lock{}, &Redraw{},
 		&GateSetup{
 			Mode: Join, Profile: p, Label: "Mercy General", User: "a.ng", Hint: "h", Note: "n", Wait: 4 * time.Second,
-			Failures: 4, LockedAt: at, Terminal: []byte{0, 1, 2}, Address: "a@b", Relay: "wss://b/ws", CAFile: "/ca.pem", Rotate: true,
+			Failures: 4, SignedIn: true, LockedAt: at, Terminal: []byte{0, 1, 2}, Address: "a@b", Relay: "wss://b/ws", CAFile: "/ca.pem", Rotate: true,
 		},
 		&DeskSetup{Profile: p, Label: "Mercy General", LockAfter: 2 * time.Minute, Theme: "auto", Terminal: []byte{9}, Open: "a@b"},
 		&WardSetup{Profile: p, Dir: "/tmp/x"}, &LinkSetup{},

@@ -161,19 +161,16 @@ func (g *gate) rotate(r *relay, opened *keystore.Opened) error {
 }
 
 // settle finds out which of two passwords the relay has, if a change broke off.
-// Without an answer both stay, and the link tries both.
+// Without an answer both stay, and the link tries both. A link that is online
+// would stay so whichever password it is given, and prove nothing.
 func (g *gate) settle(opened *keystore.Opened) error {
 	a := opened.Account()
-	if a.Next == nil {
+	if a.Next == nil || g.setup.SignedIn {
 		return nil
 	}
 	g.busy("finishing a change of password")
 	r, err := g.relay()
 	if err != nil {
-		return nil
-	}
-	// A link that is online would stay so, whichever password it is given.
-	if err := wire.Write(r.conn, wire.Logoff{}); err != nil {
 		return nil
 	}
 	if s, err := r.login(a, a.Next, settlePatience); err == nil && s.Phase == wire.Online {

@@ -140,12 +140,17 @@ func (v view) promptLine(width int) string {
 	return v.prompt + "  " + strings.Repeat(dot+" ", dots) + "_"
 }
 
-// wrapNote breaks the note into at most four rows.
+// wrapNote breaks the note into at most four rows of about the same length.
 func (v view) wrapNote(width int) []string {
 	if v.note == "" {
 		return nil
 	}
-	lines := strings.Split(ansi.Wordwrap(v.plain(v.note), max(1, min(width-2, 72)), ""), "\n")
+	note := v.plain(v.note)
+	width = max(1, min(width-2, 66))
+	if rows := ansi.StringWidth(note)/width + 1; rows > 1 {
+		width = min(width, ansi.StringWidth(note)/rows+8)
+	}
+	lines := strings.Split(ansi.Wordwrap(note, width, ""), "\n")
 	return lines[:min(len(lines), 4)]
 }
 

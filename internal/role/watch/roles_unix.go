@@ -81,7 +81,7 @@ func (w *watch) startGate() error {
 	defer theirs.Close()
 	gate, err := role.Spawn(role.Gate, &role.GateSetup{
 		Mode: w.mode, Profile: w.cfg.Profile, Label: w.cfg.Label, User: w.cfg.User, Hint: w.cfg.Hint,
-		Note: w.note, Wait: pinDelay(w.failures), Failures: w.failures, LockedAt: w.lockedAt, Terminal: w.term.Saved(),
+		Note: w.note, Wait: pinDelay(w.failures), Failures: w.failures, SignedIn: w.signedIn, LockedAt: w.lockedAt, Terminal: w.term.Saved(),
 		Address: w.cfg.Address, Relay: w.cfg.Relay, CAFile: w.cfg.CAFile, Rotate: w.cfg.Rotate,
 	}, keyW, theirs)
 	if err != nil {

@@ -1,0 +1,247 @@
+package main
+
+import (
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/awnumar/memguard"
+
+	"sotto/internal/profile"
+	"sotto/internal/relay"
+	"sotto/internal/role/roletest"
+	"sotto/keystore"
+)
+
+const (
+	testPIN        = "739251"
+	givenPassword  = "the password that alice was given"
+	secretPassword = "one that nobody has seen"
+)
+
+// serve runs a relay with one user, alice@ward.example, and returns its URL.
+func serve(t *testing.T, password string) string {
+	t.Helper()
+	r, err := relay.New(relay.Config{Domain: "ward.example", Iterations: 4096})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); r.Serve(ctx, ln) }()
+	t.Cleanup(func() { stop(); r.Close(); <-done })
+	if err := r.AddUser(ctx, "alice", []byte(password), "Alice Ames"); err != nil {
+		t.Fatal(err)
+	}
+	return "ws://" + ln.Addr().String() + "/ws"
+}
+
+// at gives a command the home folder of another.
+func at(t *testing.T, home string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := command(t, args...)
+	for i, kv := range cmd.Env {
+		if strings.HasPrefix(kv, "HOME=") {
+			cmd.Env[i] = "HOME=" + home
+		}
+	}
+	return cmd
+}
+
+// profileAt is the default profile beneath a home folder.
+func profileAt(home string) profile.Profile {
+	share := filepath.Join(home, ".local", "share", "sotto", "default")
+	return profile.Profile{
+		Name: "default", Config: filepath.Join(home, ".config", "sotto", "default", "config.toml"),
+		Vault: filepath.Join(share, "vault"), Data: filepath.Join(share, "data"), Database: filepath.Join(share, "data", "sotto.db"),
+		DeviceKey: filepath.Join(home, ".local", "state", "sotto", "default", "device.key"),
+		LockFile:  filepath.Join(home, ".local", "state", "sotto", "default", "lock"),
+	}
+}
+
+func locked(s string) *memguard.LockedBuffer { return memguard.NewBufferFromBytes([]byte(s)) }
+
+// account reads the account back from the vault.
+func account(t *testing.T, p profile.Profile, pin string) (password string, changing bool) {
+	t.Helper()
+	b := locked(pin)
+	defer b.Destroy()
+	o, err := keystore.Open(p.Vault, p.DeviceKey, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	return string(o.Account().Password.Bytes()), o.Account().Next != nil
+}
+
+func quit(t *testing.T, c *roletest.Console) {
+	t.Helper()
+	c.Type("\x0c")
+	c.See("PIN  _")
+	c.Type("\x03")
+	if code := c.Exit(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	c.Restored()
+}
+
+func TestJoinAndComeBack(t *testing.T) {
+	url, home := serve(t, givenPassword), t.TempDir()
+	c := roletest.Start(t, at(t, home, "join", "alice@ward.example", "--relay", url), 80, 24)
+	c.See("Password of alice@ward.example  _")
+	c.Type("not this one\r")
+	c.See("does not accept the password", "Password of alice@ward.example  _")
+	c.Type(givenPassword + "\r")
+	c.See("Signed in. Now choose a PIN", "New PIN  _")
+	c.Type("123456\r")
+	c.See("counts up or down", "New PIN  _")
+	c.Type(testPIN + "\r")
+	c.See("Again  _")
+	c.Type("739252\r")
+	c.See("The two were not the same", "New PIN  _")
+	c.Type(testPIN + "\r")
+	c.See("Again  _")
+	c.Type(testPIN + "\r")
+	c.See("online", "F1 help")
+	// The profile is taken while it is open.
+	out, _ := at(t, home).CombinedOutput()
+	if !strings.Contains(string(out), "open in another sotto") {
+		t.Errorf("a second sotto says %q", out)
+	}
+	quit(t, c)
+	if password, changing := account(t, profileAt(home), testPIN); password != givenPassword || changing {
+		t.Errorf("the vault has another password, or one that is changing: %v", changing)
+	}
+
+	c = roletest.Start(t, at(t, home), 80, 24)
+	c.See("alice@ward.example", "PIN  _", "not signed in")
+	c.Type(testPIN + "\r")
+	c.See("online", "F1 help")
+	quit(t, c)
+
+	c = roletest.Start(t, at(t, home, "pin"), 80, 24)
+	c.See("PIN as it is now  _")
+	c.Type(testPIN + "\r")
+	c.See("New PIN  _")
+	c.Type("another one\r")
+	c.See("Again  _")
+	c.Type("another one\r")
+	if code := c.Exit(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	c.See("The PIN is changed.")
+	c.Restored()
+
+	c = roletest.Start(t, at(t, home), 80, 24)
+	c.See("PIN  _")
+	c.Type(testPIN + "\r")
+	c.See("That PIN is not right.")
+	c.Type("another one\r")
+	c.See("online", "F1 help")
+	quit(t, c)
+
+	again := roletest.Start(t, at(t, home, "join", "alice@ward.example"), 80, 24)
+	if code := again.Exit(); code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+	again.See("has an account already")
+}
+
+func TestJoinRotatesThePassword(t *testing.T) {
+	url, home := serve(t, givenPassword), t.TempDir()
+	c := roletest.Start(t, at(t, home, "join", "alice@ward.example", "--relay", url, "--rotate-password"), 80, 24)
+	c.See("Password of")
+	c.Type(givenPassword + "\r")
+	c.See("New PIN  _")
+	c.Type(testPIN + "\r")
+	c.See("Again  _")
+	c.Type(testPIN + "\r")
+	c.See("online", "F1 help")
+	quit(t, c)
+	password, changing := account(t, profileAt(home), testPIN)
+	if password == givenPassword || len(password) < 40 || changing {
+		t.Errorf("the password of %d characters was not replaced, changing %v", len(password), changing)
+	}
+	c = roletest.Start(t, at(t, home), 80, 24)
+	c.See("PIN  _")
+	c.Type(testPIN + "\r")
+	c.See("online", "F1 help")
+	quit(t, c)
+}
+
+// A change of password that broke off leaves two in the vault, and the relay
+// has one of them.
+func TestBrokenRotationIsFinished(t *testing.T) {
+	for name, has := range map[string]string{"before the relay": givenPassword, "after the relay": secretPassword} {
+		t.Run(name, func(t *testing.T) {
+			url, home := serve(t, has), t.TempDir()
+			p := profileAt(home)
+			if err := p.Make(); err != nil {
+				t.Fatal(err)
+			}
+			pin := locked(testPIN)
+			defer pin.Destroy()
+			o, err := keystore.Create(p.Vault, p.DeviceKey, pin, &keystore.Account{
+				Address: "alice@ward.example", Relay: url, Password: locked(givenPassword), Next: locked(secretPassword),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.Close()
+			c := roletest.Start(t, at(t, home), 80, 24)
+			c.See("PIN  _")
+			c.Type(testPIN + "\r")
+			c.See("online", "F1 help")
+			quit(t, c)
+			if password, changing := account(t, p, testPIN); password != has || changing {
+				t.Errorf("the vault has %q, changing %v", password, changing)
+			}
+		})
+	}
+}
+
+func TestJoinThatFailsLeavesNothing(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := ln.Addr().String()
+	ln.Close()
+	for name, c := range map[string]struct{ relay, keys, want string }{
+		"refused":           {"ws://" + nobody + "/ws", "password\r", "refused the connection"},
+		"plain to far away": {"ws://192.0.2.1/ws", "password\r", "wss"},
+		"left":              {"ws://" + nobody + "/ws", "\x03", "nothing was set up"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			home := t.TempDir()
+			console := roletest.Start(t, at(t, home, "join", "alice@ward.example", "--relay", c.relay), 80, 24)
+			console.See("Password of")
+			console.Type(c.keys)
+			if name == "plain to far away" { // refused for good, so the password is asked again
+				console.See(c.want, "Password of alice@ward.example  _")
+				console.Type("\x03")
+			}
+			if code := console.Exit(); code != 1 {
+				t.Errorf("exit code %d", code)
+			}
+			if name != "plain to far away" {
+				console.See(c.want)
+			}
+			console.Restored()
+			filepath.WalkDir(home, func(path string, d os.DirEntry, err error) error {
+				if err == nil && !d.IsDir() {
+					t.Errorf("left behind: %s", path)
+				}
+				return nil
+			})
+		})
+	}
+}
