@@ -75,9 +75,9 @@ func processor(pids []int) time.Duration {
 	return time.Duration(sum) * time.Second / ticks
 }
 
-// name returns what a process calls itself: for a role the arguments tell more
-// than the name of the program.
+// name returns what a process calls itself: each role has a name of its own.
 func name(pid int) string {
 	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	return strings.TrimSpace(strings.ReplaceAll(string(data), "\x00", " "))
+	first, _, _ := strings.Cut(string(data), "\x00")
+	return filepath.Base(first)
 }
