@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sotto/internal/profile"
+	"sotto/internal/role"
 	"sotto/internal/role/watch"
 )
 
@@ -137,11 +138,11 @@ func hint(name string) error {
 	return fmt.Errorf("there is no profile yet. Try it with: sotto demo. Or set up your account with: %s", join)
 }
 
-// terminal fails early, and with better words, where there is nobody to ask.
+// terminal fails early where there is nobody to ask.
 func terminal() error {
 	for _, f := range []*os.File{os.Stdin, os.Stdout} {
 		if i, err := f.Stat(); err != nil || i.Mode()&os.ModeCharDevice == 0 {
-			return errors.New("sotto needs a terminal: its input and output can't be a file or a pipe")
+			return role.ErrNoTerminal
 		}
 	}
 	return nil

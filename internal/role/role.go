@@ -15,7 +15,10 @@
 // and each of them (Control, Message).
 package role
 
-import "strings"
+import (
+	"errors"
+	"strings"
+)
 
 // Name is the name of a role that the watch starts.
 type Name string
@@ -40,6 +43,9 @@ func Named(argv0 string) (Name, bool) {
 	}
 	return "", false
 }
+
+// ErrNoTerminal is returned where there is no terminal to draw on.
+var ErrNoTerminal = errors.New("this needs a terminal: input and output can't be a file or a pipe")
 
 // How a role ends. Whatever else it exits with, or if a signal ended it, the
 // watch takes it for a crash.

@@ -4,7 +4,6 @@ package role
 
 import (
 	"encoding/binary"
-	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -33,9 +32,6 @@ type Terminal struct {
 	in, out *os.File
 	saved   unix.Termios
 }
-
-// ErrNoTerminal is returned where sotto has no terminal to draw on.
-var ErrNoTerminal = errors.New("sotto needs a terminal: its input and output can't be a file or a pipe")
 
 // OpenTerminal takes standard input and output for the terminal and remembers
 // the modes it has now.

@@ -70,7 +70,7 @@ func (d *desk) run() (int, error) {
 	if err := keystore.CheckMemlock(); err != nil {
 		return 0, err
 	}
-	time.Now().Local().Zone()                        // reads the time zone's file
+	_, _ = time.Now().Local().Zone()                 // reads the time zone's file
 	os.Setenv("SQLITE_TMPDIR", d.setup.Profile.Data) // else a large sort goes to /tmp
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()

@@ -57,12 +57,10 @@ func crash() { syscall.Kill(os.Getpid(), syscall.SIGKILL); select {} }
 
 func key() byte {
 	b := make([]byte, 1)
-	for {
-		if _, err := os.Stdin.Read(b); err != nil {
-			return 'q'
-		}
-		return b[0]
+	if _, err := os.Stdin.Read(b); err != nil {
+		return 'q'
 	}
+	return b[0]
 }
 
 func fakeGate() int {
