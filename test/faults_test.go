@@ -122,7 +122,9 @@ func TestJoinFaults(t *testing.T) {
 		p.run("join", ada, "--relay", prosody.WebSocket, "--ca", prosody.CAFile)
 		p.See("Password of")
 		p.Enter("Wrong-Horse-Battery-1")
-		p.See("does not accept the password of " + ada + ". Check it")
+		p.Until("refusing the password", func(screen string) bool {
+			return strings.Contains(strings.Join(strings.Fields(screen), " "), "does not accept the password of "+ada+". Check it")
+		})
 		// It asks again, and the right one works.
 		p.See("Password of")
 		p.waitForInput()

@@ -168,8 +168,19 @@ func (c *Client) Secure(peer string) []string {
 func (c *Client) Say(line string) {
 	c.t.Helper()
 	c.Screen.Enter(line)
-	// The tilde is its mark for OMEMO.
-	c.Screen.See("~ me: " + line)
+	said := time.Now()
+	c.Screen.Until("saying "+line, func(screen string) bool {
+		// It refuses to send until the other side's keys have come, which it
+		// asks for at the start and does not wait for.
+		if strings.Contains(screen, "cannot be decrypted for any recipient") && time.Since(said) > time.Second {
+			c.Screen.Enter("/clear")
+			c.Screen.SeeGone("cannot be decrypted for any recipient")
+			c.Screen.Enter(line)
+			said = time.Now()
+		}
+		// The tilde is its mark for OMEMO.
+		return strings.Contains(screen, "~ me: "+line)
+	})
 }
 
 // Hear waits for an encrypted message in the conversation that is open.
