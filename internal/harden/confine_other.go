@@ -1,0 +1,10 @@
+//go:build !linux
+
+package harden
+
+func offered() Layers { return Layers{} }
+
+func confineDesk(string) (Layers, error)   { return Layers{}, nil }
+func confineGate([]string) (Layers, error) { return Layers{}, nil }
+func confineLink([]string) (Layers, error) { return Layers{}, nil }
+func confineWatch() (Layers, error)        { return Layers{}, nil }
