@@ -1,0 +1,142 @@
+package memory
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// minCanary is the least length of a canary in bytes: what is shorter is found
+// by chance.
+const minCanary = 8
+
+// Canary is what is looked for.
+type Canary struct {
+	Name  string
+	Bytes []byte
+	Text  bool // characters, which may be kept as UTF-16 or UTF-32 too
+}
+
+// Hit is one copy of a canary.
+type Hit struct {
+	Canary string // its name
+	Form   string // how it is written: "raw", "hex", "base64", ...
+	Place  string // a file, or a kind of memory
+}
+
+// Search looks for canaries in every form that they are likely to be kept in.
+// It is safe for concurrent use.
+type Search struct {
+	needles []needle
+	longest int
+}
+
+type needle struct {
+	canary, form string
+	bytes        []byte
+}
+
+// NewSearch prepares looking for the canaries.
+func NewSearch(canaries ...Canary) *Search {
+	s := new(Search)
+	for _, c := range canaries {
+		if len(c.Bytes) < minCanary {
+			panic(fmt.Sprintf("the canary %q has %d bytes; fewer than %d are found by chance", c.Name, len(c.Bytes), minCanary))
+		}
+		s.add(c.Name, "raw", c.Bytes)
+		s.add(c.Name, "hex", []byte(hex.EncodeToString(c.Bytes)))
+		s.add(c.Name, "hex", []byte(strings.ToUpper(hex.EncodeToString(c.Bytes))))
+		for shift := range 3 {
+			s.add(c.Name, "base64", inBase64(base64.RawStdEncoding, c.Bytes, shift))
+			s.add(c.Name, "base64", inBase64(base64.RawURLEncoding, c.Bytes, shift))
+		}
+		if c.Text {
+			var wide, wider []byte
+			for _, r := range string(c.Bytes) {
+				wider = append(wider, byte(r), byte(r>>8), byte(r>>16), 0)
+				for _, u := range utf16.AppendRune(nil, r) {
+					wide = append(wide, byte(u), byte(u>>8))
+				}
+			}
+			s.add(c.Name, "UTF-16", wide)
+			s.add(c.Name, "runes", wider)
+		}
+	}
+	return s
+}
+
+func (s *Search) add(canary, form string, b []byte) {
+	if slices.ContainsFunc(s.needles, func(n needle) bool { return n.canary == canary && bytes.Equal(n.bytes, b) }) {
+		return
+	}
+	s.needles = append(s.needles, needle{canary, form, bytes.Clone(b)})
+	s.longest = max(s.longest, len(b))
+}
+
+// inBase64 is how b looks in the middle of something that is encoded, when the
+// bytes before are shift more than a multiple of three: the characters that
+// depend on b alone.
+func inBase64(e *base64.Encoding, b []byte, shift int) []byte {
+	encoded := e.AppendEncode(nil, append(make([]byte, shift), b...))
+	return encoded[(shift*8+5)/6 : (shift+len(b))*8/6]
+}
+
+// in reports every copy in b that does not lie in the first seen bytes, which
+// were searched before. It returns how many bytes at the end of b a copy could
+// begin in that is cut off by b's end.
+func (s *Search) in(b []byte, seen int, hit func(n *needle, at int)) (tail int) {
+	for i := range s.needles {
+		n := &s.needles[i]
+		for from := max(0, seen-len(n.bytes)+1); ; {
+			at := bytes.Index(b[from:], n.bytes)
+			if at < 0 {
+				break
+			}
+			hit(n, from+at)
+			from += at + 1
+		}
+	}
+	return min(len(b), s.longest-1)
+}
+
+// Bytes looks in b.
+func (s *Search) Bytes(place string, b []byte) (hits []Hit) {
+	s.in(b, 0, func(n *needle, _ int) { hits = append(hits, Hit{n.canary, n.form, place}) })
+	return hits
+}
+
+// Count returns how many of the hits are of a canary.
+func Count(hits []Hit, canary string) (n int) {
+	for _, h := range hits {
+		if h.Canary == canary {
+			n++
+		}
+	}
+	return n
+}
+
+// Describe says which forms of a canary were found where, and how often.
+func Describe(hits []Hit, canary string) string {
+	counts := map[string]int{}
+	for _, h := range hits {
+		if h.Canary == canary {
+			counts[h.Form+" in "+h.Place]++
+		}
+	}
+	var lines []string
+	for what, n := range counts {
+		lines = append(lines, fmt.Sprintf("%d %s", n, what))
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, ", ")
+}
+
+// TextCanary makes a canary of a text.
+func TextCanary(name, text string) Canary {
+	return Canary{Name: name, Bytes: []byte(text), Text: utf8.ValidString(text)}
+}

@@ -1,0 +1,147 @@
+package memory
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Forbidden goes through what was written to a terminal and names all that sotto
+// never writes, whatever people and messages contain: what copies to the
+// clipboard, names windows, prints, makes the terminal answer with something it
+// was told before, or hides or turns round text. It knows ECMA-48 and what xterm
+// and screen add to it. An unknown string is forbidden, an unknown movement is not.
+func Forbidden(out []byte) (found []string) {
+	p := parser{rest: string(out)}
+	for p.rest != "" {
+		before := len(out) - len(p.rest)
+		if what := p.next(); what != "" {
+			found = append(found, fmt.Sprintf("at byte %d: %s", before, what))
+		}
+	}
+	return found
+}
+
+// askable are the OSC that may be written, and only as questions: the colours of
+// text and background.
+var askable = []string{"10;?", "11;?"}
+
+type parser struct{ rest string }
+
+// next takes one character or sequence, and says what is wrong with it.
+func (p *parser) next() string {
+	r, size := utf8.DecodeRuneInString(p.rest)
+	if r == utf8.RuneError && size <= 1 {
+		c := p.rest[0]
+		p.rest = p.rest[1:]
+		return fmt.Sprintf("the byte %#x, which is not UTF-8 and may be a C1 control", c)
+	}
+	p.rest = p.rest[size:]
+	switch {
+	case r == 0x1b:
+		return p.escape()
+	case r >= 0x80 && r <= 0x9f:
+		return fmt.Sprintf("the C1 control %#x", r)
+	case r == '\a' || r == '\b' || r == '\t' || r == '\n' || r == '\r':
+		return ""
+	case r < 0x20 || r == 0x7f:
+		return fmt.Sprintf("the control %#x", r)
+	case hides(r):
+		return fmt.Sprintf("the invisible character %U", r)
+	}
+	return ""
+}
+
+// hides says whether a character turns text round or cannot be seen.
+func hides(r rune) bool {
+	return r >= 0x200b && r <= 0x200f || r >= 0x202a && r <= 0x202e || r >= 0x2060 && r <= 0x206f ||
+		r == 0x061c || r == 0xfeff || r >= 0xe0000 && r <= 0xe007f
+}
+
+func (p *parser) escape() string {
+	if p.rest == "" {
+		return "an escape without end"
+	}
+	c := p.rest[0]
+	p.rest = p.rest[1:]
+	switch c {
+	case '[':
+		return p.control()
+	case ']':
+		return p.text("OSC", askable)
+	case 'P':
+		return p.text("DCS", nil)
+	case '_':
+		return p.text("APC", nil)
+	case '^':
+		return p.text("PM", nil)
+	case 'X':
+		return p.text("SOS", nil)
+	case 'k': // screen and tmux
+		return p.text("the name of a screen window", nil)
+	case 'c':
+		return "a full reset (RIS)"
+	}
+	// Intermediate characters, and the final one.
+	for c >= 0x20 && c <= 0x2f {
+		if p.rest == "" {
+			return "an escape without end"
+		}
+		c = p.rest[0]
+		p.rest = p.rest[1:]
+	}
+	if c < 0x30 || c > 0x7e {
+		return fmt.Sprintf("an escape with %#x", c)
+	}
+	return ""
+}
+
+// control takes a CSI up to its final byte.
+func (p *parser) control() string {
+	end := strings.IndexFunc(p.rest, func(r rune) bool { return r < 0x20 || r > 0x3f })
+	if end < 0 {
+		p.rest = ""
+		return "a CSI without end"
+	}
+	parameters, final := p.rest[:end], p.rest[end]
+	p.rest = p.rest[end+1:]
+	switch {
+	case final < 0x40 || final > 0x7e:
+		return fmt.Sprintf("a CSI broken off by %#x", final)
+	case final == 'i':
+		return fmt.Sprintf("printing: CSI %s i", parameters)
+	case final == 't' && !strings.ContainsAny(parameters, "$*+,# "):
+		return fmt.Sprintf("moving or naming the window: CSI %s t", parameters)
+	case final == 'x' && strings.HasSuffix(parameters, "*"), final == 'y' && strings.HasSuffix(parameters, "*"):
+		return fmt.Sprintf("reading the screen back: CSI %s %c", parameters, final)
+	}
+	return ""
+}
+
+// text takes a string up to BEL or ST.
+func (p *parser) text(kind string, allowed []string) string {
+	end := strings.IndexAny(p.rest, "\a\x1b\u009c")
+	if end < 0 {
+		p.rest = ""
+		return kind + " without end"
+	}
+	content := p.rest[:end]
+	switch rest := p.rest[end:]; {
+	case rest[0] == '\a':
+		p.rest = rest[1:]
+	case strings.HasPrefix(rest, "\x1b\\"):
+		p.rest = rest[2:]
+	case rest[0] == 0x1b: // broken off by the next one
+		p.rest = rest
+	default:
+		p.rest = rest[len("\u009c"):]
+	}
+	if slices.Contains(allowed, content) {
+		return ""
+	}
+	if len(content) > 40 {
+		content = content[:40] + "..."
+	}
+	return fmt.Sprintf("%s %q", kind, content)
+}
