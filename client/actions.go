@@ -78,7 +78,18 @@ func (c *Client) Resend(ctx context.Context, id int64) error {
 		if err := tx.SetOut(id, nil); err != nil {
 			return err
 		}
-		return fx.changed(tx, id, "")
+		// The recipient gets it after what was sent since: so it stands here, too.
+		moved, err := tx.MoveToEnd(id)
+		if err != nil {
+			return err
+		}
+		if err := fx.changed(tx, id, ""); err != nil {
+			return err
+		}
+		if moved {
+			fx.events = append(fx.events, Resync{})
+		}
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("send again: %w", err)

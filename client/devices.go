@@ -1,7 +1,9 @@
 package client
 
 import (
+	"encoding/hex"
 	"slices"
+	"strconv"
 	"time"
 
 	"sotto/client/omemo"
@@ -18,6 +20,7 @@ type peer struct {
 	asked    time.Time        // when it was asked for last
 	why      string           // why the list could not be had for now, or ""
 	retry    time.Time        // when to ask again; zero: not waiting
+	absent   time.Time        // since when messages wait for devices to appear; zero: none do
 }
 
 // peer returns the state for a bare JID.
@@ -45,12 +48,35 @@ func (c *Client) duePeers(now time.Time) bool {
 func (p *peer) again() {
 	p.retry, p.why = time.Time{}, ""
 	clear(p.failed)
+	if !p.absent.IsZero() {
+		p.listed = false // ask for the list, too
+	}
+}
+
+// await has messages wait for devices to appear, as those of somebody who signs
+// in at this moment do. False means that they have waited long enough.
+func (c *Client) await(p *peer, list []store.Out, why string) bool {
+	now := time.Now()
+	if p.absent.IsZero() {
+		p.absent = now
+	}
+	if now.Sub(p.absent) >= c.listPatience {
+		p.absent, p.listed = time.Time{}, false // whatever is sent later waits anew
+		return false
+	}
+	if p.retry.IsZero() {
+		p.retry = now.Add(listRetry)
+	}
+	p.why = why
+	c.explain(list, why)
+	return true
 }
 
 // retry tries at once what was put off.
 func (c *Client) retry() {
 	for _, p := range c.peers {
 		p.again()
+		p.absent = time.Time{}
 	}
 	c.flush()
 }
@@ -79,7 +105,12 @@ func (c *Client) askList(who string) {
 		p.asking = false
 		switch {
 		case err == nil || condition(err) == "item-not-found":
-			ids := listIn(e)
+			ids, ok := listIn(e)
+			if !ok {
+				c.log.Warn("device list is malformed", "of", who)
+				p.listed = true // what is known from before is what there is
+				break
+			}
 			c.update("store a device list", func(tx *store.Tx, fx *effects) error { return c.deviceList(tx, fx, who, ids) })
 		case passing(err):
 			p.why, p.retry = "Waiting: the devices of "+c.short(who)+" cannot be had now. "+describe(err), time.Now().Add(peerRetry)
@@ -173,8 +204,27 @@ func (c *Client) met(tx *store.Tx, who string, devices []store.PeerDevice) (bool
 	return slices.ContainsFunc(devices, func(d store.PeerDevice) bool { return d.Fingerprint != nil }), nil
 }
 
+// maxWarnings bounds the lines that a relay can put into a conversation within
+// an hour by naming ever new devices. What is sent to whom, and the words above
+// the conversation, do not depend on them.
+const maxWarnings = 8
+
+// warnings counts those of one conversation.
+type warnings struct {
+	since time.Time
+	n     int
+}
+
 // warnNew says, in the conversation and at once, that there are new devices.
 func (c *Client) warnNew(tx *store.Tx, fx *effects, who string, n int) error {
+	w := c.warned[who]
+	if time.Since(w.since) > time.Hour {
+		w = warnings{since: time.Now()}
+	}
+	if w.n++; w.n > maxWarnings {
+		return nil
+	}
+	c.warned[who] = w
 	subject := c.short(who) + " has "
 	if who == c.self {
 		subject = "You have "
@@ -219,14 +269,28 @@ func (c *Client) sawDevice(tx *store.Tx, fx *effects, a omemo.Address, key omemo
 			return nil
 		case d.Fingerprint == nil:
 		default:
-			d.Trust = store.Undecided
-			if err := c.warn(tx, fx, a.JID, "A device of "+c.short(a.JID)+" has changed its key. This can be a reinstallation, or somebody else. Nothing is sent to it until you compare: /trust"); err != nil {
+			words := "A device of " + c.short(a.JID) + " has changed its key. This can be a reinstallation, or somebody else. Nothing is sent to it until you compare: /trust"
+			former := d.Trust
+			if d.Trust, err = formerTrust(tx, a, key); err != nil {
+				return err
+			}
+			if d.Trust != store.Undecided {
+				words = "A device of " + c.short(a.JID) + " has the key again that it had before"
+			}
+			if err := keepTrust(tx, a, d.Fingerprint, former); err != nil {
+				return err
+			}
+			if err := c.warn(tx, fx, a.JID, words); err != nil {
 				return err
 			}
 		}
 		d.Fingerprint = key[:]
 		fx.events = append(fx.events, DevicesChanged{a.JID})
 		return tx.PutDevice(d)
+	}
+	if len(devices) >= store.MaxDevices {
+		c.log.Warn("too many devices", "of", a.JID)
+		return nil
 	}
 	d := store.PeerDevice{Peer: a.JID, ID: a.Device, Fingerprint: key[:], Trust: store.FirstUse}
 	met, err := c.met(tx, a.JID, devices)
@@ -242,6 +306,29 @@ func (c *Client) sawDevice(tx *store.Tx, fx *effects, a omemo.Address, key omemo
 	fx.events = append(fx.events, DevicesChanged{a.JID})
 	fx.relist = append(fx.relist, a.JID) // the list tells whether it is active
 	return tx.PutDevice(d)
+}
+
+// A relay that shows another key for a device, and later the true one again, must
+// not have undone what somebody decided: trust belongs to a key, and is kept
+// while the device shows another one.
+
+func trustName(a omemo.Address, key []byte) string {
+	return "omemo.trust." + a.JID + "/" + strconv.FormatUint(uint64(a.Device), 10) + "/" + hex.EncodeToString(key)
+}
+
+func keepTrust(tx *store.Tx, a omemo.Address, key []byte, trust store.Trust) error {
+	if trust == store.Undecided {
+		return nil
+	}
+	return tx.SetValue(trustName(a, key), []byte{byte(trust)})
+}
+
+func formerTrust(tx *store.Tx, a omemo.Address, key omemo.Fingerprint) (store.Trust, error) {
+	b, err := tx.Value(trustName(a, key[:]))
+	if err != nil || len(b) != 1 || b[0] > byte(store.Distrusted) {
+		return store.Undecided, err
+	}
+	return store.Trust(b[0]), nil
 }
 
 // trustIn returns the trust in a device.

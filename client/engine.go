@@ -14,12 +14,14 @@ import (
 
 // How Run paces itself.
 const (
-	batchSize       = 128             // stanzas stored in one transaction
-	storeRetry      = 2 * time.Second // between tries to store while the disk is full
-	republishAfter  = 3 * time.Second // from the use of a prekey to the new bundle
-	maintainEvery   = 24 * time.Hour  // the age of signed prekeys is looked at
-	repairEvery     = time.Hour       // a session with a device is started anew at most so often
-	catchUpPatience = 5 * time.Second // sending waits so long for the archive
+	batchSize       = 128              // stanzas stored in one transaction
+	storeRetry      = 2 * time.Second  // between tries to store while the disk is full
+	republishAfter  = 3 * time.Second  // from the use of a prekey to the new bundle
+	maintainEvery   = 24 * time.Hour   // the age of signed prekeys is looked at
+	repairEvery     = time.Hour        // a session with a device is started anew at most so often
+	catchUpPatience = 5 * time.Second  // sending waits so long for the archive
+	listPatience    = 20 * time.Second // a message waits so long for its recipient's devices to appear
+	listRetry       = 3 * time.Second  // and asks again so often
 )
 
 // engine is the state that only Run's goroutine touches.
@@ -42,13 +44,15 @@ type engine struct {
 	retryAt time.Time // when to offer it again
 	stuck   bool      // said so
 
-	peers   map[string]*peer
-	outs    map[string]*outgoing // by origin id: the outbox
-	pending map[string]bool      // ids the link holds from before
+	listPatience time.Duration
+	peers        map[string]*peer
+	outs         map[string]*outgoing // by origin id: the outbox
+	pending      map[string]bool      // ids the link holds from before
 
 	seen        map[omemo.Address]omemo.Fingerprint // what the store knows too
 	answersDue  map[omemo.Address]bool
 	repaired    map[omemo.Address]time.Time
+	warned      map[string]warnings
 	republishAt time.Time
 	maintainAt  time.Time
 	relistAt    time.Time // the own device list was put right last
@@ -98,10 +102,10 @@ type outgoing struct {
 
 func newEngine() engine {
 	return engine{
-		iqs:   requests{flying: make(map[string]*request)},
+		iqs: requests{flying: make(map[string]*request)}, listPatience: listPatience,
 		peers: make(map[string]*peer), outs: make(map[string]*outgoing), pending: make(map[string]bool),
 		seen: make(map[omemo.Address]omemo.Fingerprint), answersDue: make(map[omemo.Address]bool),
-		repaired: make(map[omemo.Address]time.Time), said: make(map[string]bool),
+		repaired: make(map[omemo.Address]time.Time), said: make(map[string]bool), warned: make(map[string]warnings),
 	}
 }
 
@@ -181,6 +185,7 @@ func (c *Client) tick(now time.Time) error {
 		c.flush()
 	}
 	c.runTimers(now)
+	c.syncArchive(now)
 	if c.duePeers(now) {
 		c.flush()
 	}
@@ -233,6 +238,7 @@ func (c *Client) some(list []inbound) (n int, err error) {
 		switch {
 		case list[0].err != nil:
 			c.log.Warn("stanza refused", "err", list[0].err)
+			c.sayOnce("", "Something that the relay sent could not be read. If it was a message, its sender does not see it as delivered")
 		case isMessage(list[0]):
 			for n = 1; n < len(list) && isMessage(list[n]); n++ {
 			}
@@ -285,6 +291,7 @@ func (c *Client) onIQ(e *stanza.Element) {
 
 // onState takes over how the link stands, and starts anew in a new session.
 func (c *Client) onState(m wire.State) {
+	was := c.online
 	c.online = m.Phase == wire.Online
 	if c.online {
 		c.full = m.Address
@@ -298,6 +305,9 @@ func (c *Client) onState(m wire.State) {
 		c.session = m.Session
 		c.startSession()
 	case c.online:
+		if !was { // resumed: nothing should be missing, and the archive knows
+			c.syncBy(syncSoon)
+		}
 		c.flush()
 	}
 	c.tellState()
@@ -373,8 +383,15 @@ type effects struct {
 	settled   []string        // origin ids that need nothing more
 	republish bool
 	ownGone   bool // the own device is missing from the own list
-	position  string
 	flush     bool
+
+	// Of the archive: see order.go.
+	position  string           // of the last result
+	stamp     time.Time        // and when the archive received it
+	cursor    map[string]int64 // the message that its newest result is here, by conversation
+	reordered bool             // something stands elsewhere than at the end
+	live      bool             // something came that the archive is to confirm
+	late      bool             // and it was delayed on its way
 }
 
 type receipt struct{ to, id string }
@@ -414,6 +431,7 @@ func (fx *effects) added(tx *store.Tx, row *store.Message) error {
 
 // apply does what a committed transaction led to.
 func (c *Client) apply(fx *effects) {
+	c.placed(fx)
 	for a, f := range fx.seen {
 		if len(c.seen) > 50000 {
 			clear(c.seen)

@@ -164,7 +164,10 @@ func messageOf(tx *store.Tx, r *store.Message) (Message, error) {
 	m := Message{
 		ID: r.ID, Peer: r.Peer, Outgoing: r.Outgoing, Sender: text.Line(r.Sender), Time: r.Time,
 		Body: text.Sanitize(r.Body), Kind: r.Kind, Urgency: r.Urgency, Read: r.Read,
-		Encrypted: r.Encrypted, Device: r.Device, State: r.State,
+		Encrypted: r.Encrypted, Device: r.Device, State: r.State, Place: r.Place,
+	}
+	if !r.Outgoing && r.Encrypted && r.Kind == store.Text {
+		m.Untrusted = r.Trust != store.FirstUse && r.Trust != store.Verified
 	}
 	if len(r.Fingerprint) == len(omemo.Fingerprint{}) {
 		m.Fingerprint = omemo.Fingerprint(r.Fingerprint)

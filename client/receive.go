@@ -1,7 +1,9 @@
 package client
 
 import (
+	"crypto/sha256"
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -44,10 +46,7 @@ func (c *Client) messages(list []inbound) error {
 				return err
 			}
 		}
-		if fx.position != "" {
-			return tx.SetArchivePosition(c.self, fx.position)
-		}
-		return nil
+		return c.keepPosition(tx, &fx)
 	})
 	if err != nil {
 		return err
@@ -71,7 +70,7 @@ func (c *Client) message(tx *store.Tx, fx *effects, e *stanza.Element) error {
 			c.log.Warn("archived message that nobody asked for", "from", m.From.String())
 			return nil
 		}
-		fx.position = r.ID
+		fx.position, fx.stamp = r.ID, r.Time
 		return c.forwarded(tx, fx, r.Stanza, envelope{origin: archived, archiveID: r.ID, at: r.Time})
 	}
 	if stanza.IsCarbon(e) {
@@ -88,7 +87,7 @@ func (c *Client) message(tx *store.Tx, fx *effects, e *stanza.Element) error {
 	if m.Type == "error" {
 		return c.bounced(tx, fx, e, &m)
 	}
-	x := envelope{Message: m, stanza: e, at: m.Delay, archiveID: stanza.ArchiveID(e, c.selfID)}
+	x := envelope{Message: m, stanza: e, at: m.Delay, archiveID: c.archiveID(e, &m)}
 	x.sender = m.From.Bare().String()
 	if own {
 		x.sender = c.self
@@ -112,7 +111,7 @@ func (c *Client) forwarded(tx *store.Tx, fx *effects, e *stanza.Element, x envel
 	mine := x.sender == c.self
 	toMe := m.To.Bare().String() == c.self || e.Get("to") == ""
 	if x.origin == carbon {
-		x.archiveID = stanza.ArchiveID(e, c.selfID)
+		x.archiveID = c.archiveID(e, &m)
 		x.at = m.Delay
 		if x.outgoing && !mine || !x.outgoing && !toMe {
 			c.log.Warn("copy of a message between others", "from", m.From.String(), "to", m.To.String())
@@ -125,11 +124,18 @@ func (c *Client) forwarded(tx *store.Tx, fx *effects, e *stanza.Element, x envel
 	return c.chat(tx, fx, &x)
 }
 
+// archiveID returns the id that a message is said to have in the own archive.
+// What was delayed is delivered again, and may have been archived again too: only
+// the archive itself knows which of its ids came first.
+func (c *Client) archiveID(e *stanza.Element, m *stanza.Message) string {
+	if !m.Delay.IsZero() {
+		return ""
+	}
+	return stanza.ArchiveID(e, c.selfID)
+}
+
 // chat handles a message of a conversation between two people.
 func (c *Client) chat(tx *store.Tx, fx *effects, x *envelope) error {
-	if x.archiveID != "" && x.origin != archived && c.archive.done {
-		fx.position = x.archiveID
-	}
 	if x.Type != "chat" && x.Type != "normal" {
 		return nil
 	}
@@ -180,7 +186,7 @@ func (c *Client) chat(tx *store.Tx, fx *effects, x *envelope) error {
 		}
 		row.Urgency = urgencyOf(row.Body)
 	}
-	added, err := tx.AddMessage(&row)
+	added, err := c.put(tx, fx, x, &row)
 	if err != nil {
 		return err
 	}
@@ -215,12 +221,13 @@ func (c *Client) repeated(tx *store.Tx, fx *effects, x *envelope) (bool, error) 
 		return false, err
 	}
 	if old.ArchiveID == "" && x.archiveID != "" {
-		// AddMessage takes over the archive id.
-		again := *old
-		again.ArchiveID = x.archiveID
-		if _, err := tx.AddMessage(&again); err != nil {
+		if err := tx.SetArchiveID(old.ID, x.archiveID); err != nil {
 			return false, err
 		}
+		old.ArchiveID = x.archiveID
+	}
+	if err := c.place(tx, fx, x, old); err != nil {
+		return false, err
 	}
 	if x.outgoing {
 		return true, c.reached(tx, fx, x.peer, x.id, store.Sent)
@@ -236,7 +243,7 @@ func (c *Client) repeated(tx *store.Tx, fx *effects, x *envelope) (bool, error) 
 func (c *Client) decrypt(tx *store.Tx, fx *effects, x *envelope, enc *stanza.Element, row *store.Message) (show bool, err error) {
 	got, err := c.device.Decrypt(graceKeys{tx}, x.sender, enc)
 	if err != nil {
-		return c.undecryptable(fx, x, enc, row, err)
+		return c.undecryptable(tx, fx, x, enc, row, err)
 	}
 	defer clear(got.Plaintext)
 	if err := c.sawDevice(tx, fx, got.From, got.Identity); err != nil {
@@ -250,17 +257,42 @@ func (c *Client) decrypt(tx *store.Tx, fx *effects, x *envelope, enc *stanza.Ele
 		return false, nil
 	}
 	row.Body, row.Encrypted, row.Device = string(got.Plaintext), true, got.From.Device
-	row.Fingerprint = got.Identity[:]
-	return true, nil
+	row.Fingerprint, row.Cipher = got.Identity[:], c.cipherOf(enc)
+	row.Trust, err = trustIn(tx, got.From)
+	return err == nil, err
 }
+
+// cipherOf tells the key that a message came with for this device from every
+// other: it is the one part of a message that opens only once.
+func (c *Client) cipherOf(enc *stanza.Element) []byte {
+	h := sha256.New()
+	own := strconv.FormatUint(uint64(c.device.ID()), 10)
+	for k := range enc.Child(stanza.NSOmemo, "header").Elements() {
+		if k.Is(stanza.NSOmemo, "key") && k.Get("rid") == own {
+			h.Write([]byte(k.Text()))
+			h.Write([]byte{0})
+		}
+	}
+	return h.Sum(nil)[:16]
+}
+
+// past stands in for the ids of messages from before this device was set up.
+const past = "past"
 
 // undecryptable decides what to say and do about a message that could not be
 // decrypted. An error of the store ends up here too: the transaction is lost
 // then, whatever is decided.
-func (c *Client) undecryptable(fx *effects, x *envelope, enc *stanza.Element, row *store.Message, err error) (show bool, _ error) {
-	if errors.Is(err, omemo.ErrOwnMessage) || errors.Is(err, omemo.ErrDuplicate) {
-		c.log.Info("message repeated", "err", err)
+func (c *Client) undecryptable(tx *store.Tx, fx *effects, x *envelope, enc *stanza.Element, row *store.Message, err error) (show bool, _ error) {
+	if errors.Is(err, omemo.ErrOwnMessage) {
+		c.log.Info("own message returned", "err", err)
 		return false, nil
+	}
+	if errors.Is(err, omemo.ErrDuplicate) {
+		here, err := tx.HasCipher(x.peer, c.cipherOf(enc))
+		if err != nil || here {
+			c.log.Info("message repeated", "err", err)
+			return false, err
+		}
 	}
 	c.log.Warn("message not decrypted", "from", x.sender, "err", err)
 	sid := uint32(0)
@@ -275,13 +307,17 @@ func (c *Client) undecryptable(fx *effects, x *envelope, enc *stanza.Element, ro
 	}
 	repair := false
 	switch {
-	case errors.Is(err, omemo.ErrNotForUs) && x.origin == archived && c.archive.first:
+	case errors.Is(err, omemo.ErrNotForUs) && x.origin == archived && c.archive.past:
 		// The past of a new device: said once for each conversation.
-		row.OriginID, row.ArchiveID = "past", ""
+		row.OriginID, row.ArchiveID = past, ""
 		row.Body = "Messages from before this device was set up cannot be read here. Your other devices have them."
 	case errors.Is(err, omemo.ErrNotForUs):
 		row.Body = "This message was not encrypted for this device. " + again
 		fx.relist = append(fx.relist, x.sender)
+	case errors.Is(err, omemo.ErrDuplicate):
+		// Its key was used for something that is not here: for a copy that the
+		// relay had emptied, perhaps.
+		row.Body = "This message could not be opened: its key was used before, and its text is not here. " + again
 	case errors.Is(err, omemo.ErrIdentityChanged):
 		row.Body = "This message could not be opened: the device it came from has changed its key. Compare the new one (/trust), then ask for the message again."
 		repair = true
@@ -332,7 +368,9 @@ func (c *Client) marks(tx *store.Tx, fx *effects, x *envelope) error {
 	}
 	before, err := tx.Messages(x.peer, m.ID, 50)
 	for i := range before {
-		if b := &before[i]; err == nil && b.Outgoing && (b.State == store.Sent || b.State == store.Delivered) {
+		// Who has seen this one has seen what was delivered before it; what was
+		// not may never have arrived.
+		if b := &before[i]; err == nil && b.Outgoing && b.State == store.Delivered {
 			err = c.reached(tx, fx, x.peer, b.OriginID, store.Read)
 		}
 	}
@@ -395,12 +433,14 @@ func (c *Client) onEvent(tx *store.Tx, fx *effects, m *stanza.Message, own bool,
 		c.log.Warn("device list from a client and not from its account", "from", m.From.String())
 		return nil
 	}
-	var ids []uint32
-	if len(ev.Items) > 0 {
-		if ids = newestList(ev.Items); ids == nil && ev.Items[0].Payload == nil {
-			fx.relist = append(fx.relist, who) // a notification without the list
-			return nil
-		}
+	ids, ok := newestList(ev.Items)
+	switch {
+	case !ok && ev.Items[0].Payload == nil:
+		fx.relist = append(fx.relist, who) // a notification without the list
+		return nil
+	case !ok:
+		c.log.Warn("device list is malformed", "of", who)
+		return nil
 	}
 	return c.deviceList(tx, fx, who, ids)
 }

@@ -248,7 +248,7 @@ func TestHelloBothWays(t *testing.T) {
 		t.Errorf("conversations %+v, %v", list, err)
 	}
 	s, err := a.Security(ctx, b.jid)
-	if err != nil || s.Words.String() != "encrypted, 1 device ok" || s.Warn {
+	if err != nil || s.Words.String() != "encrypted, 1 device, not compared" || s.Warn {
 		t.Errorf("security %+v, %v", s, err)
 	}
 }

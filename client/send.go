@@ -213,6 +213,7 @@ func (c *Client) encrypt(who string, list []store.Out) bool {
 		c.nobody(who, list, &theirs)
 		return false
 	}
+	c.peer(who).absent = time.Time{}
 	for _, d := range done {
 		c.hand(d.id, d.stanza)
 	}
@@ -244,8 +245,14 @@ func (c *Client) nobody(who string, list []store.Out, t *targets) {
 	case who == c.self:
 		c.refuse(list, "Not sent: you have no other device to send notes to.")
 	case t.devices == 0:
+		if c.await(p, list, "Waiting: "+name+" has no device that reads encrypted messages yet. It is looked for again") {
+			return
+		}
 		c.refuse(list, "Not sent: "+name+" has no device that reads encrypted messages. Ask "+name+" to sign in with sotto or another OMEMO app, then send again.")
 	case t.failed != nil:
+		if condition(t.failed) == "item-not-found" && c.await(p, list, "Waiting: the keys of "+name+"'s device are not published yet. They are looked for again") {
+			return
+		}
 		c.refuse(list, "Not sent: the keys that "+name+"'s device has published cannot be used. Ask "+name+" to open the app again, then send again.")
 	default:
 		c.refuse(list, "Not sent: no device of "+name+" is trusted. Compare first (/trust), then send again.")

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"time"
 
@@ -181,111 +180,6 @@ func (c *Client) onPresence(e *stanza.Element) {
 	c.events.put(PresenceChanged{peer})
 }
 
-// archive is the state of catching up with the own archive (XEP-0313).
-type archive struct {
-	done  bool      // nothing is missing but what comes live
-	query string    // the page under way
-	after string    // what it follows
-	first bool      // nothing was ever taken from this archive
-	since time.Time // instead of after, when the position was lost
-}
-
-const (
-	pageSize      = 250
-	firstPage     = 100
-	archiveMargin = 10 * time.Minute // clocks may differ so much
-	valueArchive  = "archive.time"   // when the archive was last known to be caught up with
-)
-
-// catchUp asks the archive for what is missing here.
-func (c *Client) catchUp() {
-	err := c.store.View(c.ctx, func(tx *store.Tx) (err error) {
-		c.archive.after, err = tx.ArchivePosition(c.self)
-		return err
-	})
-	if err != nil {
-		c.log.Error("read the archive position", "err", err)
-		c.later(storeRetry, c.catchUp)
-		return
-	}
-	c.archive.first = c.archive.after == ""
-	c.page()
-}
-
-// page asks for one page. Its messages come before the reply, each in the
-// transaction that also moves the archive position.
-func (c *Client) page() {
-	a := &c.archive
-	a.query = rand.Text()
-	q := stanza.MAMQuery{QueryID: a.query, After: a.after, Max: pageSize, Start: a.since}
-	if a.first && a.since.IsZero() {
-		// A new device can read nothing of the past. The newest page is enough
-		// to say so, and to find the place to go on from.
-		q.Last, q.Max = true, firstPage
-	}
-	c.askFor(pageTimeout, "set", "", q.Element(), func(e *stanza.Element, err error) {
-		a.query = ""
-		var fin stanza.MAMFin
-		if err == nil {
-			fin, err = stanza.ReadMAMFin(e)
-		}
-		switch {
-		case condition(err) == "item-not-found" && a.after != "":
-			c.positionLost()
-		case condition(err) == "feature-not-implemented" || condition(err) == "service-unavailable":
-			c.sayOnce("", "This relay keeps no archive: what was sent while no device of yours was online may be missing. Ask its administrator for message archiving (XEP-0313)")
-			c.caughtUp()
-		case err != nil:
-			c.log.Warn("archive page", "err", err)
-			c.later(peerRetry/2, c.page)
-		case fin.Complete || a.first && a.since.IsZero() || fin.Last == "" || fin.Last == a.after:
-			c.caughtUp()
-		default:
-			a.after = fin.Last
-			c.page()
-		}
-	})
-}
-
-// positionLost goes on by time when the archive has dropped the message that
-// was the position.
-func (c *Client) positionLost() {
-	a := &c.archive
-	err := c.store.View(c.ctx, func(tx *store.Tx) error {
-		b, err := tx.Value(valueArchive)
-		if err != nil {
-			return err
-		}
-		var t time.Time
-		if t.UnmarshalBinary(b) == nil {
-			a.since = t.Add(-archiveMargin)
-		}
-		return nil
-	})
-	if err != nil {
-		c.log.Error("read the archive position", "err", err)
-	}
-	a.after, a.first = "", true
-	c.page()
-}
-
-// caughtUp marks the end of catching up: answers that were put off go out, and
-// so does what waits to be sent.
-func (c *Client) caughtUp() {
-	c.archive.done, c.archiveDone, c.sendBy = true, true, time.Time{}
-	c.update("keep the archive position", func(tx *store.Tx, _ *effects) error {
-		b, err := time.Now().MarshalBinary()
-		if err != nil {
-			return err
-		}
-		return tx.SetValue(valueArchive, b)
-	})
-	c.sendAnswers()
-	c.events.put(CaughtUp{})
-	c.tellState()
-	c.flush()
-}
-
 // valuePublished names the stored hash of the bundle that the relay has.
 const valuePublished = "omemo.published"
 
@@ -295,7 +189,11 @@ func (c *Client) askOwnDevices() {
 	c.ask("get", "", stanza.ItemsRequest(stanza.NodeDevices), func(e *stanza.Element, err error) {
 		switch {
 		case err == nil || condition(err) == "item-not-found":
-			ids := listIn(e)
+			ids, ok := listIn(e)
+			if !ok {
+				c.log.Warn("own device list is malformed")
+				c.sayOnce("", "The list of your own devices at the relay is damaged, and is being replaced")
+			}
 			c.update("store the own devices", func(tx *store.Tx, fx *effects) error {
 				return c.deviceList(tx, fx, c.self, ids)
 			})
@@ -433,26 +331,25 @@ func (c *Client) maintain() {
 	}
 }
 
-// listIn reads the device list in an answer; none if there is none.
-func listIn(e *stanza.Element) []uint32 {
-	items, ok := stanza.ReadItems(e, stanza.NodeDevices)
-	if !ok {
-		return nil
-	}
+// listIn reads the device list in an answer; none if there is none. False means
+// that what is there is no list.
+func listIn(e *stanza.Element) (ids []uint32, ok bool) {
+	items, _ := stanza.ReadItems(e, stanza.NodeDevices)
 	return newestList(items)
 }
 
 // newestList reads the device list of the newest item that has one. Services
 // name the newest first or last; ours is called "current", and there is one.
-func newestList(items []stanza.Item) []uint32 {
-	var ids []uint32
+// False means that there are items, and none holds a list.
+func newestList(items []stanza.Item) (ids []uint32, ok bool) {
+	ok = len(items) == 0
 	for _, it := range items {
 		if l, err := stanza.ReadDeviceList(it.Payload); err == nil {
-			ids = l
+			ids, ok = l, true
 			if it.ID == "current" {
 				break
 			}
 		}
 	}
-	return ids
+	return ids, ok
 }

@@ -33,11 +33,20 @@ type Message struct {
 	Urgency  int        // store.Routine, Urgent or Stat
 	Read     bool       // by the person here
 
+	// Place says where the message stands in its conversation: sort by it, and by
+	// nothing else. Times are for people to read. When messages have moved, a
+	// Resync says so.
+	Place int64
+
 	// Encrypted says that the text came, or goes, end-to-end encrypted. If not,
 	// anybody along the way could read and change it: say so.
 	Encrypted   bool
 	Device      uint32            // the OMEMO device it came from, 0 if none
 	Fingerprint omemo.Fingerprint // of that device; zero if unknown
+
+	// Untrusted says that the device it came from is not trusted: it is new, its
+	// key has changed, or somebody refused it. Its words may not be the sender's.
+	Untrusted bool
 
 	State store.State // of outgoing messages
 	Why   text.Safe   // why it is still queued, or failed; else ""
@@ -84,7 +93,7 @@ type Security struct {
 	Trusted   int       // of those, the ones encrypted to
 	Verified  int       // of those, the ones whose fingerprint was compared
 	Undecided int       // active, but nothing is sent to them until compared
-	Words     text.Safe // the same in words: "encrypted, 2 devices ok"
+	Words     text.Safe // the same in words: "encrypted, 1 of 2 compared"
 	Warn      bool      // Words ask for something to be done
 }
 
@@ -127,8 +136,8 @@ type NoticeEvent struct {
 	Text text.Safe
 }
 
-// Resync says that events were dropped because nobody took them: read again
-// whatever is shown.
+// Resync says that events were dropped because nobody took them, or that
+// messages stand in another order now: read again whatever is shown.
 type Resync struct{}
 
 func (StateChanged) event()         {}

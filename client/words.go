@@ -88,10 +88,12 @@ func securityOf(rows []store.PeerDevice, name string, own bool, ownID uint32) Se
 		s.Words = lineOf("no device of %s seen yet", name)
 	case s.Trusted == 0:
 		s.Warn, s.Words = true, lineOf("no device of %s is trusted: nothing can be sent. Compare: /trust", name)
-	case s.Verified == s.Devices:
+	case s.Verified == s.Trusted:
 		s.Words = lineOf("encrypted, %s compared", count(s.Trusted, "device"))
+	case s.Verified == 0 && s.Trusted < 10: // beyond, it would not fit beside a name
+		s.Words = lineOf("encrypted, %s, not compared", count(s.Trusted, "device"))
 	default:
-		s.Words = lineOf("encrypted, %s ok", count(s.Trusted, "device"))
+		s.Words = lineOf("encrypted, %d of %d compared", s.Verified, s.Trusted)
 	}
 	return s
 }

@@ -22,15 +22,15 @@ type Conversation struct {
 	Subscription string // from the roster (RFC 6121): "none", "to", "from", "both"; "" if not in it
 	Contact      bool   // in the roster
 	Last         time.Time
-	Preview      string // beginning of the newest message
+	Preview      string // beginning of the message that stands last
 	LastOutgoing bool   // whether that message is from here
 	LastState    State  // its state, if it is
 	Unread       int
 	Urgency      int   // the highest among the unread
-	FirstUnread  int64 // id of the oldest unread message; 0 if there is none
+	FirstUnread  int64 // id of the unread message that stands first; 0 if there is none
 	Draft        string
 
-	oldest int64 // time of the oldest unread message
+	oldest int64 // id of the unread message that was stored first
 	sort   string
 }
 
@@ -51,10 +51,10 @@ func (tx *Tx) conversation(peer string) (id int64, err error) {
 const (
 	selectConversation = `SELECT c.peer, c.name, c.grp, c.subscription, c.contact, c.draft,
 			m.time, substr(m.body, 1, ?1), m.outgoing, m.state, u.n, u.urgency, u.oldest,
-			(SELECT f.id FROM message f WHERE f.conversation = c.id AND f.read = 0 ORDER BY f.time, f.id LIMIT 1)
+			(SELECT f.id FROM message f WHERE f.conversation = c.id AND f.read = 0 ORDER BY f.place LIMIT 1)
 		FROM conversation c
 		LEFT JOIN message m ON m.id = c.last
-		LEFT JOIN (SELECT conversation, count(*) n, max(urgency) urgency, min(time) oldest FROM message WHERE read = 0`
+		LEFT JOIN (SELECT conversation, count(*) n, max(urgency) urgency, min(id) oldest FROM message WHERE read = 0`
 	selectAll = selectConversation + ` GROUP BY conversation) u ON u.conversation = c.id
 		WHERE c.contact OR c.last IS NOT NULL OR c.draft <> ''`
 	selectOne = selectConversation + ` AND conversation = (SELECT id FROM conversation WHERE peer = ?2) GROUP BY conversation) u

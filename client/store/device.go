@@ -32,6 +32,10 @@ func (t Trust) String() string {
 	return "unknown"
 }
 
+// MaxDevices is how many devices of one person are remembered, beyond those that
+// somebody has decided about.
+const MaxDevices = 1024
+
 // PeerDevice is an OMEMO device of someone else, or another one of our own.
 type PeerDevice struct {
 	Peer        string // bare JID
@@ -101,5 +105,9 @@ func (tx *Tx) SetActiveDevices(peer string, ids []uint32) (fresh []uint32, err e
 		}
 		fresh = append(fresh, id)
 	}
-	return fresh, nil
+	// Of devices that came and went without anybody deciding about them, only so
+	// many are remembered.
+	_, err = tx.change(`DELETE FROM device WHERE peer = ?1 AND id IN (SELECT id FROM device WHERE peer = ?1 AND NOT active AND trust = ?2
+		ORDER BY first_seen LIMIT max(0, (SELECT count(*) FROM device WHERE peer = ?1) - ?3))`, peer, int(Undecided), MaxDevices)
+	return fresh, err
 }

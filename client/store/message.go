@@ -1,7 +1,9 @@
 package store
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
@@ -72,19 +74,23 @@ type Message struct {
 	Device      uint32 // the sender's OMEMO device; 0 if it was not encrypted
 	OriginID    string // the sender's id (XEP-0359), else the stanza's; may be ""
 	ArchiveID   string // the id in the conversation's archive (XEP-0313); may be ""
+	Cipher      []byte // tells this ciphertext from every other; nil if there is none
+	Place       int64  // filled by AddMessage; grows along the conversation (see place.go)
 	Time        time.Time
 	Stored      time.Time // when it was stored here
 	Body        string
 	State       State // of outgoing messages; else 0
 	Encrypted   bool
 	Fingerprint []byte // identity of the device that sent it; nil if unknown
+	Trust       Trust  // in that device, as long as it has this identity; is not stored with the message
 	Kind        Kind
 	Urgency     int  // Routine, Urgent or Stat
 	Read        bool // by the person here; outgoing messages always are
 }
 
 const messageColumns = `m.id, c.peer, m.outgoing, m.sender, m.device, m.origin, m.archive, m.time, m.stored,
-	m.body, m.state, m.encrypted, m.fingerprint, m.kind, m.urgency, m.read`
+	m.body, m.state, m.encrypted, m.fingerprint, m.kind, m.urgency, m.read, m.place, m.cipher,
+	coalesce((SELECT d.trust FROM device d WHERE d.peer = m.sender AND d.id = m.device AND d.fingerprint = m.fingerprint), 0)`
 
 func scanMessage(st *sqlite3.Stmt) Message {
 	return Message{
@@ -104,27 +110,36 @@ func scanMessage(st *sqlite3.Stmt) Message {
 		Kind:        Kind(st.ColumnInt(13)),
 		Urgency:     st.ColumnInt(14),
 		Read:        st.ColumnBool(15),
+		Place:       st.ColumnInt64(16),
+		Cipher:      blob(st, 17),
+		Trust:       Trust(st.ColumnInt(18)),
 	}
 }
 
-// AddMessage stores m, unless it is a repeat: its sender has sent a message
-// with the same origin id in this conversation, or the archive id is known
-// there. It fills m.ID in either case, and m.Stored and m.Time where they are
-// zero. An outgoing message without a state becomes Queued.
+// AddMessage stores m at the end of its conversation, unless it is a repeat:
+// its sender has sent a message with the same origin id there, or it is the
+// message that the archive id is known for. It fills m.ID in either case,
+// m.Place if m was added, and m.Stored and m.Time where they are zero. An
+// outgoing message without a state becomes Queued.
 //
 // A repeat can teach two things about the message that is here already: its
 // archive id; and, where a Notice stands in for it, its text (which counts as
 // added: the notice is replaced in place, and is unread again).
 func (tx *Tx) AddMessage(m *Message) (added bool, err error) {
+	added, _, err = tx.addMessage(m, atEnd)
+	return added, err
+}
+
+func (tx *Tx) addMessage(m *Message, after int64) (added, last bool, err error) {
 	if m.Peer == "" || m.Sender == "" {
-		return false, fmt.Errorf("storing a message: %w", errNoPeer)
+		return false, false, fmt.Errorf("storing a message: %w", errNoPeer)
 	}
 	if !tx.write {
-		return false, ErrViewWrites
+		return false, false, ErrViewWrites
 	}
 	conversation, err := tx.conversation(m.Peer)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	if m.Stored.IsZero() {
 		m.Stored = time.Now()
@@ -141,63 +156,93 @@ func (tx *Tx) AddMessage(m *Message) (added bool, err error) {
 	if m.Outgoing {
 		m.Read = true
 	}
-	n, err := tx.change(`INSERT INTO message (conversation, outgoing, sender, device, origin, archive, time, stored,
-			body, state, encrypted, fingerprint, kind, urgency, read)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		conversation, m.Outgoing, m.Sender, m.Device, nullable(m.OriginID), nullable(m.ArchiveID), m.Time, m.Stored,
-		m.Body, int(m.State), m.Encrypted, m.Fingerprint, int(m.Kind), m.Urgency, m.Read)
+	place, last, err := tx.room(conversation, after)
 	if err != nil {
-		return false, err
+		return false, false, err
+	}
+	insert := func() (int64, error) {
+		return tx.change(`INSERT INTO message (conversation, outgoing, sender, device, origin, archive, cipher, place, time, stored,
+				body, state, encrypted, fingerprint, kind, urgency, read)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+			conversation, m.Outgoing, m.Sender, m.Device, nullable(m.OriginID), nullable(m.ArchiveID), m.Cipher, place, m.Time, m.Stored,
+			m.Body, int(m.State), m.Encrypted, m.Fingerprint, int(m.Kind), m.Urgency, m.Read)
+	}
+	n, err := insert()
+	if err != nil {
+		return false, false, err
 	}
 	if n == 0 {
-		return tx.repeat(conversation, m)
+		another, replaced, err := tx.repeat(conversation, m)
+		if err != nil || !another {
+			return replaced, false, err
+		}
+		// The relay gives one id to two messages. The later one goes without.
+		m.ArchiveID = ""
+		if _, err := insert(); err != nil {
+			return false, false, err
+		}
 	}
-	m.ID = tx.s.conn.LastInsertRowID()
-	_, err = tx.change(`UPDATE conversation SET last = ?1 WHERE id = ?2 AND (last IS NULL OR
-			(SELECT (time, id) < (?3, ?1) FROM message WHERE id = last))`, m.ID, conversation, m.Time)
-	return err == nil, err
+	m.ID, m.Place = tx.s.conn.LastInsertRowID(), place
+	if last {
+		_, err = tx.change(`UPDATE conversation SET last = ? WHERE id = ?`, m.ID, conversation)
+	}
+	return err == nil, last, err
 }
 
-// repeat deals with a message that is in the store already.
-func (tx *Tx) repeat(conversation int64, m *Message) (replaced bool, err error) {
-	var (
-		kind     Kind
-		archive  string
-		outgoing bool
-		byOrigin bool
-	)
+// repeat deals with a message that is in the store already, or has the archive
+// id of another one.
+func (tx *Tx) repeat(conversation int64, m *Message) (another, replaced bool, err error) {
+	var old Message
 	row := func(st *sqlite3.Stmt) {
-		m.ID, kind, archive, outgoing = st.ColumnInt64(0), Kind(st.ColumnInt(1)), st.ColumnText(2), st.ColumnBool(3)
+		old = Message{ID: st.ColumnInt64(0), Kind: Kind(st.ColumnInt(1)), ArchiveID: st.ColumnText(2), Outgoing: st.ColumnBool(3),
+			OriginID: st.ColumnText(4), Sender: st.ColumnText(5), Cipher: blob(st, 6)}
 	}
+	byOrigin := false
 	if m.OriginID != "" {
-		byOrigin, err = tx.one(`SELECT id, kind, archive, outgoing FROM message WHERE conversation = ? AND origin = ? AND sender = ?`,
-			row, conversation, m.OriginID, m.Sender)
+		byOrigin, err = tx.one(`SELECT id, kind, archive, outgoing, origin, sender, cipher FROM message
+			WHERE conversation = ? AND origin = ? AND sender = ?`, row, conversation, m.OriginID, m.Sender)
 		if err != nil {
-			return false, err
+			return false, false, err
 		}
 	}
 	if !byOrigin {
-		_, err = tx.one(`SELECT id, kind, archive, outgoing FROM message WHERE conversation = ? AND archive = ?`,
-			row, conversation, m.ArchiveID)
-		return false, err
+		_, err = tx.one(`SELECT id, kind, archive, outgoing, origin, sender, cipher FROM message
+			WHERE conversation = ? AND archive = ?`, row, conversation, m.ArchiveID)
+		same := old.Sender == m.Sender && (old.OriginID == m.OriginID || old.OriginID == "" || m.OriginID == "") &&
+			(old.Cipher == nil || m.Cipher == nil || bytes.Equal(old.Cipher, m.Cipher))
+		m.ID = old.ID
+		return !same, false, err
 	}
-	if archive == "" && m.ArchiveID != "" {
-		// OR IGNORE: a relay may have given the id to another message too.
-		if _, err = tx.change(`UPDATE OR IGNORE message SET archive = ? WHERE id = ?`, m.ArchiveID, m.ID); err != nil {
-			return false, err
+	m.ID = old.ID
+	if old.ArchiveID == "" && m.ArchiveID != "" {
+		if err := tx.SetArchiveID(m.ID, m.ArchiveID); err != nil {
+			return false, false, err
 		}
 	}
-	if kind != Notice || m.Kind != Text || outgoing || m.Outgoing {
-		return false, nil
+	if old.Kind != Notice || m.Kind != Text || old.Outgoing || m.Outgoing {
+		return false, false, nil
 	}
-	_, err = tx.change(`UPDATE message SET kind = ?, body = ?, device = ?, encrypted = ?, fingerprint = ?, urgency = ?, read = ? WHERE id = ?`,
-		int(m.Kind), m.Body, m.Device, m.Encrypted, m.Fingerprint, m.Urgency, m.Read, m.ID)
-	return err == nil, err
+	_, err = tx.change(`UPDATE message SET kind = ?, body = ?, device = ?, encrypted = ?, fingerprint = ?, urgency = ?, read = ?, cipher = ? WHERE id = ?`,
+		int(m.Kind), m.Body, m.Device, m.Encrypted, m.Fingerprint, m.Urgency, m.Read, m.Cipher, m.ID)
+	return false, err == nil, err
 }
 
-// Messages returns up to limit messages of a conversation that come before the
-// message with the id before, or the newest if before is 0: oldest first, in
-// the order of their time.
+// SetArchiveID keeps the id that the archive has for a message, unless the
+// relay has given it to another message of the conversation too.
+func (tx *Tx) SetArchiveID(id int64, archiveID string) error {
+	_, err := tx.change(`UPDATE OR IGNORE message SET archive = ? WHERE id = ?`, archiveID, id)
+	return err
+}
+
+// HasCipher reports whether the text of a ciphertext is in a conversation.
+func (tx *Tx) HasCipher(peer string, cipher []byte) (bool, error) {
+	return tx.one(`SELECT 1 FROM conversation c JOIN message m ON m.conversation = c.id
+		WHERE c.peer = ? AND m.cipher = ? AND m.kind = ? LIMIT 1`, func(*sqlite3.Stmt) {}, peer, cipher, int(Text))
+}
+
+// Messages returns up to limit messages of a conversation that stand before the
+// message with the id before, or the last ones if before is 0: in the order of
+// their places.
 func (tx *Tx) Messages(peer string, before int64, limit int) ([]Message, error) {
 	if limit <= 0 {
 		return nil, nil
@@ -207,18 +252,16 @@ func (tx *Tx) Messages(peer string, before int64, limit int) ([]Message, error) 
 	var err error
 	if before == 0 {
 		err = tx.query(`SELECT `+messageColumns+` FROM conversation c JOIN message m ON m.conversation = c.id
-			WHERE c.peer = ? ORDER BY m.time DESC, m.id DESC LIMIT ?`, row, peer, limit)
+			WHERE c.peer = ? ORDER BY m.place DESC LIMIT ?`, row, peer, limit)
 	} else {
 		err = tx.query(`SELECT `+messageColumns+` FROM conversation c JOIN message m ON m.conversation = c.id
-			WHERE c.peer = ?1 AND (m.time, m.id) < (SELECT time, id FROM message WHERE id = ?2)
-			ORDER BY m.time DESC, m.id DESC LIMIT ?3`, row, peer, before, limit)
+			WHERE c.peer = ?1 AND m.place < (SELECT place FROM message WHERE id = ?2 AND conversation = c.id)
+			ORDER BY m.place DESC LIMIT ?3`, row, peer, before, limit)
 	}
 	if err != nil {
 		return nil, err
 	}
-	for i, j := 0, len(messages)-1; i < j; i, j = i+1, j-1 {
-		messages[i], messages[j] = messages[j], messages[i]
-	}
+	slices.Reverse(messages)
 	return messages, nil
 }
 
@@ -267,14 +310,14 @@ func (tx *Tx) SetBody(id int64, body string) error {
 }
 
 // MarkRead marks the messages of a conversation up to the one with the id upTo
-// as read, and returns those that were not yet, oldest first.
+// as read, and returns those that were not yet, in their order.
 func (tx *Tx) MarkRead(peer string, upTo int64) (newlyRead []Message, err error) {
 	if !tx.write {
 		return nil, ErrViewWrites
 	}
 	err = tx.query(`SELECT `+messageColumns+` FROM conversation c JOIN message m ON m.conversation = c.id
-		WHERE c.peer = ?1 AND m.read = 0 AND (m.time, m.id) <= (SELECT time, id FROM message WHERE id = ?2)
-		ORDER BY m.time, m.id`, func(st *sqlite3.Stmt) {
+		WHERE c.peer = ?1 AND m.read = 0 AND m.place <= (SELECT place FROM message WHERE id = ?2 AND conversation = c.id)
+		ORDER BY m.place`, func(st *sqlite3.Stmt) {
 		m := scanMessage(st)
 		m.Read = true
 		newlyRead = append(newlyRead, m)

@@ -22,7 +22,7 @@ CREATE TABLE conversation (
 	grp          TEXT NOT NULL DEFAULT '',
 	subscription TEXT NOT NULL DEFAULT '',
 	draft        TEXT NOT NULL DEFAULT '',
-	last         INTEGER REFERENCES message   -- the newest message by (time, id)
+	last         INTEGER REFERENCES message   -- the message that stands last
 );
 
 CREATE TABLE message (
@@ -33,7 +33,9 @@ CREATE TABLE message (
 	device       INTEGER NOT NULL,
 	origin       TEXT,
 	archive      TEXT,
-	time         INTEGER NOT NULL,            -- µs since 1970
+	cipher       BLOB,                        -- hash of the key that it came with
+	place        INTEGER NOT NULL,            -- where it stands in its conversation; no two are the same there
+	time         INTEGER NOT NULL,            -- µs since 1970; for people to read, and nothing else
 	stored       INTEGER NOT NULL,
 	body         TEXT NOT NULL,
 	state        INTEGER NOT NULL,
@@ -43,10 +45,11 @@ CREATE TABLE message (
 	urgency      INTEGER NOT NULL,
 	read         INTEGER NOT NULL
 );
-CREATE INDEX message_order ON message (conversation, time);
+CREATE INDEX message_order ON message (conversation, place);
 CREATE UNIQUE INDEX message_origin ON message (conversation, origin, sender) WHERE origin IS NOT NULL;
 CREATE UNIQUE INDEX message_archive ON message (conversation, archive) WHERE archive IS NOT NULL;
-CREATE INDEX message_unread ON message (conversation, time, urgency) WHERE read = 0;
+CREATE INDEX message_cipher ON message (conversation, cipher) WHERE cipher IS NOT NULL;
+CREATE INDEX message_unread ON message (conversation, place, urgency) WHERE read = 0;
 
 CREATE TABLE outbox (
 	message INTEGER PRIMARY KEY REFERENCES message,
