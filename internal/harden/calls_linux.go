@@ -17,9 +17,7 @@ func deskCalls() []call {
 		always(unix.SYS_FALLOCATE), // the database grows by whole pages
 		always(unix.SYS_FDATASYNC), // a commit
 		always(unix.SYS_LSEEK),     // the size of the database
-		// The access and owner of a file that is made take after the database's.
-		always(unix.SYS_FCHMOD), always(unix.SYS_FCHOWN), always(unix.SYS_GETEUID),
-		always(unix.SYS_RECVMSG), // what the watch and the link say
+		always(unix.SYS_RECVMSG),   // what the watch and the link say
 	})
 }
 
@@ -42,7 +40,8 @@ func linkCalls() []call {
 
 // watchCalls must hold what any role does from its first instruction on: an
 // exec does not end a filter. A program with a C library (dynamic) also maps
-// libraries, and reaches all its threads by signals to confine itself.
+// libraries, reaches all its threads by signals to confine itself, and with the
+// race detector fills up closed descriptors.
 func watchCalls(dynamic bool) []call {
 	calls := slices.Concat(startCalls, ownStartCalls, processCalls(), ownCalls, terminalCalls, fileCalls, networkCalls, []call{
 		// what the desk and the gate add
@@ -53,7 +52,7 @@ func watchCalls(dynamic bool) []call {
 		always(unix.SYS_MKDIRAT), always(unix.SYS_FCHMODAT), always(unix.SYS_FCHDIR),
 	})
 	if dynamic {
-		calls = append([]call{always(unix.SYS_MMAP), always(unix.SYS_MPROTECT), always(unix.SYS_TKILL)}, calls...)
+		calls = append([]call{always(unix.SYS_MMAP), always(unix.SYS_MPROTECT), always(unix.SYS_TKILL), always(unix.SYS_DUP)}, calls...)
 	}
 	return calls
 }
@@ -141,8 +140,8 @@ var networkCalls = []call{
 	always(unix.SYS_GETSOCKNAME), always(unix.SYS_GETPEERNAME),
 	always(unix.SYS_SETSOCKOPT), always(unix.SYS_GETSOCKOPT), // no delay, keep alive; how a connect ended
 	always(unix.SYS_RECVFROM), always(unix.SYS_SENDTO), // datagrams, to resolvers
-	always(unix.SYS_RECVMSG), // the watch passes the sockets of desks
-	always(unix.SYS_SENDMSG),
+	always(unix.SYS_RECVMSG),  // the watch passes the sockets of desks
+	always(unix.SYS_WRITEV),   // package net, for several buffers
 	always(unix.SYS_SHUTDOWN), // the end of a TLS connection
 }
 
@@ -158,6 +157,7 @@ var startCalls = []call{
 	always(unix.SYS_PIDFD_OPEN), always(unix.SYS_PIDFD_SEND_SIGNAL), always(unix.SYS_KILL),
 	always(unix.SYS_TGKILL), // each role has a process id of its own
 	only(unix.SYS_SOCKETPAIR, 0, unix.AF_UNIX),
+	always(unix.SYS_SENDMSG), // the socket of a desk, to the link
 	// Between fork and exec.
 	always(unix.SYS_DUP3), always(unix.SYS_SETSID), always(unix.SYS_CHDIR),
 	only(unix.SYS_PRLIMIT64, 0, 0), // of the process itself

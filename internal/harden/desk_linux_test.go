@@ -29,16 +29,11 @@ import (
 func TestDesk(t *testing.T) {
 	c := start(t, "desk", "TZ=America/St_Johns")
 	c.say("go on")
-	for frame := 1; frame <= 3; frame++ {
-		c.hear(fmt.Sprintf("frame %d", frame))
+	for _, word := range frames {
+		c.sees(word)
 		c.terminal.WriteString("x")
 	}
-	c.hear("frame 4")
-	c.terminal.WriteString("q")
 	c.hear("drawn")
-	if !strings.Contains(c.seen(), "keys: 3") {
-		t.Error("Bubble Tea did not draw what it said")
-	}
 	c.threads()
 	c.say("checked")
 	c.hear("waiting for TERM")
@@ -130,7 +125,7 @@ func deskRole(dir string, socket *os.File, r *report) error {
 		}
 		return errors.Join(unix.IoctlSetTermios(0, unix.TCSETSF, modes), unix.IoctlSetInt(0, unix.TCFLSH, unix.TCIFLUSH))
 	})
-	r.Table = harden.Probe(dir)
+	r.Table = harden.Probe(dir, r.Layers)
 	r.try("close the messages", db.Close)
 	return nil
 }
@@ -199,43 +194,33 @@ func lockMemory() error {
 	return nil
 }
 
-// screen counts keys, and says over the socket what it has drawn.
-type screen struct {
-	keys int
-	said func(string)
-}
+// frames are drawn one after the other, a key between them. No two have the same
+// letter at the same place: each is written to the terminal as a whole.
+var frames = []string{"frost", "maple", "funky", "click"}
 
-func (s screen) Init() tea.Cmd { return s.tell() }
+// screen shows a frame; a key leads to the next.
+type screen struct{ frame int }
 
-func (s screen) tell() tea.Cmd {
-	frame := fmt.Sprintf("frame %d\n", s.keys+1)
-	return func() tea.Msg { s.said(frame); return nil }
-}
+func (s screen) Init() tea.Cmd { return nil }
 
 func (s screen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
-	if k, ok := msg.(tea.KeyPressMsg); ok {
-		if k.String() == "q" {
+	if _, ok := msg.(tea.KeyPressMsg); ok {
+		if s.frame++; s.frame == len(frames) {
 			return s, tea.Quit
 		}
-		s.keys++
-		return s, s.tell()
 	}
 	return s, nil
 }
 
 func (s screen) View() tea.View {
-	v := tea.NewView(fmt.Sprintf("keys: %d", s.keys))
+	v := tea.NewView(frames[min(s.frame, len(frames)-1)])
 	v.AltScreen = true
 	return v
 }
 
 func draw(socket *os.File) error {
-	m, err := tea.NewProgram(screen{said: func(line string) { socket.WriteString(line) }}, tea.WithoutSignalHandler()).Run()
-	if err != nil {
+	if _, err := tea.NewProgram(screen{}, tea.WithoutSignalHandler()).Run(); err != nil {
 		return err
-	}
-	if n := m.(screen).keys; n != 3 {
-		return fmt.Errorf("saw %d keys", n)
 	}
 	socket.WriteString("drawn\n")
 	return expect(socket, "checked")
@@ -279,7 +264,7 @@ func twiceRole(dir string, _ *os.File, r *report) error {
 	if e != unix.ENOSYS {
 		return fmt.Errorf("clone3: %v", e)
 	}
-	r.Table = harden.Probe(dir)
+	r.Table = harden.Probe(dir, r.Layers)
 	return nil
 }
 

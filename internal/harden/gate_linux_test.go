@@ -101,7 +101,7 @@ func gateRole(dir string, socket *os.File, r *report) error {
 		_, err = unix.Read(0, make([]byte, 1))
 		return err
 	})
-	r.Table = harden.Probe(dir)
+	r.Table = harden.Probe(dir, r.Layers)
 	return nil
 }
 

@@ -18,30 +18,37 @@ type attempt struct {
 	try  func() error
 }
 
-func probe(dir string) []Attempt {
+func probe(dir string, l Layers) []Attempt {
 	var table []Attempt
 	for _, list := range [][]attempt{
 		probeSockets(), probeProcesses(), probeTerminal(), probeFiles(dir), probeMemory(), probeKernel(),
 	} {
 		for _, a := range list {
-			table = append(table, judge(a.name, a.try()))
+			table = append(table, judge(a, l))
 		}
 	}
 	return table
 }
 
-func judge(name string, err error) Attempt {
-	a := Attempt{Name: name, Allowed: true}
+// judge tries, and tells by the error which layer refused: a filter says EPERM,
+// Landlock EACCES except for signals.
+func judge(a attempt, l Layers) Attempt {
+	err := a.try()
+	result := Attempt{Name: a.name}
 	if err != nil {
-		a.Error = err.Error()
+		result.Error = err.Error()
 	}
 	switch {
-	case errors.Is(err, unix.EPERM):
-		a.Allowed, a.By = false, "seccomp"
-	case errors.Is(err, unix.EACCES):
-		a.Allowed, a.By = false, "Landlock"
+	case errors.Is(err, unix.EPERM) && l.Seccomp:
+		result.By = "seccomp"
+	case errors.Is(err, unix.EACCES) && l.Landlock > 0:
+		result.By = "Landlock"
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		result.By = "the system"
+	default:
+		result.Allowed = true
 	}
-	return a
+	return result
 }
 
 // raw makes a system call that has no place in a library, or with arguments that
@@ -158,6 +165,7 @@ func spawn(path string) error {
 
 func probeTerminal() []attempt {
 	space := byte(' ')
+	padding := uint64(1) << 32
 	ioctl := func(request, arg uintptr) func() error {
 		return func() error { return raw(unix.SYS_IOCTL, 0, request, arg) }
 	}
@@ -170,7 +178,7 @@ func probeTerminal() []attempt {
 			return err
 		}},
 		// The kernel looks at the lower half of a request, and so must a filter.
-		{"type into the terminal (a padded TIOCSTI)", ioctl(1<<32|unix.TIOCSTI, 0)},
+		{"type into the terminal (a padded TIOCSTI)", ioctl(uintptr(padding|unix.TIOCSTI), 0)},
 		{"paste the console's selection (TIOCLINUX)", ioctl(unix.TIOCLINUX, 0)},
 		{"take over a terminal (TIOCSCTTY)", ioctl(unix.TIOCSCTTY, 0)},
 		{"change the terminal's foreground (TIOCSPGRP)", ioctl(unix.TIOCSPGRP, 0)},
@@ -228,6 +236,8 @@ func probeFiles(dir string) []attempt {
 		{"make a named pipe", fleeting(inside, func() error { return unix.Mkfifo(inside, 0o600) })},
 		{"make a device", fleeting(inside, func() error { return unix.Mknod(inside, unix.S_IFCHR|0o600, 1<<8|3) })},
 		{"change who may read its folder", func() error { return unix.Chmod(dir, 0o700) }},
+		{"change who may read a file", func() error { return raw(unix.SYS_FCHMOD, none, 0o600) }},
+		{"change whose a file is", func() error { return raw(unix.SYS_FCHOWN, none, none, none) }},
 		{"change whose its folder is", func() error { return raw(unix.SYS_FCHOWNAT, none, 0, none, none, 0) }},
 		{"change a file's times", func() error { return raw(unix.SYS_UTIMENSAT, none, 0, 0, 0) }},
 		{"give its folder an attribute", func() error { return unix.Setxattr(dir, "user.probe", nil, unix.XATTR_REPLACE) }},

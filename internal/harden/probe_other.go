@@ -2,4 +2,4 @@
 
 package harden
 
-func probe(string) []Attempt { return nil }
+func probe(string, Layers) []Attempt { return nil }

@@ -57,6 +57,7 @@ func (r *report) try(name string, f func() error) {
 var roles = map[string]func(dir string, socket *os.File, r *report) error{
 	"free": free, "desk": deskRole, "gate": gateRole, "link": linkRole, "watch": watchRole,
 	"x32": x32Role, "twice": twiceRole,
+	"no landlock": withoutLandlock, "no seccomp": withoutSeccomp, "torn": tornRole,
 }
 
 func TestMain(m *testing.M) {
@@ -93,7 +94,7 @@ func confined(r *report, confine func() (harden.Layers, error)) (err error) {
 
 // free does not confine itself: the control of all other tests.
 func free(dir string, _ *os.File, r *report) error {
-	r.Table = harden.Probe(dir)
+	r.Table = harden.Probe(dir, r.Layers)
 	return nil
 }
 
@@ -105,11 +106,12 @@ type child struct {
 	terminal *os.File // what is typed there, the child reads
 	report   *os.File
 
-	mu     sync.Mutex
-	screen bytes.Buffer
+	mu      sync.Mutex
+	screen  bytes.Buffer
+	written chan struct{} // holds one token when the screen has changed
 }
 
-// start starts a role in a new folder: DIR/data, with a file beside it.
+// start starts a role in a new folder.
 func start(t testing.TB, role string, env ...string) *child {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "data")
@@ -138,7 +140,7 @@ func startIn(t testing.TB, dir, role string, env ...string) *child {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	c := &child{t: t, terminal: master, socket: os.NewFile(uintptr(pair[0]), "ours"), report: in}
+	c := &child{t: t, terminal: master, socket: os.NewFile(uintptr(pair[0]), "ours"), report: in, written: make(chan struct{}, 1)}
 	c.cmd = exec.Command("/proc/self/exe")
 	c.cmd.Env = append([]string{
 		roleEnv + "=" + role, "HARDEN_TEST_DIR=" + dir, "TERM=xterm-256color",
@@ -168,6 +170,10 @@ func startIn(t testing.TB, dir, role string, env ...string) *child {
 			c.mu.Lock()
 			c.screen.Write(b[:n])
 			c.mu.Unlock()
+			select {
+			case c.written <- struct{}{}:
+			default:
+			}
 			if err != nil {
 				return
 			}
@@ -180,6 +186,19 @@ func (c *child) seen() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.screen.String()
+}
+
+// sees waits until the child has written a word to its terminal.
+func (c *child) sees(word string) {
+	c.t.Helper()
+	late := time.After(patience)
+	for !strings.Contains(c.seen(), word) {
+		select {
+		case <-c.written:
+		case <-late:
+			c.t.Fatalf("%q is not on the screen", word)
+		}
+	}
 }
 
 // say sends a line over the socket, hear waits for one.

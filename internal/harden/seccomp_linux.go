@@ -107,9 +107,16 @@ func applySeccomp(allowed []call) (bool, error) {
 	if !seccompOffered() {
 		return false, nil
 	}
-	raw, err := bpf.Assemble(program(allowed))
-	if err != nil {
+	if err := install(program(allowed), unix.SECCOMP_FILTER_FLAG_TSYNC); err != nil {
 		return false, err
+	}
+	return true, nil
+}
+
+func install(program []bpf.Instruction, flags uintptr) error {
+	raw, err := bpf.Assemble(program)
+	if err != nil {
+		return err
 	}
 	filter := make([]unix.SockFilter, len(raw))
 	for i, r := range raw {
@@ -121,16 +128,15 @@ func applySeccomp(allowed []call) (bool, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return false, err
+		return err
 	}
-	refused, _, e := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
-		unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&prog)))
+	refused, _, e := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&prog)))
 	runtime.KeepAlive(filter)
 	if e != 0 {
-		return false, e
+		return e
 	}
 	if refused != 0 { // not an errno: the id of a thread that has another filter
-		return false, fmt.Errorf("thread %d did not take the filter", refused)
+		return fmt.Errorf("thread %d did not take the filter", refused)
 	}
-	return true, nil
+	return nil
 }

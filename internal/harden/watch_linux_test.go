@@ -112,7 +112,7 @@ func watchRole(dir string, _ *os.File, r *report) error {
 		defer unix.Close(pair[1])
 		return unix.Sendmsg(pair[0], []byte{1}, unix.UnixRights(0), nil, 0)
 	})
-	r.Table = harden.Probe(dir)
+	r.Table = harden.Probe(dir, r.Layers)
 	return nil
 }
 
