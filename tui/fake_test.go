@@ -31,6 +31,8 @@ type fake struct {
 	marked []string      // peers of MarkRead
 	broken error         // what every writing answers
 	slow   chan struct{} // closed when Send may go on; nil: at once
+
+	reading map[string]chan struct{} // closed when Messages of a peer may go on
 }
 
 const (
@@ -173,7 +175,15 @@ func (f *fake) Conversations(context.Context) ([]client.Conversation, error) {
 	return list, nil
 }
 
+// slowly makes the messages of a peer wait until done is closed.
+func (f *fake) slowly(peer string, done chan struct{}) {
+	f.reading = map[string]chan struct{}{peer: done}
+}
+
 func (f *fake) Messages(_ context.Context, peer string, before int64, limit int) ([]client.Message, error) {
+	if wait := f.reading[peer]; wait != nil {
+		<-wait
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	all := f.msgs[peer]

@@ -113,6 +113,11 @@ func (m *Model) openAt(peer string, at anchor) tea.Cmd {
 		return nil
 	}
 	keep := m.keepDraft()
+	// From here on keys are for the new conversation, although its messages have
+	// yet to be read: what is typed at once must not go to somebody else.
+	m.open, m.list.chosen, m.security, m.asked = peer, peer, nil, 0
+	m.tl = newTimeline(peer)
+	m.tl.opening, m.tl.anchor, m.tl.blank = true, at, m.composer().empty()
 	limit := pageSize
 	if c := m.list.find(peer); c != nil {
 		limit = min(max(limit, c.Unread+20), maxLoaded)
@@ -141,16 +146,22 @@ func (m *Model) openAt(peer string, at anchor) tea.Cmd {
 // opened shows a conversation that was read.
 func (m *Model) opened(msg openedMsg) tea.Cmd {
 	m.arrived = true
+	if m.tl == nil || m.tl.peer != msg.peer || !m.tl.opening {
+		return nil // another was opened since
+	}
+	m.tl.opening = false
 	if msg.err != nil {
 		m.warn("The conversation could not be read: " + msg.err.Error())
 		return nil
 	}
-	m.open = msg.peer
-	m.list.chosen = msg.peer
-	m.asked = 0
 	m.security = &msg.security
-	m.tl = newTimeline(msg.peer)
+	came := m.tl.msgs // while the store was read
 	m.tl.fill(msg.msgs, msg.limit)
+	for _, one := range came {
+		if i := m.tl.index(one.ID); i < 0 || one.State > m.tl.msgs[i].State {
+			m.tl.put(one)
+		}
+	}
 	for i := range msg.msgs {
 		if !msg.msgs[i].Outgoing && !msg.msgs[i].Read {
 			m.tl.unreadAt = msg.msgs[i].ID
@@ -159,6 +170,9 @@ func (m *Model) opened(msg openedMsg) tea.Cmd {
 	}
 	if c := m.composer(); c.empty() && msg.draft != "" {
 		c.set(msg.draft)
+	} else if m.tl.blank && msg.draft != "" { // typing began before the draft was there
+		c.set(msg.draft + "\n" + c.written())
+		c.dirty = true
 	}
 	m.arrange() // the timeline must know its lines to find one
 	if msg.anchor.id != 0 && m.tl.index(msg.anchor.id) >= 0 {
@@ -244,9 +258,10 @@ func (m *Model) post(text string) tea.Cmd {
 	m.tl.unreadAt = 0
 	m.tl.touch()
 	m.tl.end()
+	unread := m.tl.opening && m.tl.blank // an earlier draft has yet to be offered
 	return m.must(func(q queryContext) tea.Msg {
 		msg, err := q.Send(q.ctx, peer, text)
-		if err == nil {
+		if err == nil && !unread {
 			// A draft that stays behind is offered again: a nuisance, no loss.
 			err = q.SetDraft(q.ctx, peer, "")
 		}

@@ -45,7 +45,7 @@ func parsePlace(s string) place {
 // place is where the person is now.
 func (m *Model) place() string {
 	p := place{theme: m.theme, peer: m.open}
-	if m.tl != nil && !m.tl.follow {
+	if m.tl != nil && (m.tl.opening || !m.tl.follow) {
 		p.anchor = m.tl.anchor
 	}
 	return p.String()

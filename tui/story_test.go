@@ -355,3 +355,35 @@ func TestHostileNamesAndBodies(t *testing.T) {
 		t.Errorf("an operating system command reached the terminal: %q", raw)
 	}
 }
+
+func TestWhatIsTypedAtOnceGoesToTheConversationJustOpened(t *testing.T) {
+	reading := make(chan struct{})
+	term := start(t, terminalSetup{fake: func(f *fake) {
+		f.ward()
+		f.drafts[per] = "kept"
+		f.slowly(per, reading)
+	}})
+	term.sees("Okafor, Ada", "Repeat K in 30 min")
+	term.press(keyCtrlK, "lind", keyEnter, "for Per", keyEnter, "more")
+	term.sees("Lind, Per", ">  more").misses("Repeat K in 30 min")
+	term.until("the message to be sent", func() bool { return len(term.sent()) == 1 })
+	if got := term.sent(); !slices.Equal(got, []string{per + " for Per"}) {
+		t.Errorf("sent %q", got)
+	}
+	close(reading)
+	term.sees("Dose is up.", "for Per", "kept", "more")
+}
+
+func TestAConversationReadTooLateDoesNotCoverTheNext(t *testing.T) {
+	reading := make(chan struct{})
+	term := start(t, terminalSetup{fake: func(f *fake) { f.ward(); f.slowly(per, reading) }})
+	term.press(keyCtrlK, "lind", keyEnter).sees("Lind, Per")
+	term.press(keyCtrlK, "okafor", keyEnter).sees("Okafor, Ada", "Repeat K in 30 min")
+	close(reading)
+	term.press("for Ada", keyEnter)
+	term.until("the message to be sent", func() bool { return len(term.sent()) == 1 })
+	if got := term.sent(); !slices.Equal(got, []string{ada + " for Ada"}) {
+		t.Errorf("sent %q", got)
+	}
+	term.sees("Okafor, Ada", "for Ada").misses("Dose is up.")
+}

@@ -22,6 +22,8 @@ type timeline struct {
 	older   bool // there may be messages before msgs
 	newer   int  // how many messages after msgs are not loaded
 	loading bool // a page is on its way
+	opening bool // the first page is on its way
+	blank   bool // nothing was in the composer when opening began
 
 	unreadAt int64 // id of the message under the unread line; 0: no line
 	anchor   anchor

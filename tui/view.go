@@ -116,6 +116,7 @@ func (m *Model) body(lines []string, a areas) *point {
 	}
 	below, st := "", k.Unread
 	switch {
+	case m.tl != nil && m.tl.opening && len(m.tl.msgs) == 0:
 	case m.tl == nil || len(m.tl.msgs) == 0:
 		words := "Nothing written yet."
 		if m.open == "" {
