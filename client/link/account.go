@@ -17,6 +17,7 @@ type account struct {
 	login    wire.Login
 	relay    *url.URL // nil: discover
 	found    *url.URL // what discovery said, as long as it works
+	known    *url.URL // what it said when it last worked
 	trust    trust
 	password *memguard.Enclave
 	next     *memguard.Enclave // one that a change may have set already; may be nil

@@ -22,7 +22,8 @@ func (o *owner) connect() {
 	t := &attempt{cancel: cancel, done: make(chan attemptEnd, 1), acct: a, password: a.current(), h: o.in.handled}
 	j := &job{
 		address: a.address, relay: relay, resource: a.login.Resource, legacy: a.login.Legacy, trust: a.trust,
-		password: t.password, smID: o.smID, h: t.h, dial: o.cfg.Dial, timeout: o.cfg.LoginTimeout, log: o.cfg.Logger,
+		password: t.password, smID: o.smID, h: t.h, known: a.known, dial: o.dialer.connect, heard: newHeard(),
+		timeout: o.cfg.LoginTimeout, log: o.cfg.Logger,
 	}
 	o.attempt = t
 	o.enter(wire.Connecting, o.words, time.Time{})
@@ -58,7 +59,7 @@ func (o *owner) attempted(end attemptEnd) {
 	}
 	f := asFailure(end.err)
 	o.cfg.Logger.Info("login failed", "err", f)
-	if t.acct != o.acct { // the account was given anew meanwhile, perhaps with what was missing
+	if t.acct != o.acct || t.again { // the account was given anew meanwhile, perhaps with what was missing; or the machine slept
 		o.connect()
 		return
 	}
@@ -96,9 +97,9 @@ func (o *owner) wait(f *failure) {
 // online takes over a stream that is logged in.
 func (o *owner) online(t *attempt, e *entry) {
 	o.stream, o.features, o.sm, o.smID = e.stream, e.features, e.sm, e.smID
-	o.acct.found, o.acct.wrong, o.acct.proven = e.relay, 0, t.password
+	o.acct.found, o.acct.known, o.acct.wrong, o.acct.proven = e.relay, e.relay, 0, t.password
 	o.answer, o.behind, o.ask, o.nudge, o.askedAt, o.pingID, o.unasked = false, false, true, false, time.Time{}, "", 0
-	o.heardAt = time.Now()
+	o.heardAt, o.hurry = time.Now(), false
 	o.state = o.desk == nil || !o.desk.ready // after logging in, the relay takes a client for active
 	o.words = ""
 	if e.resumed {
@@ -121,6 +122,10 @@ func (o *owner) online(t *attempt, e *entry) {
 		o.change = nil
 		o.out.renew(o.greeting()...)
 		o.in.renew()
+		o.present = presences{}
+		if o.desk != nil {
+			o.desk.blind = false // all of this session's are still to come
+		}
 	}
 	o.cfg.Logger.Info("online", "resumed", e.resumed, "session", o.session, "sm", e.sm)
 	o.enter(wire.Online, "", time.Time{})
@@ -144,6 +149,7 @@ func (o *owner) greeting() []outgoing {
 func (o *owner) broken(f *failure) {
 	o.cfg.Logger.Info("stream ended", "err", f)
 	o.stream = nil
+	o.forgetSecret()
 	o.ask, o.askedAt = false, time.Time{}
 	o.words = f.words
 	if f.course == soon && !f.fresh && o.failures == 0 && o.sudden.Allow() {
@@ -154,6 +160,12 @@ func (o *owner) broken(f *failure) {
 		return
 	}
 	o.wait(f)
+}
+
+// forgetSecret clears what was to be offered to the writer.
+func (o *owner) forgetSecret() {
+	clear(o.secret)
+	o.secret = nil
 }
 
 // violated ends the stream because the relay sent what it must not.
@@ -178,6 +190,7 @@ func (o *owner) logoff() {
 		o.ending = o.stream.end(last...)
 		o.stream = nil
 	}
+	o.forgetSecret()
 	for _, x := range o.out.items {
 		if x.wipe { // the others may still be on their way through the writer
 			clear(x.b)
@@ -185,8 +198,8 @@ func (o *owner) logoff() {
 	}
 	o.acct, o.change, o.smID, o.failures, o.lost = nil, nil, "", 0, time.Time{}
 	o.out, o.settled, o.refused = outbox{}, nil, false
-	o.in = inbox{seq: o.in.seq}
-	o.waiting, o.stat, o.waitSince = 0, 0, time.Time{}
+	o.in, o.present = inbox{seq: o.in.seq}, presences{}
+	o.waiting = waiting{}
 	o.enter(wire.Offline, "Logged off.", time.Time{})
 }
 

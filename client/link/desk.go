@@ -15,6 +15,7 @@ type desk struct {
 	out   chan wire.Message
 	gone  chan struct{} // closed when the owner has let go
 	ready bool          // it has logged in
+	blind bool          // it has to be given the presences that came before it, once the link is online
 
 	// What is to be said, besides the inbox, in this order.
 	state   bool

@@ -233,9 +233,10 @@ func TestSlowDesk(t *testing.T) {
 
 func TestInboxBounds(t *testing.T) {
 	var in inbox
+	news := stanza.New(stanza.NSClient, "message", stanza.New(stanza.NSPubSubEvent, "event"))
 	for i := range maxAhead {
-		if in.room(0) != (i < maxHeld) || in.full() {
-			t.Fatalf("with %d stanzas: room %v, full %v", i, in.room(0), in.full())
+		if in.room(nil, 0) != (i < maxHeld) || in.room(news, 0) != (i < maxHeld/2) || in.full() {
+			t.Fatalf("with %d stanzas: room %v, full %v", i, in.room(nil, 0), in.full())
 		}
 		in.keep(&held{})
 	}
@@ -244,7 +245,7 @@ func TestInboxBounds(t *testing.T) {
 	}
 	in = inbox{}
 	in.keep(&held{raw: make([]byte, maxHeldBytes-10)})
-	if !in.room(10) || in.room(11) {
+	if !in.room(nil, 10) || in.room(nil, 11) {
 		t.Error("bytes are not counted")
 	}
 	in.detach() // it was no message

@@ -1,8 +1,6 @@
 package link
 
 import (
-	"time"
-
 	"sotto/client/stanza"
 	"sotto/client/wire"
 )
@@ -14,7 +12,14 @@ func (o *owner) nextForDesk() (wire.Message, func()) {
 	switch {
 	case !d.ready:
 	case d.state:
-		return o.wireState(), func() { d.state = false }
+		s := o.wireState()
+		return s, func() {
+			d.state = false
+			if d.blind && s.Phase == wire.Online { // not before: a session that begins makes a desk forget presences
+				d.blind = false
+				o.in.replay(o.present.all())
+			}
+		}
 	case d.pending:
 		return wire.Pending{IDs: o.out.ids()}, func() { d.pending = false }
 	case len(o.settled) > 0:
@@ -63,11 +68,11 @@ func (o *owner) login(m wire.Login) {
 		o.logoff()
 	}
 	d := o.desk
-	d.ready, d.state, d.pending = true, true, true
-	o.waiting, o.stat, o.waitSince = 0, 0, time.Time{}
+	d.ready, d.state, d.pending, d.blind = true, true, true, true
+	o.waiting = waiting{}
 	o.in.next = 0
 	if o.acct != nil { // the same account: what the link knows of it stays true
-		a.found, a.proven = o.acct.found, o.acct.proven
+		a.found, a.known, a.proven = o.acct.found, o.acct.known, o.acct.proven
 		if o.change != nil {
 			a.next = o.acct.next
 		}
@@ -121,6 +126,6 @@ func (o *owner) detach() {
 	o.state = true
 	o.in.detach()
 	for _, h := range o.in.items {
-		o.count(h)
+		o.waiting.add(h.arrival)
 	}
 }

@@ -63,14 +63,20 @@ func asFailure(err error) *failure {
 	return &failure{words: words, cause: err}
 }
 
-// dialFailure puts into words why host could not be reached.
+// signIn is for what a network does that wants something from a person first.
+const signIn = " If this network has a page to sign in on, do that first."
+
+// dialFailure puts into words why host could not be reached. Until a certificate
+// has proved who answers, that may be anybody between here and there, such as a
+// guest network before one has signed in. So none of it is a reason not to try
+// again soon.
 func dialFailure(host string, err error) *failure {
 	var f *failure
 	if errors.As(err, &f) {
 		return f
 	}
 	if w := certificateWords(host, err); w != "" {
-		return &failure{words: w, course: later, cause: err}
+		return &failure{words: w, cause: err}
 	}
 	var (
 		dns    *net.DNSError
@@ -78,7 +84,6 @@ func dialFailure(host string, err error) *failure {
 		record tls.RecordHeaderError
 		text   = err.Error()
 		words  string
-		course = soon
 	)
 	switch {
 	case errors.As(err, &dns) && dns.IsNotFound:
@@ -91,20 +96,17 @@ func dialFailure(host string, err error) *failure {
 		words = fmt.Sprintf("There is no way to %s from this network. Check the network.", host)
 	// The standard library has no error value for a version that it gives up on.
 	case errors.As(err, &alert) && alert == 70, strings.Contains(text, "unsupported protocol version"), strings.Contains(text, "protocol version not supported"):
-		words = fmt.Sprintf("%s speaks only an old version of TLS. Ask your administrator to enable TLS 1.3 there, or for leave to use TLS 1.2.", host)
-		course = later
+		words = fmt.Sprintf("%s speaks only an old version of TLS. Ask your administrator to enable TLS 1.3 there, or for leave to use TLS 1.2."+signIn, host)
 	case errors.As(err, &record), strings.Contains(text, "server gave HTTP response to HTTPS client"):
-		words = fmt.Sprintf("%s does not speak TLS on this port. Check the relay's address.", host)
-		course = later
+		words = fmt.Sprintf("%s does not speak TLS on this port. Check the relay's address."+signIn, host)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), isTimeout(err):
 		words = fmt.Sprintf("%s does not answer. Check the network, or ask your administrator whether the relay runs.", host)
 	case errors.As(err, &alert):
-		words = fmt.Sprintf("%s broke off the TLS handshake. Tell your administrator.", host)
-		course = later
+		words = fmt.Sprintf("%s broke off the TLS handshake. Tell your administrator if it lasts."+signIn, host)
 	default:
 		words = fmt.Sprintf("%s could not be reached. Check the network and the relay's address.", host)
 	}
-	return &failure{words: words, course: course, cause: err}
+	return &failure{words: words, cause: err}
 }
 
 func isTimeout(err error) bool {
@@ -129,15 +131,15 @@ func certificateWords(host string, err error) string {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && invalid.Cert != nil && time.Now().Before(invalid.Cert.NotBefore):
 		return fmt.Sprintf("The certificate of %s is valid only from %s. Nothing was sent. Check this computer's clock, or tell your administrator.", host, invalid.Cert.NotBefore.Format(day))
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && invalid.Cert != nil:
-		return fmt.Sprintf("The certificate of %s ended on %s. Nothing was sent. Tell your administrator.", host, invalid.Cert.NotAfter.Format(day))
+		return fmt.Sprintf("The certificate of %s ended on %s. Nothing was sent. Tell your administrator, unless this computer's clock is wrong.", host, invalid.Cert.NotAfter.Format(day))
 	case errors.As(err, &name):
-		return fmt.Sprintf("The certificate that %s showed is for another name. Nothing was sent. Check the relay's address, or tell your administrator.", host)
+		return fmt.Sprintf("The certificate that %s showed is for another name. Nothing was sent. Check the relay's address, or tell your administrator."+signIn, host)
 	case errors.As(err, &unknown) && unknown.Cert != nil && string(unknown.Cert.RawIssuer) == string(unknown.Cert.RawSubject):
-		return fmt.Sprintf("The certificate of %s is self-signed and not trusted here. Nothing was sent. Ask your administrator for its CA file.", host)
+		return fmt.Sprintf("The certificate of %s is self-signed and not trusted here. Nothing was sent. Ask your administrator for its CA file."+signIn, host)
 	case errors.As(err, &unknown):
-		return fmt.Sprintf("The certificate of %s is from an authority that is not trusted here. Nothing was sent. Ask your administrator for the CA file.", host)
+		return fmt.Sprintf("The certificate of %s is from an authority that is not trusted here. Nothing was sent. Ask your administrator for the CA file."+signIn, host)
 	case errors.As(err, &verify), errors.As(err, &invalid):
-		return fmt.Sprintf("The certificate of %s cannot be accepted. Nothing was sent. Tell your administrator.", host)
+		return fmt.Sprintf("The certificate of %s cannot be accepted. Nothing was sent. Tell your administrator."+signIn, host)
 	}
 	return ""
 }

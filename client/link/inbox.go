@@ -21,12 +21,12 @@ var errResent = errors.New("the relay resent other stanzas than it had sent")
 
 // held is one stanza that the desk must store.
 type held struct {
-	seq       uint64
-	raw       []byte
-	message   bool
-	done      bool // stored, or dropped because the desk went
-	countable bool // a message to a person
-	stat      bool
+	seq      uint64
+	raw      []byte
+	message  bool
+	replayed bool     // received, and counted, before; the desk is only told again
+	done     bool     // stored, or dropped because the desk went
+	arrival  *arrival // of a message: what it means to somebody who is not there
 }
 
 // received is what was received in order: one stanza that the desk has or will
@@ -42,10 +42,11 @@ type received struct {
 // XEP-0198: handled grows only over a prefix of what was received, all of it
 // stored by the desk or dealt with by the link.
 type inbox struct {
-	items []*held // in the order of seq
-	bytes int
-	next  int // the first one that this desk has not been given
-	seq   uint64
+	items    []*held // in the order of seq
+	bytes    int     // of items, without those replayed
+	replayed int     // how many of items are
+	next     int     // the first one that this desk has not been given
+	seq      uint64
 
 	window  []received // received in this session after the first handled
 	handled uint32     // modulo 2^32
@@ -53,8 +54,10 @@ type inbox struct {
 	resent  uint32     // of the stanzas to come on a resumed stream, how many are known
 }
 
-// renew begins to count for a new session.
+// renew begins to count for a new session. Presence and answers of the old one
+// mean nothing any more.
 func (in *inbox) renew() {
+	in.remove(func(h *held) bool { return !h.message })
 	in.window, in.handled, in.total, in.resent = nil, 0, 0, 0
 }
 
@@ -107,14 +110,39 @@ func (in *inbox) keep(h *held) {
 	in.seq++
 	h.seq = in.seq
 	in.items = append(in.items, h)
-	in.bytes += len(h.raw)
+	if h.replayed {
+		in.replayed++
+	} else {
+		in.bytes += len(h.raw)
+	}
 }
 
-// room reports whether a stanza of n bytes can be held while no desk is attached.
-func (in *inbox) room(n int) bool { return len(in.items) < maxHeld && in.bytes+n <= maxHeldBytes }
+// replay gives the desk stanzas that were received before, in place of those
+// replayed earlier. They have a place in items, so that Stored covers them, and
+// none in window, so that nothing is counted twice.
+func (in *inbox) replay(list [][]byte) {
+	in.remove(func(h *held) bool { return h.replayed })
+	for _, raw := range list {
+		in.keep(&held{raw: raw, replayed: true})
+	}
+}
+
+// room reports whether the message e of n bytes can be held while no desk is
+// attached. News of other people's devices and the like, of which a new session
+// brings one for each contact, leave half of the room to what people wrote; a new
+// desk asks for such things anyway.
+func (in *inbox) room(e *stanza.Element, n int) bool {
+	most := maxHeld
+	if e.Child(stanza.NSPubSubEvent, "event") != nil {
+		most = maxHeld / 2
+	}
+	return len(in.items) < most && in.bytes+n <= maxHeldBytes
+}
 
 // full reports whether the desk is too far behind to read on.
-func (in *inbox) full() bool { return len(in.items) >= maxAhead || in.bytes >= maxAheadBytes }
+func (in *inbox) full() bool {
+	return len(in.items)-in.replayed >= maxAhead || in.bytes >= maxAheadBytes
+}
 
 // stored takes the desk's word that everything up to seq is stored. What it was
 // never given it cannot have stored.
@@ -130,23 +158,55 @@ func (in *inbox) stored(seq uint64) {
 }
 
 func (in *inbox) drop(h *held) {
-	in.bytes -= len(h.raw)
+	if h.replayed {
+		in.replayed--
+	} else {
+		in.bytes -= len(h.raw)
+	}
 	h.done, h.raw = true, nil
+}
+
+// remove drops the items for which f holds.
+func (in *inbox) remove(f func(*held) bool) {
+	var keep []*held
+	next := in.next
+	for i, h := range in.items {
+		switch {
+		case !f(h):
+			keep = append(keep, h)
+			continue
+		case i < in.next:
+			next--
+		}
+		in.drop(h)
+	}
+	in.items, in.next = keep, next
 }
 
 // detach keeps the messages for the next desk and drops the rest, which was an
 // answer to the desk that went or will be told anew.
 func (in *inbox) detach() {
-	var keep []*held
-	for _, h := range in.items {
-		if h.message {
-			keep = append(keep, h)
-		} else {
-			in.drop(h)
-		}
-	}
-	in.items, in.next = keep, 0
+	in.remove(func(h *held) bool { return !h.message })
+	in.next = 0
 	in.advance()
+	in.merge()
+}
+
+// merge makes runs of what is done, so that window does not grow from desk to
+// desk while the first stanza in it can't be stored.
+func (in *inbox) merge() {
+	var short []received
+	for _, r := range in.window {
+		if r.held != nil && r.held.done {
+			r = received{n: r.n}
+		}
+		if n := len(short); r.held == nil && n > 0 && short[n-1].held == nil {
+			short[n-1].n += r.n
+			continue
+		}
+		short = append(short, r)
+	}
+	in.window = short
 }
 
 // advance raises handled over what is done.
@@ -156,26 +216,4 @@ func (in *inbox) advance() {
 		in.window[0] = received{}
 		in.window = in.window[1:]
 	}
-}
-
-// waits reports whether a message is one that a person waits for: with a body or
-// encrypted, no copy of what this account sent, no error; and whether it is
-// marked urgent in the clear (XEP-0131). self is the own bare address.
-func waits(e *stanza.Element, self string) (countable, stat bool) {
-	if stanza.IsCarbon(e) {
-		if from := e.Get("from"); from != "" && from != self {
-			return false, false
-		}
-		inner, sent := stanza.ReadCarbon(e)
-		if inner == nil || sent {
-			return false, false
-		}
-		e = inner
-	}
-	m, err := stanza.ReadMessage(e)
-	if err != nil || m.Type == "error" || m.From.Bare().String() == self {
-		return false, false
-	}
-	countable = m.HasBody || e.Child("", "encrypted").Child("", "payload") != nil
-	return countable, countable && m.Urgent
 }

@@ -9,7 +9,7 @@
 // The desk comes and goes, the stream stays. While no desk is attached, messages
 // are held and counted. A stanza is acknowledged to the relay only after a desk
 // has stored it; what cannot be held is left to the relay's archive, from which
-// every desk catches up.
+// every desk catches up. Of presence, the newest is kept for the next desk.
 //
 // One goroutine, the owner in Run, holds all of the state. Others only dial and
 // log in, read or write; each talks to the owner over unbuffered channels, and
@@ -45,8 +45,8 @@ type Config struct {
 	Backoff func(attempt int) time.Duration
 
 	LoginTimeout time.Duration // of one attempt, from dialling to online; 0: 30 s
-	PingEvery    time.Duration // between keepalives, doubled without a desk; 0: 30 s
-	PingTimeout  time.Duration // of an answer; 0: 15 s
+	PingEvery    time.Duration // between keepalives, half as much again without a desk; 0: 30 s
+	PingTimeout  time.Duration // of an answer; a third of it after a sleep; 0: 15 s
 }
 
 // Status is what the lock screen may know: never who, never what.
@@ -54,14 +54,16 @@ type Status struct {
 	State   wire.State
 	Words   string    // short, such as "relay online" or "relay offline since 19:04"
 	Online  bool      // the relay can be reached and knows us
-	Waiting int       // messages to a person that came since the last desk went
-	Stat    int       // of these, how many are marked urgent in the clear
+	Waiting int       // messages to a person that came since the last desk went and were not read elsewhere
+	Stat    int       // of these, how many are marked urgent in the clear (XEP-0131)
 	Since   time.Time // when the first of them came; zero when none waits
 }
 
 // Link is one link. Its methods are safe for concurrent use.
 type Link struct {
 	cfg    Config
+	dialer *dialer
+	wall   func() time.Time // the time of day, without a monotonic reading
 	attach chan io.ReadWriteCloser
 	status chan Status
 	quit   chan struct{}
@@ -84,7 +86,7 @@ func New(cfg Config) *Link {
 	orDefault(&cfg.PingEvery, 30*time.Second)
 	orDefault(&cfg.PingTimeout, 15*time.Second)
 	return &Link{
-		cfg: cfg, attach: make(chan io.ReadWriteCloser), status: make(chan Status, 1),
+		cfg: cfg, dialer: &dialer{dial: cfg.Dial}, wall: func() time.Time { return time.Now().Round(0) }, attach: make(chan io.ReadWriteCloser), status: make(chan Status, 1),
 		quit: make(chan struct{}), done: make(chan struct{}),
 	}
 }

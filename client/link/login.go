@@ -19,8 +19,11 @@ import (
 	"sotto/client/stanza"
 )
 
-// maxEarly bounds the stanzas that a relay may send before the login is done.
-const maxEarly = 64
+// Bounds of the stanzas that a relay may send before the login is done.
+const (
+	maxEarly      = 64
+	maxEarlyBytes = 1 << 20
+)
 
 // job is what one attempt to log in needs. It is a copy: the attempt runs in a
 // goroutine of its own and shares nothing with the owner.
@@ -31,9 +34,11 @@ type job struct {
 	legacy   bool
 	trust    trust
 	password *memguard.Enclave
-	smID     string // of the session to resume; empty: begin a new one
-	h        uint32 // how many of that session's stanzas are handled
+	smID     string   // of the session to resume; empty: begin a new one
+	h        uint32   // how many of that session's stanzas are handled
+	known    *url.URL // where discovery once led; may be nil
 	dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	heard    *heard
 	timeout  time.Duration
 	log      *slog.Logger
 }
@@ -62,8 +67,7 @@ func (j *job) login(ctx context.Context) (*entry, error) {
 	relay := j.relay
 	if relay == nil {
 		var err error
-		relay, err = discover(ctx, &http.Client{Transport: tr, CheckRedirect: httpsRedirect}, j.address.Domainpart())
-		if err != nil {
+		if relay, err = j.find(ctx, tr); err != nil {
 			return nil, asFailure(err)
 		}
 	}
@@ -78,8 +82,25 @@ func (j *job) login(ctx context.Context) (*entry, error) {
 		return nil, asFailure(err)
 	}
 	e.relay = relay
-	e.stream = newStream(ws)
+	e.stream = newStream(ws, j.heard)
 	return e, nil
+}
+
+// find discovers the relay. Where it was known before, discovery gets a third of
+// the time, and need not succeed: only the domain's website may be down.
+func (j *job) find(ctx context.Context, tr *http.Transport) (*url.URL, error) {
+	c := &http.Client{Transport: tr, CheckRedirect: httpsRedirect}
+	if j.known == nil {
+		return discover(ctx, c, j.address.Domainpart())
+	}
+	ctx, cancel := context.WithTimeout(ctx, j.timeout/3)
+	defer cancel()
+	relay, err := discover(ctx, c, j.address.Domainpart())
+	if err != nil {
+		j.log.Info("discovery failed: going where it led before", "err", err)
+		relay = j.known
+	}
+	return relay, nil
 }
 
 // transport makes connections as the job's trust and the rule for ws: ask. A
@@ -90,7 +111,11 @@ func (j *job) transport() *http.Transport {
 		TLSHandshakeTimeout:    j.timeout,
 		MaxResponseHeaderBytes: 64 << 10,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			return j.dial(ctx, network, address)
+			c, err := j.dial(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return hearing{c, j.heard}, nil
 		},
 	}
 }
@@ -101,11 +126,14 @@ func (j *job) connect(ctx context.Context, tr *http.Transport, relay *url.URL) (
 	if relay.Scheme == "ws" {
 		tr.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 			c, err := j.dial(ctx, network, address)
-			if err == nil && !loopbackConn(c) {
+			if err != nil {
+				return nil, err
+			}
+			if !loopbackConn(c) {
 				c.Close()
 				return nil, &failure{words: "The relay's address begins with ws: but leads to another computer. Use wss:.", course: never}
 			}
-			return c, err
+			return hearing{c, j.heard}, nil
 		}
 	}
 	ws, resp, err := websocket.Dial(ctx, relay.String(), &websocket.DialOptions{
@@ -144,6 +172,7 @@ type negotiation struct {
 	*job
 	ws    *websocket.Conn
 	early []inbound
+	bytes int // of early
 }
 
 func (n *negotiation) send(ctx context.Context, e *stanza.Element) error {
@@ -298,7 +327,7 @@ func (n *negotiation) await(ctx context.Context, want func(*stanza.Element) bool
 		if want(in.e) {
 			return in.e, nil
 		}
-		if len(n.early) == maxEarly {
+		if n.bytes += len(in.raw); len(n.early) == maxEarly || n.bytes > maxEarlyBytes {
 			return nil, violation(errors.New("too many stanzas before the login was done"))
 		}
 		n.early = append(n.early, in)

@@ -30,10 +30,11 @@ type outgoing struct {
 // outbox holds, in order, the stanzas that the relay has not acknowledged. The
 // first sent of them were written to the stream or to the one it resumes.
 type outbox struct {
-	items []outgoing
-	bytes int
-	sent  int
-	acked uint32 // how many the relay has handled in this session, modulo 2^32
+	items  []outgoing
+	bytes  int
+	sent   int
+	flying int    // bytes of the first sent
+	acked  uint32 // how many the relay has handled in this session, modulo 2^32
 }
 
 // push appends a stanza; it reports false, and keeps nothing, when there is no room.
@@ -57,6 +58,12 @@ func (o *outbox) next() (outgoing, bool) {
 	return o.items[o.sent], true
 }
 
+// took notes that the stanza which next returned is sent.
+func (o *outbox) took() {
+	o.flying += len(o.items[o.sent].b)
+	o.sent++
+}
+
 // ack takes the relay's count of handled stanzas and returns those that are done.
 func (o *outbox) ack(h uint32) ([]outgoing, error) {
 	n := h - o.acked // modulo 2^32
@@ -74,12 +81,13 @@ func (o *outbox) done(n int) []outgoing {
 	o.sent -= n
 	for i := range gone {
 		o.bytes -= len(gone[i].b)
+		o.flying -= len(gone[i].b)
 	}
 	return gone
 }
 
 // resend makes everything be sent again on a resumed session.
-func (o *outbox) resend() { o.sent = 0 }
+func (o *outbox) resend() { o.sent, o.flying = 0, 0 }
 
 // renew prepares for a new session: messages are sent again, the rest is dropped,
 // since what it asked for or said belonged to the old session. first goes ahead.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/awnumar/memguard"
@@ -45,28 +46,30 @@ type owner struct {
 
 	out     outbox
 	in      inbox
+	present presences
+	clock   clock
 	settled []string // ids to tell the desk
 	refused bool     // the outbox had no room for something; the desk has to be told what it holds
 
 	// The relay's turn to speak and ours.
-	idPrefix  string // of our own requests
-	idCount   uint64
-	answer    bool      // an <a/> is due
-	behind    bool      // the last <a/> said less than had come
-	state     bool      // the relay is to be told active or inactive
-	ask       bool      // an acknowledgement is wanted, or a sign of life
-	nudge     bool      // ask even though an answer is still awaited
-	unasked   int       // stanzas sent since it was last asked for
-	askedAt   time.Time // when it was asked for; zero when nothing is asked
-	pingID    string    // without stream management: the ping that asks
-	pingSent  int       // how many stanzas were sent before it
-	heardAt   time.Time // when the relay last said anything
-	nextPing  time.Time
-	change    *change // of the password, under way
-	waiting   int
-	stat      int
-	waitSince time.Time
-	reported  Status
+	idPrefix string // of our own requests
+	idCount  uint64
+	answer   bool      // an <a/> is due
+	behind   bool      // the last <a/> said less than had come
+	state    bool      // the relay is to be told active or inactive
+	ask      bool      // an acknowledgement is wanted, or a sign of life
+	nudge    bool      // ask even though an answer is still awaited
+	hurry    bool      // the answer should come soon: the machine slept
+	unasked  int       // stanzas sent since it was last asked for
+	askedAt  time.Time // when it was asked for; zero when nothing is asked
+	pingID   string    // without stream management: the ping that asks
+	pingSent int       // how many stanzas were sent before it
+	heardAt  time.Time // when the relay last said anything
+	nextPing time.Time
+	change   *change // of the password, under way
+	secret   []byte  // a copy of an outgoing stanza that the writer will clear; nil if it has it
+	waiting  waiting
+	reported Status
 }
 
 // attempt is one login under way.
@@ -76,6 +79,7 @@ type attempt struct {
 	password *memguard.Enclave
 	acct     *account
 	h        uint32 // what the relay was told to be handled
+	again    bool   // begin anew at once if it fails
 }
 
 type attemptEnd struct {
@@ -85,7 +89,7 @@ type attemptEnd struct {
 
 func newOwner(l *Link) *owner {
 	return &owner{
-		Link: l, phase: wire.Offline, since: time.Now(),
+		Link: l, phase: wire.Offline, since: time.Now(), clock: newClock(l.wall),
 		sudden:   rate.NewLimiter(rate.Every(3*time.Second), 25),
 		idPrefix: "link-" + rand.Text()[:10] + "-",
 	}
@@ -132,6 +136,10 @@ func (o *owner) run(ctx context.Context) {
 		if o.attempt != nil {
 			attempted = o.attempt.done
 		}
+		if o.clock.jumped() {
+			o.woke()
+			continue
+		}
 		timer.Reset(o.untilDue())
 		select {
 		case <-ctx.Done():
@@ -164,7 +172,8 @@ func (o *owner) run(ctx context.Context) {
 // paused reports whether the desk is so far behind that the relay has to wait.
 func (o *owner) paused() bool { return o.desk != nil && o.in.full() }
 
-// untilDue is the time until due has something to do.
+// untilDue is the time until due has something to do, or the clock is to be
+// looked at.
 func (o *owner) untilDue() time.Duration {
 	var at time.Time
 	switch {
@@ -175,19 +184,47 @@ func (o *owner) untilDue() time.Duration {
 	case o.stream == nil && o.attempt == nil && o.acct != nil:
 		at = o.retryAt
 	}
-	if at.IsZero() {
+	switch {
+	case o.acct == nil || o.phase == wire.Refused:
 		return time.Hour
+	case at.IsZero():
+		return lookAtClock
 	}
-	return time.Until(at)
+	return min(time.Until(at), lookAtClock)
 }
 
-// deadline is when a relay that was asked for a sign of life counts as gone.
+// Bounds of the patience with a slow network.
+const (
+	slowest = 8 << 10         // bytes a second
+	slow    = 2 * time.Minute // for one element, or for what was sent
+)
+
+// deadline is when a relay that was asked for a sign of life counts as gone. An
+// element that is still coming is one, and what was sent before the question
+// needs its time: else a slow network would never get a large stanza through.
 func (o *owner) deadline() time.Time {
 	from := o.askedAt
 	if o.heardAt.After(from) {
 		from = o.heardAt
 	}
-	return from.Add(o.cfg.PingTimeout)
+	if part := o.stream.heard.last(); part.After(from) {
+		from = from.Add(min(part.Sub(from), slow))
+	}
+	patience := o.cfg.PingTimeout
+	if o.hurry {
+		patience /= 3
+	}
+	return from.Add(patience + min(time.Duration(o.out.flying)*time.Second/slowest, slow))
+}
+
+// pingEvery is the time between two signs of life. Without a desk it is longer,
+// but shorter than the 50 and 60 seconds after which common proxies end a
+// connection that is silent.
+func (o *owner) pingEvery() time.Duration {
+	if o.desk == nil {
+		return o.cfg.PingEvery * 3 / 2
+	}
+	return o.cfg.PingEvery
 }
 
 // due does what time has brought.
@@ -220,11 +257,19 @@ func (o *owner) enter(p wire.Phase, words string, retryAt time.Time) {
 		}
 		o.since = o.lost
 	}
-	o.phase, o.words, o.retryAt = p, words, retryAt
+	o.phase, o.words, o.retryAt = p, bounded(words), retryAt
 	if p != wire.Online {
 		o.rtt = 0
 	}
 	o.tellState()
+}
+
+// bounded makes words fit into a State: an address in them can be very long.
+func bounded(words string) string {
+	if len(words) <= wire.MaxWords {
+		return words
+	}
+	return strings.ToValidUTF8(words[:wire.MaxWords], "")
 }
 
 func (o *owner) tellState() {
@@ -244,7 +289,7 @@ func (o *owner) wireState() wire.State {
 
 // report puts the status for the lock screen into its channel if it changed.
 func (o *owner) report() {
-	s := Status{State: o.wireState(), Online: o.phase == wire.Online, Waiting: o.waiting, Stat: o.stat, Since: o.waitSince}
+	s := Status{State: o.wireState(), Online: o.phase == wire.Online, Waiting: o.waiting.n, Stat: o.waiting.stat, Since: o.waiting.since}
 	switch o.phase {
 	case wire.Online:
 		s.Words = "relay online"

@@ -34,10 +34,16 @@ func (o *owner) nextForRelay() (outbound, func()) {
 	case more && (o.unasked < askAfter || !o.askedAt.IsZero()):
 		b := x.b
 		if x.wipe {
-			b = bytes.Clone(b)
+			if o.secret == nil { // one copy, however often it is offered
+				o.secret = bytes.Clone(b)
+			}
+			b = o.secret
 		}
 		return outbound{b: b, wipe: x.wipe}, func() {
-			o.out.sent++
+			if x.wipe {
+				o.secret = nil
+			}
+			o.out.took()
 			o.unasked++
 			o.ask = true
 		}
@@ -116,12 +122,8 @@ func (o *owner) alive() {
 	}
 	now := time.Now()
 	rtt := now.Sub(o.askedAt)
-	o.askedAt, o.failures = time.Time{}, 0
-	every := o.cfg.PingEvery
-	if o.desk == nil {
-		every *= 2
-	}
-	o.nextPing = now.Add(every)
+	o.askedAt, o.failures, o.hurry = time.Time{}, 0, false
+	o.nextPing = now.Add(o.pingEvery())
 	if o.rtt == 0 || now.Sub(o.toldRTT) >= rttEvery {
 		o.rtt, o.toldRTT = min(max(rtt, time.Microsecond), time.Hour), now
 		o.tellState()
@@ -165,12 +167,14 @@ func (o *owner) stanza(in inbound, counted bool) {
 	h := &held{raw: in.raw}
 	keep := o.desk != nil && o.desk.ready
 	switch e.Local {
+	case "presence":
+		o.present.note(e, in.raw)
 	case "message":
 		h.message = true
-		h.countable, h.stat = waits(e, o.acct.address.String())
+		h.arrival = arrivalOf(e, o.acct.address.String())
 		if !keep {
-			o.count(h)
-			keep = o.in.room(len(h.raw)) // else the desk finds it in the archive
+			o.waiting.add(h.arrival)
+			keep = o.in.room(e, len(h.raw)) // else the desk finds it in the archive
 		}
 	case "iq":
 		keep = o.iq(e) && keep
@@ -182,20 +186,6 @@ func (o *owner) stanza(in inbound, counted bool) {
 		o.in.keep(h)
 	case counted:
 		o.in.handle()
-	}
-}
-
-// count counts a message that waits for a desk.
-func (o *owner) count(h *held) {
-	if !h.countable {
-		return
-	}
-	if o.waiting == 0 {
-		o.waitSince = time.Now()
-	}
-	o.waiting++
-	if h.stat {
-		o.stat++
 	}
 }
 

@@ -139,9 +139,9 @@ func TestCountWrapsAround(t *testing.T) {
 	o := outbox{acked: 1<<32 - 2}
 	for range 4 {
 		o.push(outgoing{b: []byte("x")})
-		o.sent++
+		o.took()
 	}
-	if done, err := o.ack(1); err != nil || len(done) != 3 || o.sent != 1 {
+	if done, err := o.ack(1); err != nil || len(done) != 3 || o.sent != 1 || o.flying != 1 {
 		t.Errorf("%d done, %v, %d left", len(done), err, o.sent)
 	}
 	for _, h := range []uint32{0, 3, 1 << 31, 1<<32 - 1} {

@@ -34,6 +34,7 @@ type outbound struct {
 // relay nor runs ahead of it.
 type stream struct {
 	ws     *websocket.Conn
+	heard  *heard
 	ctx    context.Context
 	cancel context.CancelCauseFunc // cuts the connection
 	in     chan inbound            // ends with one that has an error
@@ -41,8 +42,8 @@ type stream struct {
 	gone   chan struct{} // closed when the owner has let go
 }
 
-func newStream(ws *websocket.Conn) *stream {
-	s := &stream{ws: ws, in: make(chan inbound), out: make(chan outbound), gone: make(chan struct{})}
+func newStream(ws *websocket.Conn, h *heard) *stream {
+	s := &stream{ws: ws, heard: h, in: make(chan inbound), out: make(chan outbound), gone: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	go s.reader()
 	go s.writer()

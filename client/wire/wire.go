@@ -9,7 +9,8 @@
 // On every attach the desk speaks first, with Login. The link answers with
 // State, then Pending, then a Settled for each stanza that was acknowledged
 // while no desk was there, then every inbound stanza that no desk has reported
-// Stored, in order; then live traffic.
+// Stored, in order, and once it is online the newest presence of everybody; then
+// live traffic.
 package wire
 
 import (
@@ -89,7 +90,8 @@ type State struct {
 	Words   string        // one sentence for people; empty when there is nothing to say
 }
 
-// Inbound (link to desk) is one stanza from the relay. Seq grows by one.
+// Inbound (link to desk) is one stanza from the relay. Seq grows; there can be
+// gaps, of stanzas that no desk needs any more.
 type Inbound struct {
 	Seq    uint64
 	Stanza []byte
