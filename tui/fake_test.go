@@ -81,7 +81,7 @@ func (f *fake) say(peer, from, body string, ago time.Duration, more ...func(*cli
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.lastID++
-	m := client.Message{ID: f.lastID, Peer: peer, Sender: text.Line(from), Time: f.now().Add(-ago), Body: text.Sanitize(body), Encrypted: true}
+	m := client.Message{ID: f.lastID, Place: f.lastID, Peer: peer, Sender: text.Line(from), Time: f.now().Add(-ago), Body: text.Sanitize(body), Encrypted: true}
 	if from == "" {
 		m.Sender, m.Outgoing, m.Read, m.State = text.Line(self), true, true, store.Sent
 	}

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -55,13 +56,9 @@ func newTimeline(peer string) *timeline {
 
 func (t *timeline) touch() { t.rows = nil }
 
-// before orders messages as the store does.
-func before(a, b client.Message) int {
-	if c := a.Time.Compare(b.Time); c != 0 {
-		return c
-	}
-	return int(min(max(a.ID-b.ID, -1), 1))
-}
+// before orders messages as the store does: by their place, and not by their
+// times, which are other people's clocks.
+func before(a, b client.Message) int { return cmp.Compare(a.Place, b.Place) }
 
 // fill replaces everything by the newest page.
 func (t *timeline) fill(msgs []client.Message, limit int) {
