@@ -15,6 +15,7 @@ import (
 
 	"sotto/client"
 	"sotto/client/store"
+	"sotto/internal/harden"
 	"sotto/internal/role"
 	"sotto/keystore"
 	"sotto/tui"
@@ -146,9 +147,13 @@ func (d *desk) run() (int, error) {
 	return role.ExitDone, nil
 }
 
-// confine takes away what the desk does not need from here on. Beside the
-// restrictions that every role has, there are none yet.
-func (d *desk) confine() error { return nil }
+// confine takes away what the desk does not need from here on: it keeps its
+// folder, the terminal and the link. Where the system lacks a layer of this the
+// others still hold.
+func (d *desk) confine() error {
+	_, err := harden.Desk(d.setup.Profile.Data)
+	return err
+}
 
 // show runs the screens until they lock or the person quits.
 func (d *desk) show(ctx context.Context, messenger *client.Client, place string) (tui.Result, error) {

@@ -4,6 +4,7 @@ package gate
 
 import (
 	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/awnumar/memguard"
 	"golang.org/x/sys/unix"
 
+	"sotto/internal/harden"
 	"sotto/internal/role"
 	"sotto/keystore"
 )
@@ -29,6 +31,7 @@ type gate struct {
 	setup *role.GateSetup
 	term  *role.Terminal
 	line  *memguard.LockedBuffer // what is being typed; its last byte receives the next key
+	ca    []byte                 // certificates to trust while joining
 
 	mu     sync.Mutex // the fields below: keys, the watch and the clock all change the screen
 	view   view
@@ -55,6 +58,13 @@ func Main() int {
 			label: setup.Label, user: setup.User, hint: setup.Hint, note: setup.Note,
 			locked: setup.LockedAt, ascii: asciiOnly(os.Getenv),
 		},
+	}
+	if g.ca, err = readCA(setup.CAFile); err != nil {
+		return self.Fail(err)
+	}
+	// From here on the gate reaches its vault and nothing else.
+	if _, err := harden.Gate(filepath.Dir(setup.Profile.Vault), filepath.Dir(setup.Profile.DeviceKey)); err != nil {
+		return self.Fail(err)
 	}
 	// What was typed at the desk is neither a PIN nor a draft.
 	g.term.Flush()

@@ -84,12 +84,8 @@ func (r *relay) login(a *keystore.Account, password *memguard.LockedBuffer, pati
 // join tries the relay's password, lets the person choose a PIN and makes the
 // vault. A password that the relay refuses ends this gate as a wrong PIN does.
 func (g *gate) join() (int, error) {
-	account := &keystore.Account{Address: g.setup.Address, Relay: g.setup.Relay}
+	account := &keystore.Account{Address: g.setup.Address, Relay: g.setup.Relay, CA: g.ca}
 	defer account.Destroy()
-	var err error
-	if account.CA, err = readCA(g.setup.CAFile); err != nil {
-		return 0, err
-	}
 	if account.Password = g.ask("Password of "+g.setup.Address, maxPassword); account.Password == nil {
 		return role.ExitQuit, nil
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/awnumar/memguard"
 
 	"sotto/client/link"
+	"sotto/internal/harden"
 	"sotto/internal/role"
 )
 
@@ -18,6 +19,9 @@ func Main() int {
 		return role.ExitFailed
 	}
 	defer memguard.Purge()
+	if _, err := harden.Link(); err != nil {
+		return self.Fail(err)
+	}
 	l := link.New(link.Config{})
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

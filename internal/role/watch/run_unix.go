@@ -135,6 +135,11 @@ func (w *watch) start() error {
 			return w.endingWith
 		}
 	}
+	// What the watch gives up here its children can't have either, so the ward,
+	// which listens, was started before.
+	if _, err := harden.Watch(); err != nil {
+		return err
+	}
 	if w.mode != role.ChangePIN {
 		if err := w.startLink(); err != nil {
 			return err
