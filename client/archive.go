@@ -26,19 +26,17 @@ type archive struct {
 	past   bool      // what cannot be read may be from before this device
 	syncAt time.Time // when to ask for what came live meanwhile; zero: nothing did
 
-	base      int64            // the message that was stored last when the session began
-	cursor    map[string]int64 // the message that the newest result is here, by conversation
-	reordered bool             // the screen is to read again
+	base      int64 // the message that was stored last when the session began
+	reordered bool  // the screen is to read again
 }
 
 const (
 	pageSize      = 250
 	firstPage     = 100
 	pageRetry     = 30 * time.Second
-	archiveMargin = 10 * time.Minute // stamps of an archive may be so much out of order
-	maxCursors    = 10000
-	syncSoon      = 2 * time.Second // after something that may be out of order
-	syncLater     = 5 * time.Minute // after something live
+	archiveMargin = 10 * time.Minute       // stamps of an archive may be so much out of order
+	syncSoon      = 200 * time.Millisecond // after something that may be out of order
+	syncLater     = 5 * time.Minute        // after something live
 
 	valueArchive = "archive.time"   // the archive's stamp of the position
 	valueCaught  = "archive.caught" // set once everything was taken over

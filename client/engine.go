@@ -386,12 +386,11 @@ type effects struct {
 	flush     bool
 
 	// Of the archive: see order.go.
-	position  string           // of the last result
-	stamp     time.Time        // and when the archive received it
-	cursor    map[string]int64 // the message that its newest result is here, by conversation
-	reordered bool             // something stands elsewhere than at the end
-	live      bool             // something came that the archive is to confirm
-	late      bool             // and it was delayed on its way
+	position  string    // of the last result
+	stamp     time.Time // and when the archive received it
+	reordered bool      // something stands elsewhere than at the end
+	live      bool      // something came that the archive is to confirm
+	late      bool      // and it was delayed on its way
 }
 
 type receipt struct{ to, id string }

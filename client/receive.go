@@ -220,13 +220,7 @@ func (c *Client) repeated(tx *store.Tx, fx *effects, x *envelope) (bool, error) 
 	if err != nil || old == nil || old.Sender != x.sender || old.Outgoing != x.outgoing || old.Kind != store.Text {
 		return false, err
 	}
-	if old.ArchiveID == "" && x.archiveID != "" {
-		if err := tx.SetArchiveID(old.ID, x.archiveID); err != nil {
-			return false, err
-		}
-		old.ArchiveID = x.archiveID
-	}
-	if err := c.place(tx, fx, x, old); err != nil {
+	if err := c.settle(tx, fx, x, old); err != nil {
 		return false, err
 	}
 	if x.outgoing {

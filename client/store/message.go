@@ -126,20 +126,30 @@ func scanMessage(st *sqlite3.Stmt) Message {
 // archive id; and, where a Notice stands in for it, its text (which counts as
 // added: the notice is replaced in place, and is unread again).
 func (tx *Tx) AddMessage(m *Message) (added bool, err error) {
-	added, _, err = tx.addMessage(m, atEnd)
-	return added, err
+	how, err := tx.addMessage(m, atEnd)
+	return how > known, err
 }
 
-func (tx *Tx) addMessage(m *Message, after int64) (added, last bool, err error) {
+// outcome is what became of a message that was to be stored.
+type outcome int
+
+const (
+	known    outcome = iota // it was here
+	replaced                // its notice was here
+	inside                  // it is new, and others stand behind it
+	last                    // it is new, and stands last
+)
+
+func (tx *Tx) addMessage(m *Message, after int64) (outcome, error) {
 	if m.Peer == "" || m.Sender == "" {
-		return false, false, fmt.Errorf("storing a message: %w", errNoPeer)
+		return known, fmt.Errorf("storing a message: %w", errNoPeer)
 	}
 	if !tx.write {
-		return false, false, ErrViewWrites
+		return known, ErrViewWrites
 	}
 	conversation, err := tx.conversation(m.Peer)
 	if err != nil {
-		return false, false, err
+		return known, err
 	}
 	if m.Stored.IsZero() {
 		m.Stored = time.Now()
@@ -156,9 +166,9 @@ func (tx *Tx) addMessage(m *Message, after int64) (added, last bool, err error) 
 	if m.Outgoing {
 		m.Read = true
 	}
-	place, last, err := tx.room(conversation, after)
+	place, end, err := tx.room(conversation, after)
 	if err != nil {
-		return false, false, err
+		return known, err
 	}
 	insert := func() (int64, error) {
 		return tx.change(`INSERT INTO message (conversation, outgoing, sender, device, origin, archive, cipher, place, time, stored,
@@ -169,29 +179,30 @@ func (tx *Tx) addMessage(m *Message, after int64) (added, last bool, err error) 
 	}
 	n, err := insert()
 	if err != nil {
-		return false, false, err
+		return known, err
 	}
 	if n == 0 {
-		another, replaced, err := tx.repeat(conversation, m)
+		another, how, err := tx.repeat(conversation, m)
 		if err != nil || !another {
-			return replaced, false, err
+			return how, err
 		}
 		// The relay gives one id to two messages. The later one goes without.
 		m.ArchiveID = ""
 		if _, err := insert(); err != nil {
-			return false, false, err
+			return known, err
 		}
 	}
 	m.ID, m.Place = tx.s.conn.LastInsertRowID(), place
-	if last {
-		_, err = tx.change(`UPDATE conversation SET last = ? WHERE id = ?`, m.ID, conversation)
+	if !end {
+		return inside, nil
 	}
-	return err == nil, last, err
+	_, err = tx.change(`UPDATE conversation SET last = ? WHERE id = ?`, m.ID, conversation)
+	return last, err
 }
 
 // repeat deals with a message that is in the store already, or has the archive
 // id of another one.
-func (tx *Tx) repeat(conversation int64, m *Message) (another, replaced bool, err error) {
+func (tx *Tx) repeat(conversation int64, m *Message) (another bool, how outcome, err error) {
 	var old Message
 	row := func(st *sqlite3.Stmt) {
 		old = Message{ID: st.ColumnInt64(0), Kind: Kind(st.ColumnInt(1)), ArchiveID: st.ColumnText(2), Outgoing: st.ColumnBool(3),
@@ -202,7 +213,7 @@ func (tx *Tx) repeat(conversation int64, m *Message) (another, replaced bool, er
 		byOrigin, err = tx.one(`SELECT id, kind, archive, outgoing, origin, sender, cipher FROM message
 			WHERE conversation = ? AND origin = ? AND sender = ?`, row, conversation, m.OriginID, m.Sender)
 		if err != nil {
-			return false, false, err
+			return false, known, err
 		}
 	}
 	if !byOrigin {
@@ -211,27 +222,21 @@ func (tx *Tx) repeat(conversation int64, m *Message) (another, replaced bool, er
 		same := old.Sender == m.Sender && (old.OriginID == m.OriginID || old.OriginID == "" || m.OriginID == "") &&
 			(old.Cipher == nil || m.Cipher == nil || bytes.Equal(old.Cipher, m.Cipher))
 		m.ID = old.ID
-		return !same, false, err
+		return !same, known, err
 	}
 	m.ID = old.ID
 	if old.ArchiveID == "" && m.ArchiveID != "" {
-		if err := tx.SetArchiveID(m.ID, m.ArchiveID); err != nil {
-			return false, false, err
+		// OR IGNORE: a relay may have given the id to another message too.
+		if _, err := tx.change(`UPDATE OR IGNORE message SET archive = ? WHERE id = ?`, m.ArchiveID, m.ID); err != nil {
+			return false, known, err
 		}
 	}
 	if old.Kind != Notice || m.Kind != Text || old.Outgoing || m.Outgoing {
-		return false, false, nil
+		return false, known, nil
 	}
 	_, err = tx.change(`UPDATE message SET kind = ?, body = ?, device = ?, encrypted = ?, fingerprint = ?, urgency = ?, read = ?, cipher = ? WHERE id = ?`,
 		int(m.Kind), m.Body, m.Device, m.Encrypted, m.Fingerprint, m.Urgency, m.Read, m.Cipher, m.ID)
-	return false, err == nil, err
-}
-
-// SetArchiveID keeps the id that the archive has for a message, unless the
-// relay has given it to another message of the conversation too.
-func (tx *Tx) SetArchiveID(id int64, archiveID string) error {
-	_, err := tx.change(`UPDATE OR IGNORE message SET archive = ? WHERE id = ?`, archiveID, id)
-	return err
+	return false, replaced, err
 }
 
 // HasCipher reports whether the text of a ciphertext is in a conversation.

@@ -353,9 +353,11 @@ func TestLastMessageLeads(t *testing.T) {
 	s := memory(t)
 	add(t, s, incoming(ben, "new", 10))
 	update(t, s, func(tx *Tx) error {
-		_, last, err := tx.AddMessageAfter(incoming(ben, "old", 20), Front)
-		if last {
-			t.Error("what was put in front stands last")
+		old := incoming(ben, "old", 20)
+		old.ArchiveID = "a1"
+		_, reordered, err := tx.AddArchived(old, 0)
+		if !reordered {
+			t.Error("what was put in front is said to stand last")
 		}
 		return err
 	})

@@ -1,15 +1,24 @@
 package store
 
-import "github.com/ncruces/go-sqlite3"
+import (
+	"fmt"
+	"math"
+
+	"github.com/ncruces/go-sqlite3"
+)
 
 // Where a message stands in its conversation is a number of its own, its place.
 // Times are not for ordering: clocks differ, and relays stamp what they deliver
 // a second time to the second, or out of order.
 //
-// What is written here, and what comes live, goes to the end. What comes from
-// the archive is put right after the message that it follows there, and what is
-// here already moves there if it stands before it. So messages come to stand as
-// in the archive, and what the archive does not know stays where it is.
+// What is written here, and what comes live, goes to the end. What the archive
+// returns, in its order, settles: the anchor of a conversation is the last message
+// that is settled, and the next one goes right behind it. What stands elsewhere
+// moves there, unless it stands behind the anchor already and nothing is in
+// between that the archive has later. What is settled never moves again, and
+// nothing gets in before it. What was written here keeps its place among what
+// others wrote after it was written, or its lines would change places with each
+// other before the archive has them all.
 //
 // Places are gapSize apart at the end of a conversation. What is put between two
 // messages takes a place between theirs; when there is none left, everything
@@ -22,14 +31,128 @@ const (
 // Where to put a message, other than after one with an id.
 const (
 	atEnd int64 = 0
-	Front int64 = -1 // before all others
+	front int64 = -1 // before all others
 )
 
-// AddMessageAfter is AddMessage for a message whose predecessor is known: it is
-// put right after the message with the id after, or in front of all others if
-// after is Front. It reports, too, whether m stands last.
-func (tx *Tx) AddMessageAfter(m *Message, after int64) (added, last bool, err error) {
-	return tx.addMessage(m, after)
+// AddArchived is AddMessage for what the archive returns next: it is settled,
+// whether it is new or was here. newest is the id of the message that was stored
+// last before the archive was asked: if nothing is settled in the conversation,
+// a new message comes after what was there at that time. It reports, too, whether
+// anything stands elsewhere than at the end now.
+func (tx *Tx) AddArchived(m *Message, newest int64) (added, reordered bool, err error) {
+	if m.Peer == "" {
+		return false, false, fmt.Errorf("storing a message: %w", errNoPeer)
+	}
+	if !tx.write {
+		return false, false, ErrViewWrites
+	}
+	conversation, err := tx.conversation(m.Peer)
+	if err != nil {
+		return false, false, err
+	}
+	after, err := tx.anchor(conversation)
+	if err == nil && after == 0 {
+		after, err = tx.lastUpTo(conversation, newest)
+	}
+	if err != nil {
+		return false, false, err
+	}
+	archiveID := m.ArchiveID
+	how, err := tx.addMessage(m, after)
+	switch {
+	case err != nil:
+		return false, false, err
+	case how >= inside:
+		return true, how == inside, tx.settle(conversation, m.ID, true)
+	case archiveID == "":
+		return how == replaced, false, nil
+	}
+	reordered, err = tx.Settle(m.ID, archiveID, m.Outgoing)
+	return how == replaced, reordered, err
+}
+
+// Settle takes over the place that the archive gives to a message that is here,
+// and its id there. Only what the archive returns first for a message counts:
+// relays archive again what they deliver again. A message that keeps its place
+// is settled where it stands. It reports whether the message has moved.
+func (tx *Tx) Settle(id int64, archiveID string, keeps bool) (moved bool, err error) {
+	var conversation, place int64
+	settled := false
+	found, err := tx.one(`SELECT conversation, place, settled FROM message WHERE id = ?`, func(st *sqlite3.Stmt) {
+		conversation, place, settled = st.ColumnInt64(0), st.ColumnInt64(1), st.ColumnBool(2)
+	}, id)
+	if err != nil || settled {
+		return false, err
+	}
+	if !found {
+		return false, ErrUnknown
+	}
+	// OR IGNORE: a relay may have given the id to another message too.
+	if _, err := tx.change(`UPDATE OR IGNORE message SET archive = ? WHERE id = ?`, archiveID, id); err != nil {
+		return false, err
+	}
+	anchor, err := tx.anchor(conversation)
+	if err != nil {
+		return false, err
+	}
+	from, free := int64(math.MinInt64), true
+	if anchor != 0 {
+		if _, err := tx.one(`SELECT place FROM message WHERE id = ?`, func(st *sqlite3.Stmt) { from = st.ColumnInt64(0) }, anchor); err != nil {
+			return false, err
+		}
+	}
+	switch {
+	case place < from && keeps:
+		return false, tx.settle(conversation, id, false)
+	case place < from:
+		free = false
+	case !keeps:
+		_, err = tx.one(`SELECT 1 FROM message WHERE conversation = ? AND place > ? AND place < ? AND NOT settled AND archive IS NOT NULL LIMIT 1`,
+			func(*sqlite3.Stmt) { free = false }, conversation, from, place)
+		if err != nil {
+			return false, err
+		}
+	}
+	if !free {
+		if anchor == 0 {
+			// Before the first that the archive has later.
+			_, err = tx.one(`SELECT coalesce((SELECT id FROM message WHERE conversation = ?1 AND place <
+				(SELECT min(place) FROM message WHERE conversation = ?1 AND NOT settled AND archive IS NOT NULL) ORDER BY place DESC LIMIT 1), ?2)`,
+				func(st *sqlite3.Stmt) { anchor = st.ColumnInt64(0) }, conversation, front)
+			if err != nil {
+				return false, err
+			}
+		}
+		if err := tx.move(id, conversation, anchor); err != nil {
+			return false, err
+		}
+	}
+	return !free, tx.settle(conversation, id, true)
+}
+
+func (tx *Tx) settle(conversation, id int64, anchor bool) error {
+	if _, err := tx.change(`UPDATE message SET settled = 1 WHERE id = ?`, id); err != nil || !anchor {
+		return err
+	}
+	_, err := tx.change(`UPDATE conversation SET anchor = ? WHERE id = ?`, id, conversation)
+	return err
+}
+
+// anchor returns the last message that is settled; 0 if none is.
+func (tx *Tx) anchor(conversation int64) (id int64, err error) {
+	_, err = tx.one(`SELECT coalesce(anchor, 0) FROM conversation WHERE id = ?`,
+		func(st *sqlite3.Stmt) { id = st.ColumnInt64(0) }, conversation)
+	return id, err
+}
+
+// lastUpTo returns the id of the message that stands last of those that were
+// stored up to the one with the id newest and do not wait to be sent; front if
+// there is none.
+func (tx *Tx) lastUpTo(conversation, newest int64) (id int64, err error) {
+	id = front
+	_, err = tx.one(`SELECT id FROM message WHERE conversation = ? AND id <= ? AND state NOT IN (?, ?) ORDER BY place DESC LIMIT 1`,
+		func(st *sqlite3.Stmt) { id = st.ColumnInt64(0) }, conversation, newest, int(Queued), int(Failed))
+	return id, err
 }
 
 // room returns a free place after a message of a conversation, and whether it
@@ -42,7 +165,7 @@ func (tx *Tx) room(conversation, after int64) (place int64, last bool, err error
 	}
 	var from, next int64
 	found := false
-	if after == Front {
+	if after == front {
 		found, err = tx.one(`SELECT place FROM message WHERE conversation = ? ORDER BY place LIMIT 1`,
 			func(st *sqlite3.Stmt) { next = st.ColumnInt64(0) }, conversation)
 		if err != nil || !found {
@@ -72,25 +195,6 @@ func (tx *Tx) room(conversation, after int64) (place int64, last bool, err error
 	return from + min(stepSize, (next-from)/2), false, nil
 }
 
-// MoveAfter puts a message right after another one of its conversation if it
-// stands before it, and reports whether it did.
-func (tx *Tx) MoveAfter(id, after int64) (moved bool, err error) {
-	if id == after || after == Front {
-		return false, nil
-	}
-	var conversation int64
-	stands := false
-	found, err := tx.one(`SELECT m.conversation, m.place > a.place FROM message m JOIN message a ON a.conversation = m.conversation
-		WHERE m.id = ? AND a.id = ?`, func(st *sqlite3.Stmt) { conversation, stands = st.ColumnInt64(0), st.ColumnBool(1) }, id, after)
-	if err != nil || stands {
-		return false, err
-	}
-	if !found {
-		return false, ErrUnknown
-	}
-	return true, tx.move(id, conversation, after)
-}
-
 // MoveToEnd puts a message at the end of its conversation, as when it is
 // written anew.
 func (tx *Tx) MoveToEnd(id int64) (moved bool, err error) {
@@ -98,6 +202,14 @@ func (tx *Tx) MoveToEnd(id int64) (moved bool, err error) {
 	found, err := tx.one(`SELECT m.conversation FROM message m JOIN conversation c ON c.id = m.conversation WHERE m.id = ? AND c.last <> m.id`,
 		func(st *sqlite3.Stmt) { conversation = st.ColumnInt64(0) }, id)
 	if err != nil || !found {
+		return false, err
+	}
+	// It will be in the archive once more, or for the first time.
+	if _, err := tx.change(`UPDATE conversation SET anchor = (SELECT id FROM message WHERE conversation = ?1 AND settled AND id <> ?2
+		ORDER BY place DESC LIMIT 1) WHERE id = ?1 AND anchor = ?2`, conversation, id); err != nil {
+		return false, err
+	}
+	if _, err := tx.change(`UPDATE message SET settled = 0, archive = NULL WHERE id = ?`, id); err != nil {
 		return false, err
 	}
 	return true, tx.move(id, conversation, atEnd)
@@ -120,16 +232,5 @@ func (tx *Tx) move(id, conversation, after int64) error {
 // conversation; 0 if there is none.
 func (tx *Tx) Newest() (id int64, err error) {
 	_, err = tx.one(`SELECT coalesce(max(id), 0) FROM message`, func(st *sqlite3.Stmt) { id = st.ColumnInt64(0) })
-	return id, err
-}
-
-// LastUpTo returns the id of the message that stands last in a conversation of
-// those that were stored up to the one with the id newest and are not waiting
-// to be sent; Front if there is none.
-func (tx *Tx) LastUpTo(peer string, newest int64) (id int64, err error) {
-	id = Front
-	_, err = tx.one(`SELECT m.id FROM conversation c JOIN message m ON m.conversation = c.id
-		WHERE c.peer = ? AND m.id <= ? AND m.state NOT IN (?, ?) ORDER BY m.place DESC LIMIT 1`,
-		func(st *sqlite3.Stmt) { id = st.ColumnInt64(0) }, peer, newest, int(Queued), int(Failed))
 	return id, err
 }

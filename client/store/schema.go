@@ -22,7 +22,8 @@ CREATE TABLE conversation (
 	grp          TEXT NOT NULL DEFAULT '',
 	subscription TEXT NOT NULL DEFAULT '',
 	draft        TEXT NOT NULL DEFAULT '',
-	last         INTEGER REFERENCES message   -- the message that stands last
+	last         INTEGER REFERENCES message,  -- the message that stands last
+	anchor       INTEGER REFERENCES message   -- the last of those that the archive has settled
 );
 
 CREATE TABLE message (
@@ -35,6 +36,7 @@ CREATE TABLE message (
 	archive      TEXT,
 	cipher       BLOB,                        -- hash of the key that it came with
 	place        INTEGER NOT NULL,            -- where it stands in its conversation; no two are the same there
+	settled      INTEGER NOT NULL DEFAULT 0,  -- whether the archive has confirmed its place
 	time         INTEGER NOT NULL,            -- µs since 1970; for people to read, and nothing else
 	stored       INTEGER NOT NULL,
 	body         TEXT NOT NULL,
