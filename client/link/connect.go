@@ -84,6 +84,7 @@ func (o *owner) wait(f *failure) {
 	switch f.course {
 	case never:
 		o.enter(wire.Refused, f.words, time.Time{})
+		o.wrong = errors.Is(f, errWrongPassword)
 	case later:
 		o.failures++
 		o.enter(wire.Offline, f.words, time.Now().Add(laterBackoff+rand.N(laterBackoff/5)))

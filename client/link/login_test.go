@@ -87,7 +87,7 @@ func TestWrongPasswordWaitsForLogin(t *testing.T) {
 	m := account1(s.url)
 	m.Password = []byte("wrong")
 	d.write(m)
-	if st := d.phase(wire.Refused); !strings.Contains(st.Words, "password of ada@h.example") || !st.RetryAt.IsZero() {
+	if st := d.phase(wire.Refused); !strings.Contains(st.Words, "password of ada@h.example") || !st.RetryAt.IsZero() || !st.WrongPassword {
 		t.Errorf("%+v", st)
 	}
 	tries, _, _ := s.counts()
@@ -225,6 +225,9 @@ func TestLoginFailures(t *testing.T) {
 			}
 			if c.phase == wire.Offline && st.RetryAt.IsZero() {
 				t.Error("no next attempt")
+			}
+			if st.WrongPassword {
+				t.Error("the password is to blame")
 			}
 		})
 	}

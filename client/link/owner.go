@@ -29,6 +29,7 @@ type owner struct {
 	lost    time.Time // when the relay was last online or first tried; zero when online
 	retryAt time.Time
 	words   string
+	wrong   bool // refused because of the password
 	session uint64
 	rtt     time.Duration
 	toldRTT time.Time
@@ -257,7 +258,7 @@ func (o *owner) enter(p wire.Phase, words string, retryAt time.Time) {
 		}
 		o.since = o.lost
 	}
-	o.phase, o.words, o.retryAt = p, bounded(words), retryAt
+	o.phase, o.words, o.wrong, o.retryAt = p, bounded(words), false, retryAt
 	if p != wire.Online {
 		o.rtt = 0
 	}
@@ -280,7 +281,7 @@ func (o *owner) tellState() {
 
 // wireState is the state as the desk is told.
 func (o *owner) wireState() wire.State {
-	s := wire.State{Phase: o.phase, Session: o.session, RTT: o.rtt, Since: o.since, RetryAt: o.retryAt, Words: o.words}
+	s := wire.State{Phase: o.phase, Session: o.session, RTT: o.rtt, Since: o.since, RetryAt: o.retryAt, Words: o.words, WrongPassword: o.wrong}
 	if o.phase == wire.Online {
 		s.Address = o.address
 	}

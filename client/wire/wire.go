@@ -88,6 +88,10 @@ type State struct {
 	Since   time.Time     // when this phase began, to the second
 	RetryAt time.Time     // when Offline: the next attempt; else zero
 	Words   string        // one sentence for people; empty when there is nothing to say
+
+	// WrongPassword says, when Refused, that the relay did not accept the
+	// password: another one may help, where nothing else is wrong.
+	WrongPassword bool
 }
 
 // Inbound (link to desk) is one stanza from the relay. Seq grows; there can be
@@ -131,7 +135,7 @@ func (m ChangePassword) encode() (byte, [][]byte) {
 }
 func (m State) encode() (byte, [][]byte) {
 	return tState, [][]byte{{byte(m.Phase)}, []byte(m.Address), frame.Uint64(m.Session), frame.Uint64(uint64(m.RTT)),
-		instant(m.Since), instant(m.RetryAt), []byte(m.Words)}
+		instant(m.Since), instant(m.RetryAt), []byte(m.Words), flag(m.WrongPassword)}
 }
 func (m Inbound) encode() (byte, [][]byte) {
 	return tInbound, [][]byte{frame.Uint64(m.Seq), m.Stanza}
@@ -185,7 +189,7 @@ func decode(typ byte, f [][]byte) (Message, error) {
 		m = ChangePassword{d.bytes(MaxPassword)}
 	case tState:
 		m = State{Phase: d.phase(), Address: d.text(MaxAddress), Session: d.number(), RTT: d.duration(),
-			Since: d.instant(), RetryAt: d.instant(), Words: d.text(MaxWords)}
+			Since: d.instant(), RetryAt: d.instant(), Words: d.text(MaxWords), WrongPassword: d.flag()}
 	case tInbound:
 		m = Inbound{d.number(), d.bytes(frame.MaxFrame)}
 	case tPending:

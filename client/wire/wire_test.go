@@ -17,6 +17,7 @@ var every = []Message{
 	Logoff{},
 	ChangePassword{[]byte("q")},
 	State{Phase: Online, Address: "a@example.org/x", Session: 3, RTT: 14 * time.Millisecond, Since: time.Unix(1700000000, 0), Words: "online"},
+	State{Phase: Refused, Words: "no", WrongPassword: true},
 	State{Phase: Offline, RetryAt: time.Unix(1700000008, 0)},
 	Inbound{1 << 40, []byte("<presence/>")},
 	Pending{[]string{"a", "b"}},
@@ -53,9 +54,10 @@ func TestRefuses(t *testing.T) {
 		"long id":          {tSettled, [][]byte{long}},
 		"number too short": {tStored, [][]byte{{1}}},
 		"not utf-8":        {tSettled, [][]byte{{0xff}}},
-		"unknown phase":    {tState, [][]byte{{9}, nil, frame.Uint64(0), frame.Uint64(0), frame.Uint64(0), frame.Uint64(0), nil}},
-		"RTT of years":     {tState, [][]byte{{0}, nil, frame.Uint64(0), frame.Uint64(1 << 63), frame.Uint64(0), frame.Uint64(0), nil}},
-		"far future":       {tState, [][]byte{{0}, nil, frame.Uint64(0), frame.Uint64(0), frame.Uint64(1 << 62), frame.Uint64(0), nil}},
+		"odd flag":         {tState, [][]byte{{0}, nil, frame.Uint64(0), frame.Uint64(0), frame.Uint64(0), frame.Uint64(0), nil, {2}}},
+		"unknown phase":    {tState, [][]byte{{9}, nil, frame.Uint64(0), frame.Uint64(0), frame.Uint64(0), frame.Uint64(0), nil, {0}}},
+		"RTT of years":     {tState, [][]byte{{0}, nil, frame.Uint64(0), frame.Uint64(1 << 63), frame.Uint64(0), frame.Uint64(0), nil, {0}}},
+		"far future":       {tState, [][]byte{{0}, nil, frame.Uint64(0), frame.Uint64(0), frame.Uint64(1 << 62), frame.Uint64(0), nil, {0}}},
 	} {
 		if m, err := decode(c.typ, c.f); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: %+v, %v", name, m, err)

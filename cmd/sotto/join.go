@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -28,8 +29,16 @@ Where the relay is is discovered from the address (XEP-0156), or said with --rel
 		Example: `  sotto join alice@example.org
   sotto join alice@example.org --relay wss://chat.example.org/ws --ca hospital-ca.pem
   sotto join alice@example.org --profile night-shift --rotate-password`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return j.run(args[0]) },
+		Args: cobra.ArbitraryArgs, // so that what is missing can be said in words of ours
+		RunE: func(_ *cobra.Command, args []string) error {
+			switch len(args) {
+			case 0:
+				return errors.New("sotto join needs your address, such as alice@example.org")
+			case 1:
+				return j.run(args[0])
+			}
+			return fmt.Errorf("sotto join takes one address, not %d", len(args))
+		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&j.relay, "relay", "", "WebSocket URL of the relay, such as wss://chat.example.org/ws")
@@ -46,14 +55,14 @@ type joining struct {
 }
 
 func (j joining) run(address string) error {
-	if err := terminal(); err != nil {
-		return err
-	}
 	id, err := jid.Parse(address)
 	if err != nil || id.Localpart() == "" || id.Resourcepart() != "" {
 		return fmt.Errorf("%q is not an address. It looks like this: alice@example.org", address)
 	}
 	if err := checkRelay(j.relay); err != nil {
+		return err
+	}
+	if err := terminal(); err != nil {
 		return err
 	}
 	if j.ca != "" {
@@ -122,8 +131,16 @@ func checkRelay(relay string) error {
 	switch {
 	case err != nil || u.Host == "":
 		return errors.New("the relay is not a URL. It looks like this: wss://chat.example.org/ws")
-	case u.Scheme == "wss", u.Scheme == "ws":
-		return nil // where ws is permitted is for the link to say
+	case u.Scheme == "wss", u.Scheme == "ws" && loopback(u.Hostname()):
+		return nil
+	case u.Scheme == "ws":
+		return errors.New("the relay's URL begins with ws://, which is not encrypted and only allowed on this computer itself. Use wss://")
 	}
 	return fmt.Errorf("the relay's URL begins with wss://, not %s://", u.Scheme)
+}
+
+// loopback reports whether a host is this very computer.
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

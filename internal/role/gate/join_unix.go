@@ -82,7 +82,8 @@ func (r *relay) login(a *keystore.Account, password *memguard.LockedBuffer, pati
 }
 
 // join tries the relay's password, lets the person choose a PIN and makes the
-// vault. A password that the relay refuses ends this gate as a wrong PIN does.
+// vault. A password that the relay refuses ends this gate as a wrong PIN does;
+// whatever else it refuses, no password can cure.
 func (g *gate) join() (int, error) {
 	account := &keystore.Account{Address: g.setup.Address, Relay: g.setup.Relay, CA: g.ca}
 	defer account.Destroy()
@@ -98,7 +99,7 @@ func (g *gate) join() (int, error) {
 	switch {
 	case err != nil:
 		return 0, err
-	case s.Phase == wire.Refused:
+	case s.WrongPassword:
 		g.self.Control.Send(&role.Note{Text: s.Words})
 		return role.ExitWrongPIN, nil
 	case s.Phase != wire.Online:
@@ -171,7 +172,7 @@ func (g *gate) settle(opened *keystore.Opened) error {
 	}
 	if s, err := r.login(a, a.Next, settlePatience); err == nil && s.Phase == wire.Online {
 		return keep(opened, true)
-	} else if err != nil || s.Phase != wire.Refused {
+	} else if err != nil || !s.WrongPassword {
 		return nil
 	}
 	if s, err := r.login(a, a.Password, settlePatience); err == nil && s.Phase == wire.Online {
