@@ -21,9 +21,6 @@ var ErrGone = errors.New("the process has ended")
 // chunk is how much memory is read at once, in bytes.
 const chunk = 1 << 20
 
-// arena is what the Go runtime aligns its heap to.
-const arena = 64 << 20
-
 // Process is a process of a sotto.
 type Process struct {
 	PID  int
@@ -155,10 +152,8 @@ func maps(pid int) (regions []region, err error) {
 			r.kind = strings.Trim(name, "[]")
 		case name != "":
 			r.kind = "the file " + name
-		case r.start%arena == 0: // wherever it begins, since Go 1.26
-			r.kind = "Go heap or stacks"
 		default:
-			r.kind = "anonymous mapping"
+			r.kind = "heap" // Go's with its stacks, SQLite's, or another mapping
 		}
 		regions = append(regions, r)
 	}

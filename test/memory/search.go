@@ -3,6 +3,7 @@ package memory
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -34,6 +35,15 @@ type Hit struct {
 type Search struct {
 	needles []needle
 	longest int
+	// begin has, for a hash of four bytes, the needles that begin with such: all
+	// are looked for in one pass.
+	begin [1 << hashBits][]*needle
+}
+
+const hashBits = 14
+
+func hash(b []byte) uint32 {
+	return binary.LittleEndian.Uint32(b) * 0x9e3779b1 >> (32 - hashBits)
 }
 
 type needle struct {
@@ -67,6 +77,11 @@ func NewSearch(canaries ...Canary) *Search {
 			s.add(c.Name, "runes", wider)
 		}
 	}
+	for i := range s.needles {
+		n := &s.needles[i]
+		h := hash(n.bytes)
+		s.begin[h] = append(s.begin[h], n)
+	}
 	return s
 }
 
@@ -90,15 +105,11 @@ func inBase64(e *base64.Encoding, b []byte, shift int) []byte {
 // were searched before. It returns how many bytes at the end of b a copy could
 // begin in that is cut off by b's end.
 func (s *Search) in(b []byte, seen int, hit func(n *needle, at int)) (tail int) {
-	for i := range s.needles {
-		n := &s.needles[i]
-		for from := max(0, seen-len(n.bytes)+1); ; {
-			at := bytes.Index(b[from:], n.bytes)
-			if at < 0 {
-				break
+	for at := max(0, seen-s.longest+1); at+minCanary <= len(b); at++ {
+		for _, n := range s.begin[hash(b[at:])] {
+			if at+len(n.bytes) > seen && bytes.HasPrefix(b[at:], n.bytes) {
+				hit(n, at)
 			}
-			hit(n, from+at)
-			from += at + 1
 		}
 	}
 	return min(len(b), s.longest-1)

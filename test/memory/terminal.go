@@ -27,6 +27,13 @@ func Forbidden(out []byte) (found []string) {
 // text and background.
 var askable = []string{"10;?", "11;?"}
 
+// The controls with which watch puts a terminal right after a process that died
+// in the middle of writing.
+const (
+	can = 0x18 // ends what was broken off
+	si  = 0x0f // back to the usual characters
+)
+
 type parser struct{ rest string }
 
 // next takes one character or sequence, and says what is wrong with it.
@@ -44,6 +51,8 @@ func (p *parser) next() string {
 	case r >= 0x80 && r <= 0x9f:
 		return fmt.Sprintf("the C1 control %#x", r)
 	case r == '\a' || r == '\b' || r == '\t' || r == '\n' || r == '\r':
+		return ""
+	case r == can || r == si:
 		return ""
 	case r < 0x20 || r == 0x7f:
 		return fmt.Sprintf("the control %#x", r)
@@ -107,6 +116,7 @@ func (p *parser) control() string {
 	parameters, final := p.rest[:end], p.rest[end]
 	p.rest = p.rest[end+1:]
 	switch {
+	case final == can:
 	case final < 0x40 || final > 0x7e:
 		return fmt.Sprintf("a CSI broken off by %#x", final)
 	case final == 'i':

@@ -58,7 +58,7 @@ func TestForbiddenFindsWhatIsForbidden(t *testing.T) {
 func TestForbiddenLetsTheRestThrough(t *testing.T) {
 	t.Parallel()
 	const screen = "\x1b[?1049h\x1b[H\x1b[2J\x1b[38;2;1;2;3mÄrztin, 医師\r\n\t\a\b\x1b[0m\x1b[?2026$p\x1b[?u\x1b[>q\x1b[c" +
-		"\x1b]11;?\x07\x1b]10;?\x1b\\\x1b[4 q\x1b(B\x1b7\x1b8\x1b=\x1bM\x1b[?25h\x1b[3;4H\x1b[K 6.8 i 5i ]52;c;"
+		"\x1b]11;?\x07\x1b]10;?\x1b\\\x1b[4 q\x1b(B\x1b7\x1b8\x1b=\x1bM\x1b[?25h\x1b[3;4H\x1b[K 6.8 i 5i ]52;c; \x1b[38;5\x18\x0f"
 	if found := Forbidden([]byte(screen)); found != nil {
 		t.Errorf("nothing is wrong with it, and still: %s", strings.Join(found, "; "))
 	}

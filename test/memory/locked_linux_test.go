@@ -1,0 +1,302 @@
+package memory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"sotto/client"
+	"sotto/client/store"
+	"sotto/internal/role/roletest"
+	"sotto/test/headless"
+)
+
+// proof searches the memory of one sotto, again and again.
+type proof struct {
+	*sotto
+	canaries []Canary
+}
+
+// allowed says which roles may have a canary at a moment; "+" before a role says
+// that it must have it, which is the positive control.
+type allowed map[string][]string
+
+// look searches every process. What is not allowed for a role must not be there.
+func (p *proof) look(moment string, may allowed) {
+	p.t.Helper()
+	for _, wrong := range p.wrong(moment, may) {
+		p.t.Errorf("%s: %s", moment, wrong)
+	}
+}
+
+// wrong is what look complains about.
+func (p *proof) wrong(moment string, may allowed) (list []string) {
+	p.t.Helper()
+	family, err := Family(p.PID)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	search := NewSearch(p.canaries...)
+	found := map[string][]Hit{}
+	var roles []string
+	var size int64
+	for _, process := range family {
+		hits, n, err := search.Memory(process.PID)
+		if errors.Is(err, ErrGone) {
+			continue
+		}
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		roles = append(roles, process.Role)
+		size += n
+		found[process.Role] = append(found[process.Role], hits...)
+	}
+	if !slices.Contains(roles, "watch") {
+		p.t.Fatalf("%s: sotto does not run", moment)
+	}
+	p.t.Logf("%s: %d MB of %s: %s", moment, size>>20, strings.Join(roles, ", "), summary(found, p.canaries))
+	for canary, who := range may {
+		for _, role := range who {
+			if role, must := strings.CutPrefix(role, "+"); must && Count(found[role], canary) == 0 {
+				list = append(list, fmt.Sprintf("the search finds no %s in the %s, where it is; so it proves nothing", canary, role))
+			}
+		}
+	}
+	for role, hits := range found {
+		for _, c := range p.canaries {
+			if Count(hits, c.Name) > 0 && !slices.Contains(may[c.Name], role) && !slices.Contains(may[c.Name], "+"+role) {
+				list = append(list, fmt.Sprintf("the %s is in the memory of the %s: %s", c.Name, role, Describe(hits, c.Name)))
+			}
+		}
+	}
+	return list
+}
+
+func summary(found map[string][]Hit, canaries []Canary) string {
+	var parts []string
+	for _, c := range canaries {
+		for role, hits := range found {
+			if n := Count(hits, c.Name); n > 0 {
+				parts = append(parts, fmt.Sprintf("%s %d in %s", c.Name, n, role))
+			}
+		}
+	}
+	if parts == nil {
+		return "nothing"
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, ", ")
+}
+
+// TestLockedMeansGone is invariant 1: locked, there is no key, no PIN and no text
+// in the memory of any process of sotto, however it came to be locked. Only the
+// link has the relay's password, until it ends too.
+func TestLockedMeansGone(t *testing.T) {
+	t.Parallel()
+	ada := user{"ada", "Okafor, Ada", secret("pass")}
+	per := user{"per", "Lind, Per", secret("pass")}
+	r := startRelay(t, ada, per)
+
+	const (
+		sent, received, waiting, draft = "sent text", "received text", "waiting text", "draft"
+		pin, password                  = "PIN", "relay password"
+	)
+	p := &proof{sotto: newSotto(t, ada)}
+	texts := map[string]string{}
+	for _, name := range []string{sent, received, waiting, draft} {
+		texts[name] = secret("Kestrel")
+		p.canaries = append(p.canaries, TextCanary(name, texts[name]))
+	}
+	p.canaries = append(p.canaries, TextCanary(pin, p.pin), TextCanary(password, ada.password))
+
+	// Joining: what is typed is in the gate, and nowhere else.
+	gate := func(what string) allowed {
+		if what == "PIN" {
+			return allowed{pin: {"+gate"}, password: {"gate", "link"}}
+		}
+		return allowed{password: {"+gate"}}
+	}
+	p.join(r.addr, func(what string) { p.look("typing the "+what+" to join", gate(what)) })
+	p.look("joined", allowed{password: {"desk", "link"}})
+
+	// Talking.
+	peer := talker(t, r, per, ada)
+	p.See("Lind, Per")
+	p.say(texts[sent])
+	peer.say(texts[received])
+	p.See(texts[received])
+	p.Type(texts[draft])
+	p.See(">  " + texts[draft])
+	inDesk := allowed{password: {"desk", "link"}, sent: {"+desk"}, received: {"+desk"}, draft: {"+desk"}}
+	p.look("talking", inDesk)
+
+	// Locked by hand. The keys are known from here on.
+	linkOnly := allowed{password: {"link"}}
+	p.lock()
+	p.look("locked with Ctrl+L", linkOnly)
+	keys, _ := p.keys(per.address())
+	p.canaries = append(p.canaries, keys...)
+	late := peer.send(texts[waiting])
+	p.See("1 waiting")
+	p.look("locked with Ctrl+L, a message waits", linkOnly)
+	p.typed(p.pin)
+	p.look("the PIN stands there", allowed{password: {"link"}, pin: {"+gate"}})
+	p.Type("\x15") // Ctrl+U
+	p.SeeGone("•")
+	p.look("the PIN is taken back", linkOnly)
+
+	// Unlocked: what comes from the database is in the desk, the keys with it.
+	p.unlock()
+	p.See(texts[sent], texts[received], texts[waiting], texts[draft])
+	peer.delivered(late)
+	inDesk[waiting] = []string{"+desk"}
+	for _, k := range keys {
+		inDesk[k.Name] = []string{"+desk"}
+	}
+	inDesk["master key"] = nil // has never left the gate
+	p.look("unlocked again", inDesk)
+	if wrong := p.wrong("unlocked, and judged as if locked", linkOnly); len(wrong) < len(texts)+len(keys)-1 {
+		t.Errorf("unlocked, this proof finds no more than %q: it could not fail", wrong)
+	}
+
+	// Crashed.
+	for _, s := range []syscall.Signal{syscall.SIGKILL, syscall.SIGSEGV} {
+		desk := p.Role("desk")
+		signal(t, desk, s)
+		p.locked(desk)
+		p.See("ended unexpectedly")
+		p.look(fmt.Sprintf("the desk got signal %d, %v", s, s), linkOnly)
+		p.unlock()
+		p.See(texts[waiting], texts[draft])
+	}
+	p.lock()
+	p.quit()
+
+	// Idle, and then logged off.
+	config := p.profile()
+	c, err := config.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.LockAfter, c.LogoffAfter = 3*time.Second, 2*time.Second
+	if err := config.Save(c); err != nil {
+		t.Fatal(err)
+	}
+	p.run()
+	p.unlock()
+	p.See(texts[waiting])
+	desk, link := p.Role("desk"), p.Role("link")
+	p.locked(desk)
+	p.look("locked when idle", linkOnly)
+	p.Wait("logged off", func() bool { return roletest.Gone(link) })
+	p.See("logged off")
+	p.look("logged off", allowed{})
+	p.quit()
+
+	p.changePIN()
+}
+
+// changePIN is the one moment when the master key is in the open for longer than
+// an instant: while its new wrapping is derived from the next PIN.
+func (p *proof) changePIN() {
+	p.t.Helper()
+	next := secret("next")
+	p.canaries = append(p.canaries, TextCanary("next PIN", next))
+	p.run("pin")
+	p.See("PIN as it is now  _")
+	p.Type(p.pin + "\r")
+	p.See("New PIN  _")
+	p.typed(next)
+	p.look("the next PIN stands there", allowed{"next PIN": {"+gate"}, "PIN": {"gate"}, "master key": {"gate"}, "relay password": {"gate"}})
+	p.Type("\r")
+	p.See("Again  _")
+	// On a busy machine it shall be the gate that waits, and not this test.
+	gate := p.Role("gate")
+	last(p.t, gate)
+	p.Type(next + "\r")
+	p.See("changing the PIN")
+	signal(p.t, gate, syscall.SIGSTOP)
+	p.look("changing the PIN, stopped there", allowed{
+		"master key": {"+gate"}, "PIN": {"gate"}, "next PIN": {"+gate"}, "relay password": {"+gate"}, "database key": {"gate"},
+	})
+	signal(p.t, gate, syscall.SIGCONT)
+	if code := p.Exit(); code != 0 {
+		p.t.Errorf("sotto pin ended with %d", code)
+	}
+}
+
+// other is the person at the other end, without a terminal.
+type other struct {
+	*headless.Sotto
+	t    *testing.T
+	ctx  context.Context
+	with string
+}
+
+func talker(t *testing.T, r *relay, who, with user) *other {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	st, err := store.OpenMemory(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := headless.Start(headless.Account{Address: who.address(), Password: who.password, Relay: "ws://" + r.addr + "/ws"}, st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		cancel()
+	})
+	o := &other{s, t, ctx, with.address()}
+	if err := s.Online(ctx); err != nil {
+		t.Fatal(err)
+	}
+	o.until("a device to encrypt to", func() (bool, error) {
+		security, err := s.Security(ctx, o.with)
+		return security.Devices > 0, err
+	})
+	return o
+}
+
+func (o *other) until(what string, so func() (bool, error)) {
+	o.t.Helper()
+	if err := o.Until(o.ctx, what, so); err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+// send sends and does not wait.
+func (o *other) send(text string) (id int64) {
+	o.t.Helper()
+	m, err := o.Send(o.ctx, o.with, text)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return m.ID
+}
+
+// say sends and waits for the receipt.
+func (o *other) say(text string) {
+	o.t.Helper()
+	o.delivered(o.send(text))
+}
+
+// delivered waits for the receipt of a message.
+func (o *other) delivered(id int64) {
+	o.t.Helper()
+	o.until("having delivered", func() (bool, error) {
+		all, err := o.Conversation(o.ctx, o.with)
+		return slices.ContainsFunc(all, func(m client.Message) bool {
+			return m.ID == id && (m.State == store.Delivered || m.State == store.Read)
+		}), err
+	})
+}

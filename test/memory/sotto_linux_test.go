@@ -1,0 +1,364 @@
+package memory
+
+import (
+	"bytes"
+	"context"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/awnumar/memguard"
+	"golang.org/x/sys/unix"
+
+	"sotto/client/omemo"
+	"sotto/client/store"
+	"sotto/internal/profile"
+	"sotto/internal/role/roletest"
+	"sotto/keystore"
+)
+
+// secret makes up a word that is nowhere else, short enough for one line.
+func secret(what string) string { return what + rand.Text()[:12] }
+
+// relay is "sotto relay serve" without TLS, so that a test can see what it sees.
+type relay struct {
+	dir  string // all that it writes: its folder for data and its log
+	addr string // host:port
+	pid  int
+}
+
+const domain = "ward.localhost"
+
+// user is an account on the relay.
+type user struct{ name, display, password string }
+
+func (u user) address() string { return u.name + "@" + domain }
+
+func startRelay(t *testing.T, users ...user) *relay {
+	t.Helper()
+	r := &relay{dir: t.TempDir()}
+	data, log := filepath.Join(r.dir, "data"), filepath.Join(r.dir, "log")
+	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	cmd := exec.Command(program, "relay", "serve", "--domain", domain, "--data", data, "--listen", "127.0.0.1:0")
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	r.pid = cmd.Process.Pid
+	t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		cmd.Wait()
+	})
+	said := regexp.MustCompile(`at ws://(\S+)/ws`)
+	wait(t, "the relay listens", func() bool {
+		b, _ := os.ReadFile(log)
+		if found := said.FindSubmatch(b); found != nil {
+			r.addr = string(found[1])
+		}
+		return r.addr != ""
+	})
+	for _, u := range users {
+		add := exec.Command(program, "relay", "user", "add", u.name, "--name", u.display, "--group", "ICU", "--data", data)
+		add.Stdin = strings.NewReader(u.password + "\n")
+		if out, err := add.CombinedOutput(); err != nil {
+			t.Fatalf("add %s to the relay: %v: %s", u.name, err, out)
+		}
+	}
+	return r
+}
+
+// sotto is a person's sotto with all its folders, at a terminal of its own.
+type sotto struct {
+	*roletest.Console
+	t    *testing.T
+	user user
+	pin  string
+	home string
+}
+
+func newSotto(t *testing.T, u user) *sotto {
+	t.Helper()
+	s := &sotto{t: t, user: u, pin: secret("pin"), home: t.TempDir()}
+	if err := os.Mkdir(s.tmp(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *sotto) tmp() string { return filepath.Join(s.home, "tmp") }
+
+func (s *sotto) profile() profile.Profile {
+	share, state := filepath.Join(s.home, ".local", "share", "sotto", "default"), filepath.Join(s.home, ".local", "state", "sotto", "default")
+	return profile.Profile{
+		Name: "default", Config: filepath.Join(s.home, ".config", "sotto", "default", "config.toml"),
+		Vault: filepath.Join(share, "vault"), Data: filepath.Join(share, "data"), Database: filepath.Join(share, "data", "sotto.db"),
+		DeviceKey: filepath.Join(state, "device.key"), LockFile: filepath.Join(state, "lock"),
+	}
+}
+
+// run starts sotto. What it writes to the terminal is checked at the end.
+func (s *sotto) run(arguments ...string) {
+	s.t.Helper()
+	cmd := exec.Command(program, arguments...)
+	cmd.Env = []string{"TERM=xterm-256color", "LANG=C.UTF-8", "PATH=" + os.Getenv("PATH"), "HOME=" + s.home, "TMPDIR=" + s.tmp()}
+	cmd.Dir = s.home
+	c := roletest.Start(s.t, cmd, 80, 24)
+	s.Console = c
+	s.t.Cleanup(func() { harmless(s.t, c) })
+}
+
+// harmless holds that nothing forbidden went to a terminal.
+func harmless(t *testing.T, c *roletest.Console) {
+	t.Helper()
+	out := c.Output()
+	if len(out) == 0 {
+		t.Error("nothing was written to the terminal, so nothing was checked")
+	}
+	for i, what := range Forbidden(out) {
+		if i == 10 {
+			t.Error("and more")
+			break
+		}
+		t.Errorf("written to the terminal %s", what)
+	}
+}
+
+// join signs in at the relay and chooses a PIN, up to the first screen with
+// conversations. While is called with what is being typed standing there.
+func (s *sotto) join(relay string, while func(what string)) {
+	s.t.Helper()
+	s.run("join", s.user.address(), "--relay", "ws://"+relay+"/ws")
+	s.See("Password of " + s.user.address())
+	s.typed(s.user.password)
+	while("password")
+	s.Type("\r")
+	s.See("New PIN  _")
+	s.typed(s.pin)
+	while("PIN")
+	s.Type("\r")
+	s.See("Again  _")
+	s.Type(s.pin + "\r")
+	s.See("F1 help", "online")
+}
+
+// typed types what the gate shows as dots, and waits for them.
+func (s *sotto) typed(what string) {
+	s.t.Helper()
+	s.Type(what)
+	s.See(strings.Repeat("• ", len(what)) + "_")
+}
+
+// unlock enters the PIN at the lock screen.
+func (s *sotto) unlock() {
+	s.t.Helper()
+	s.See("PIN  _")
+	s.Type(s.pin + "\r")
+	s.See("F1 help", "online")
+}
+
+// locked waits for the lock screen and for the end of the desk.
+func (s *sotto) locked(desk int) {
+	s.t.Helper()
+	s.See("PIN  _")
+	s.Wait("the desk has ended", func() bool { return roletest.Gone(desk) && s.Role("desk") == 0 })
+}
+
+// lock locks with Ctrl+L.
+func (s *sotto) lock() {
+	s.t.Helper()
+	desk := s.Role("desk")
+	s.Type("\x0c")
+	s.locked(desk)
+}
+
+// say sends a message in the open conversation and waits for its receipt.
+func (s *sotto) say(text string) {
+	s.t.Helper()
+	s.Type(text)
+	s.See(">  " + text)
+	s.Type("\r")
+	done := regexp.MustCompile(regexp.QuoteMeta(text) + `\s+(delivered|read)`)
+	s.Until("having delivered "+text, func(screen string) bool { return done.MatchString(screen) })
+}
+
+// quit ends sotto at the lock screen.
+func (s *sotto) quit() {
+	s.t.Helper()
+	s.See("PIN  _")
+	s.Type("\x03")
+	if code := s.Exit(); code != 0 {
+		s.t.Errorf("sotto ended with %d", code)
+	}
+}
+
+// keys reads, with the PIN, all that is secret in a locked sotto's vault and
+// database, and the ids of the messages, which are not.
+func (s *sotto) keys(peer string) (secret []Canary, ids []Canary) {
+	s.t.Helper()
+	pin := memguard.NewBufferFromBytes([]byte(s.pin))
+	defer pin.Destroy()
+	p := s.profile()
+	vault, err := keystore.Open(p.Vault, p.DeviceKey, pin)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer vault.Close()
+	database, err := vault.DatabaseKey()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	add := func(name string, key []byte) {
+		if len(key) != 32 || bytes.Count(key, []byte{0}) > 8 {
+			s.t.Fatalf("the %s is not 32 random bytes", name)
+		}
+		secret = append(secret, Canary{Name: name, Bytes: bytes.Clone(key)})
+	}
+	add("master key", masterKey(s.t, vault, database.Bytes()))
+	add("database key", database.Bytes())
+
+	copied := s.t.TempDir() // the original is sotto's
+	for _, name := range []string{"sotto.db", "sotto.db-wal"} {
+		b, err := os.ReadFile(filepath.Join(p.Data, name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(copied, name), b, 0o600)
+		}
+		if err != nil && !os.IsNotExist(err) {
+			s.t.Fatal(err)
+		}
+	}
+	ctx := context.Background()
+	db, err := store.Open(ctx, filepath.Join(copied, "sotto.db"), database)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer db.Close()
+	err = db.View(ctx, func(tx *store.Tx) error {
+		identity, err := tx.Identity()
+		if err != nil {
+			return err
+		}
+		add("identity key", identity[5:]) // after format and device id
+		signed, err := tx.SignedPreKeyIDs()
+		if err != nil {
+			return err
+		}
+		key, _, _, err := tx.SignedPreKey(signed[len(signed)-1])
+		if err != nil {
+			return err
+		}
+		add("signed prekey", key)
+		prekeys, err := tx.PreKeyIDs()
+		if err != nil {
+			return err
+		}
+		if key, err = tx.PreKey(prekeys[0]); err != nil {
+			return err
+		}
+		add("prekey", key)
+		devices, err := tx.Devices(peer)
+		if err != nil {
+			return err
+		}
+		for _, d := range devices {
+			state, err := tx.Session(omemo.Address{JID: peer, Device: d.ID})
+			if err != nil {
+				return err
+			}
+			if len(state) < 300 {
+				return fmt.Errorf("the session with %s has %d bytes", peer, len(state))
+			}
+			// The layout is that of ratchet.Session.Marshal: a header of 66 bytes,
+			// flags, then base, root, private and public ratchet key, remote and
+			// sending chain, of 32 bytes each.
+			at := func(n int) []byte { return state[67+32*n:][:32] }
+			add("ratchet root key", at(1))
+			add("ratchet private key", at(2))
+			add("sending chain key", at(5))
+		}
+		messages, err := tx.Messages(peer, 0, 100)
+		for _, m := range messages {
+			ids = append(ids, TextCanary("id of "+m.Body, m.OriginID))
+		}
+		return err
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return secret, ids
+}
+
+// masterKey takes the master key out of an open vault, which gives it to nobody.
+// That it is the one shows in the database key, which is derived from it.
+func masterKey(t *testing.T, vault *keystore.Opened, database []byte) []byte {
+	t.Helper()
+	field := reflect.ValueOf(vault).Elem().FieldByName("master")
+	if field.Type() != reflect.TypeFor[*memguard.Enclave]() {
+		t.Fatalf("the master key is kept as %v: this test has to learn how to read that", field.Type())
+	}
+	sealed := *(**memguard.Enclave)(unsafe.Pointer(field.UnsafeAddr()))
+	master, err := sealed.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer master.Destroy()
+	derived, err := hkdf.Key(sha256.New, master.Bytes(), nil, "sotto database v1", keystore.DatabaseKeySize)
+	if err != nil || !bytes.Equal(derived, database) {
+		t.Fatalf("this is not the master key: %v", err)
+	}
+	return bytes.Clone(master.Bytes())
+}
+
+func wait(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	for late := time.Now().Add(roletest.Patience); !so(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(late) {
+			t.Fatalf("%s: not after %v", what, roletest.Patience)
+		}
+	}
+}
+
+// signal sends a signal to a role.
+func signal(t *testing.T, pid int, s syscall.Signal) {
+	t.Helper()
+	if pid <= 1 { // these mean whole groups of processes
+		t.Fatal("there is no such role")
+	}
+	if err := unix.Kill(pid, s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// last gives a process the processor when nobody else wants it.
+func last(t *testing.T, pid int) {
+	t.Helper()
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range tasks {
+		id, err := strconv.Atoi(task.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Setpriority(unix.PRIO_PROCESS, id, 19); err != nil && err != unix.ESRCH {
+			t.Fatal(err)
+		}
+	}
+}
