@@ -26,7 +26,7 @@ type Canary struct {
 // Hit is one copy of a canary.
 type Hit struct {
 	Canary string // its name
-	Form   string // how it is written: "raw", "hex", "base64", ...
+	Form   string // how it is written: "raw", "hex", "base64", "HMAC pad", ...
 	Place  string // a file, or a kind of memory
 }
 
@@ -61,6 +61,13 @@ func NewSearch(canaries ...Canary) *Search {
 		s.add(c.Name, "raw", c.Bytes)
 		s.add(c.Name, "hex", []byte(hex.EncodeToString(c.Bytes)))
 		s.add(c.Name, "hex", []byte(strings.ToUpper(hex.EncodeToString(c.Bytes))))
+		for _, pad := range []byte{0x36, 0x5c} { // how HMAC keeps a key (RFC 2104)
+			padded := bytes.Clone(c.Bytes)
+			for i := range padded {
+				padded[i] ^= pad
+			}
+			s.add(c.Name, "HMAC pad", padded)
+		}
 		for shift := range 3 {
 			s.add(c.Name, "base64", inBase64(base64.RawStdEncoding, c.Bytes, shift))
 			s.add(c.Name, "base64", inBase64(base64.RawURLEncoding, c.Bytes, shift))

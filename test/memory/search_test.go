@@ -13,13 +13,14 @@ func TestSearchForms(t *testing.T) {
 	t.Parallel()
 	const secret = "Kestrel7719"
 	s := NewSearch(TextCanary("it", secret))
-	var runes, wide []byte
+	var runes, wide, pad []byte
 	for _, c := range []byte(secret) {
 		runes = append(runes, c, 0, 0, 0)
 		wide = append(wide, c, 0)
+		pad = append(pad, c^0x5c)
 	}
 	for form, b := range map[string][]byte{
-		"raw": []byte("x" + secret + "x"), "runes": runes, "UTF-16": wide,
+		"raw": []byte("x" + secret + "x"), "runes": runes, "UTF-16": wide, "HMAC pad": pad,
 		"hex": []byte("0" + hex.EncodeToString([]byte(secret))),
 	} {
 		hits := s.Bytes("here", b)
