@@ -168,7 +168,7 @@ func catchUp(ctx context.Context, w *ward, dir string) error {
 	if luis, err = w.headless(ctx, "luis", file); err != nil {
 		return err
 	}
-	all, err := luis.Conversation(ctx, "per@"+domain)
+	all, err := luis.Messages(ctx, "per@"+domain, 0, 2*messages)
 	if err != nil {
 		return err
 	}

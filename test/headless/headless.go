@@ -106,21 +106,15 @@ func (s *Sotto) Online(ctx context.Context) error {
 	return s.Until(ctx, "logging in", func() (bool, error) { return s.State().CaughtUp, nil })
 }
 
-// Conversation returns all messages of a conversation, the oldest first.
+// Conversation returns all messages of a conversation, up to 2,000, in order.
+// It reads them at once: between two pages the archive could move some.
 func (s *Sotto) Conversation(ctx context.Context, peer string) ([]client.Message, error) {
-	const page = 200
-	var all []client.Message
-	for before := int64(0); ; {
-		part, err := s.Messages(ctx, peer, before, page)
-		if err != nil {
-			return nil, err
-		}
-		all = append(part, all...)
-		if len(part) < page {
-			return all, nil
-		}
-		before = part[0].ID
+	const most = 2000
+	all, err := s.Messages(ctx, peer, 0, most+1)
+	if len(all) > most {
+		return nil, fmt.Errorf("more than %d messages with %s", most, peer)
 	}
+	return all, err
 }
 
 // Describe says for a failure how a conversation stands.
