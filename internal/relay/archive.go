@@ -45,6 +45,7 @@ type archiveFilter struct {
 	after, before  int64 // ids, exclusive
 	backwards      bool  // the last page instead of the first
 	limit          int
+	size           int // bytes; a page holds one message at least
 }
 
 type archived struct {
@@ -73,22 +74,25 @@ func (f *archiveFilter) where() (string, []any) {
 	return sql, args
 }
 
-// page returns at most f.limit messages in ascending order, and whether these
-// are all that match.
+// page returns at most f.limit messages of f.size bytes in ascending order, and
+// whether these are all that match.
 func (s *store) page(f archiveFilter) (rows []archived, complete bool) {
 	where, args := f.where()
 	order := ` ORDER BY id LIMIT ?`
 	if f.backwards {
 		order = ` ORDER BY id DESC LIMIT ?`
 	}
+	left, cut := f.size, false
 	s.each(`SELECT id, time, stanza FROM archive WHERE `+where+order, func(st *sqlite3.Stmt) bool {
+		if left -= len(st.ColumnRawBlob(2)); left < 0 && len(rows) > 0 {
+			cut = true
+			return false
+		}
 		rows = append(rows, archived{st.ColumnInt64(0), time.UnixMicro(st.ColumnInt64(1)), bytes.Clone(st.ColumnRawBlob(2))})
 		return true
 	}, append(args, f.limit+1)...)
-	complete = len(rows) <= f.limit
-	if !complete {
-		rows = rows[:f.limit]
-	}
+	complete = len(rows) <= f.limit && !cut
+	rows = rows[:min(len(rows), f.limit)]
 	if f.backwards {
 		for i, j := 0, len(rows)-1; i < j; i, j = i+1, j-1 {
 			rows[i], rows[j] = rows[j], rows[i]
@@ -127,6 +131,7 @@ func (c *core) archiveQuery(q *request) {
 		c.yes(q, fin)
 		return
 	}
+	f.size = c.portion() - q.s.unackedBytes
 	rows, complete := c.store.page(f)
 	for _, r := range rows {
 		c.send(q.s, archiveResult(q, r))

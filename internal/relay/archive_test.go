@@ -295,3 +295,44 @@ func TestMailbox(t *testing.T) {
 		return left == 0
 	})
 }
+
+// TestLargeMessagesCostNobodyTheirSession: somebody who was sent more than one
+// session may hold gets it all the same, piece by piece.
+func TestLargeMessagesCostNobodyTheirSession(t *testing.T) {
+	s := startRelay(t, Config{Limits: Limits{QueueBytes: 400 << 10}}, "alice", "bob")
+	alice := s.online("alice", "a")
+	const n = 24
+	large := func(i int) string { return strconv.Itoa(i) + strings.Repeat(".", 30<<10) }
+	for i := range n {
+		alice.chat("bob@ward.example", large(i))
+		alice.sync()
+	}
+	bob := s.connect("bob", "b")
+	bob.enable(true)
+	bob.send(`<presence/>`)
+	for i := range n {
+		bob.body(large(i))
+		bob.ack(bob.handled)
+	}
+	last, got := "", 0
+	for done := false; !done; {
+		p := bob.query(`<max>250</max><after>` + last + `</after>`)
+		if len(p.ids) == 0 {
+			t.Fatal("an empty page that is not the last")
+		}
+		for _, body := range p.bodies {
+			if body != large(got) {
+				t.Fatalf("message %d is %.10s", got, body)
+			}
+			got++
+		}
+		bob.ack(bob.handled)
+		last, done = p.ids[len(p.ids)-1], p.complete()
+	}
+	if got != n {
+		t.Errorf("%d messages in the archive, not %d", got, n)
+	}
+	if p := bob.query(`<before/>`); len(p.bodies) == 0 || p.bodies[len(p.bodies)-1] != large(n-1) || p.complete() {
+		t.Errorf("the last page has %d messages", len(p.bodies))
+	}
+}

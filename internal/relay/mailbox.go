@@ -40,10 +40,15 @@ func (c *core) openMailbox(s *session) {
 
 // pump sends s the next messages of the mailbox if it keeps up.
 func (c *core) pump(s *session) {
-	if s.conn == nil || s.conn.queue.idle() && len(s.unacked) <= 2*pumpSize {
+	if s.conn == nil || s.conn.queue.idle() && len(s.unacked) <= 2*pumpSize && s.unackedBytes <= c.portion()/2 {
 		c.pumpNow(s)
 	}
 }
+
+// portion is how many bytes of what is stored a session is sent before it has
+// to acknowledge some. It leaves room for what is live: who was sent large
+// messages while away must not lose the session over getting them.
+func (c *core) portion() int { return c.limits.UnackedBytes / 2 }
 
 // pumpNow sends s the next messages of the mailbox.
 func (c *core) pumpNow(s *session) {
@@ -57,18 +62,20 @@ func (c *core) pumpNow(s *session) {
 	}
 	a := s.account
 	c.forgetDelivered() // or they would be read again
-	rows := c.store.mailbox(a.id, s.mailCursor, pumpSize)
+	rows, more := c.store.mailbox(a.id, s.mailCursor, pumpSize, c.portion())
+	used := s.unackedBytes
 	for _, r := range rows {
-		s.mailCursor = r.id
 		m := a.inFlight[r.id]
 		switch {
 		case m == nil:
 			m = &mail{id: r.id}
 		case m.live > 0 || s.holds(m):
+			s.mailCursor = r.id
 			continue // somebody is there to acknowledge it
 		}
 		el, err := stanza.Parse(r.stanza)
 		if err != nil { // archived by us, so only a message that was pruned
+			s.mailCursor = r.id
 			c.settle(a, m)
 			continue
 		}
@@ -76,12 +83,18 @@ func (c *core) pumpNow(s *session) {
 			el = withStanzaID(el, r.archived, a.bare)
 		}
 		el.Add(stanza.New(nsDelay, "delay").With("from", c.domain).With("stamp", stamp(r.time)))
-		c.sendMail(s, el.Bytes(), m)
+		data := el.Bytes()
+		if used > 0 && used+len(data) > c.portion() {
+			return // and goes on when there is room
+		}
+		used += len(data)
+		s.mailCursor = r.id
+		c.sendMail(s, data, m)
 		if s.closed || len(c.doomed) > 0 {
 			return
 		}
 	}
-	s.mailPending = len(rows) == pumpSize
+	s.mailPending = more
 }
 
 // holds reports whether s has been sent m already.
@@ -119,13 +132,18 @@ func (s *store) putMail(account int64, now time.Time, archived int64, data []byt
 	return s.db.LastInsertRowID()
 }
 
-// mailbox returns rows after the given one, oldest first.
-func (s *store) mailbox(account, after int64, limit int) (rows []mailRow) {
+// mailbox returns rows after the given one, oldest first, of size bytes or one
+// row, and whether there may be more.
+func (s *store) mailbox(account, after int64, limit, size int) (rows []mailRow, more bool) {
 	s.each(`SELECT m.id, coalesce(m.archive, 0), m.time, coalesce(a.stanza, m.stanza)
 		FROM mailbox m LEFT JOIN archive a ON a.id = m.archive
 		WHERE m.account=? AND m.id>? ORDER BY m.id LIMIT ?`, func(st *sqlite3.Stmt) bool {
+		if size -= len(st.ColumnRawBlob(3)); size < 0 && len(rows) > 0 {
+			more = true
+			return false
+		}
 		rows = append(rows, mailRow{st.ColumnInt64(0), st.ColumnInt64(1), time.UnixMicro(st.ColumnInt64(2)), bytes.Clone(st.ColumnRawBlob(3))})
 		return true
 	}, account, after, limit)
-	return rows
+	return rows, more || len(rows) == limit
 }
