@@ -84,7 +84,7 @@ func TestJoinFaults(t *testing.T) {
 			`instead of opening a WebSocket\. Check`,
 		},
 		"plain_text_to_elsewhere": {
-			[]string{"join", ada, "--relay", "ws://relay.invalid/ws"}, people[0].Password,
+			[]string{"join", ada, "--relay", "ws://relay.invalid/ws"}, "",
 			`wss://`,
 		},
 		"not_an_address": {
@@ -225,7 +225,7 @@ func TestWrongPIN(t *testing.T) {
 	p.See("That PIN is not right")
 	p.waitForInput()
 	p.Enter("246811")
-	p.See("That PIN is not right")
+	p.See("That PIN is not right. 2 wrong in a row")
 	p.waitForInput()
 	p.pin = "246810"
 	p.unlock()
