@@ -35,8 +35,13 @@ func (m *Model) Run(ctx context.Context) (Result, error) {
 		tea.WithOutput(m.cfg.Screen), tea.WithEnvironment(m.cfg.Environ), tea.WithoutSignalHandler(),
 		tea.WithoutRenderer(), tea.WithFPS(1), // see painter
 	}
-	if m.cfg.Input != nil {
-		options = append(options, tea.WithInput(m.cfg.Input))
+	switch in := m.cfg.Input.(type) {
+	case nil:
+		options = append(options, tea.WithInput(&keyboard{File: os.Stdin}))
+	case *os.File:
+		options = append(options, tea.WithInput(&keyboard{File: in}))
+	default:
+		options = append(options, tea.WithInput(in))
 	}
 	p := tea.NewProgram(m, options...)
 	done := make(chan struct{})

@@ -1,0 +1,142 @@
+package tui
+
+import (
+	"os"
+	"time"
+)
+
+// keyboard is a terminal to read keys from, with a guard between it and Bubble
+// Tea: a paste that never ends must not keep anybody from locking. It is a file
+// in everything else, so that reading can be cancelled.
+type keyboard struct {
+	*os.File
+	guard pasteGuard
+	last  time.Time // of the last read
+}
+
+// Read reads keys. It never returns 0 bytes without an error.
+func (k *keyboard) Read(p []byte) (int, error) {
+	buf := make([]byte, max(len(p)/2, 1)) // the guard adds less than what it is given, but for the end of a paste
+	for {
+		n, err := k.File.Read(buf)
+		now := time.Now()
+		out := k.guard.feed(p[:0], buf[:n], now.Sub(k.last))
+		k.last = now
+		if len(out) > 0 || err != nil {
+			return copy(p, out), err
+		}
+	}
+}
+
+const (
+	pasteBegins = "\x1b[200~"
+	pasteEnds   = "\x1b[201~"
+
+	// maxPaste bounds what one paste can bring, in bytes; a message is far shorter.
+	maxPaste = 64 << 10
+
+	// pasteStalls is how long a paste may pause before a key that comes by itself
+	// is taken for a person's.
+	pasteStalls = 500 * time.Millisecond
+)
+
+// pasteGuard looks at what a terminal sends. Outside of pastes it changes
+// nothing. Inside it takes out every control but tabs and line ends: what waits
+// for the end of some sequence would wait for it beyond the end of the paste.
+// And where a paste has stalled, Ctrl+C, Ctrl+L and Ctrl+Q end it.
+type pasteGuard struct {
+	inside bool
+	match  int  // bytes of pasteBegins or pasteEnds that were seen
+	lead   byte // 0xc2, when the last byte of a paste was that: a C1 control may follow
+	need   int  // continuation bytes that a character still lacks
+	size   int  // of the paste so far
+}
+
+// feed appends to dst what becomes of p, which came after a pause.
+func (g *pasteGuard) feed(dst, p []byte, pause time.Duration) []byte {
+	if g.inside && len(p) == 1 && pause >= pasteStalls && (p[0] == 0x03 || p[0] == 0x0c || p[0] == 0x11) {
+		*g = pasteGuard{}
+		return append(append(dst, pasteEnds...), p[0])
+	}
+	for _, c := range p {
+		if g.inside {
+			dst = g.pasted(dst, c)
+			continue
+		}
+		dst = append(dst, c)
+		switch {
+		case c == pasteBegins[g.match]:
+			if g.match++; g.match == len(pasteBegins) {
+				*g = pasteGuard{inside: true}
+			}
+		case c == pasteBegins[0]:
+			g.match = 1
+		default:
+			g.match = 0
+		}
+	}
+	return dst
+}
+
+// pasted takes one byte of a paste.
+func (g *pasteGuard) pasted(dst []byte, c byte) []byte {
+	if c == pasteEnds[g.match] {
+		if g.match++; g.match == len(pasteEnds) {
+			*g = pasteGuard{}
+			return append(dst, pasteEnds...)
+		}
+		return dst
+	}
+	if g.match > 0 { // it was something else: its ESC is dropped, the rest is text
+		seen := pasteEnds[1:g.match]
+		g.match = 0
+		for i := range len(seen) {
+			dst = g.text(dst, seen[i])
+		}
+		return g.pasted(dst, c)
+	}
+	return g.text(dst, c)
+}
+
+// text takes one byte of a paste that is not of its end, and drops what is not
+// text in UTF-8.
+func (g *pasteGuard) text(dst []byte, c byte) []byte {
+	lead := g.lead
+	g.lead = 0
+	if c&0xc0 == 0x80 {
+		if g.need == 0 {
+			return dst
+		}
+		g.need--
+		switch {
+		case lead != 0 && c < 0xa0: // a C1 control
+			return dst
+		case lead != 0:
+			return g.keep(dst, lead, c)
+		}
+		return g.keep(dst, c)
+	}
+	g.need = 0
+	switch {
+	case c < ' ' && c != '\t' && c != '\n' && c != '\r', c == 0x7f, c == 0xc0, c == 0xc1, c > 0xf4:
+		return dst
+	case c == 0xc2:
+		g.lead, g.need = c, 1
+		return dst
+	case c >= 0xf0:
+		g.need = 3
+	case c >= 0xe0:
+		g.need = 2
+	case c >= 0xc0:
+		g.need = 1
+	}
+	return g.keep(dst, c)
+}
+
+func (g *pasteGuard) keep(dst []byte, b ...byte) []byte {
+	if g.size+len(b) > maxPaste {
+		return dst
+	}
+	g.size += len(b)
+	return append(dst, b...)
+}

@@ -1,0 +1,98 @@
+package tui
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestPasteGuard(t *testing.T) {
+	long := strings.Repeat("x", maxPaste+100)
+	for name, c := range map[string]struct{ in, want string }{
+		"keys":               {"abc\x0c\x1b[A\x1b]11;rgb:0/0/0\x07", "abc\x0c\x1b[A\x1b]11;rgb:0/0/0\x07"},
+		"paste":              {"a\x1b[200~two\r\nlines\tä\u2028\x1b[201~b", "a\x1b[200~two\r\nlines\tä\u2028\x1b[201~b"},
+		"open command":       {"\x1b[200~\x1b]52;c;x\x1b[201~\x0c", "\x1b[200~]52;c;x\x1b[201~\x0c"},
+		"escape at the end":  {"\x1b[200~a\x1b\x1b[201~b", "\x1b[200~a\x1b[201~b"},
+		"almost the end":     {"\x1b[200~\x1b[20\x1b[201~b", "\x1b[200~[20\x1b[201~b"},
+		"paste in a paste":   {"\x1b[200~\x1b[200~a\x1b[201~b", "\x1b[200~[200~a\x1b[201~b"},
+		"controls":           {"\x1b[200~a\x00\x07\x0c\x7fb\x1b[201~", "\x1b[200~ab\x1b[201~"},
+		"C1":                 {"\x1b[200~\x9d\xc2\x9d\xc2\xa0ok\x1b[201~", "\x1b[200~\xc2\xa0ok\x1b[201~"},
+		"not UTF-8":          {"\x1b[200~\xff\xc0\x80ok\x1b[201~", "\x1b[200~ok\x1b[201~"},
+		"too long":           {"\x1b[200~" + long + "\x1b[201~b", "\x1b[200~" + long[:maxPaste] + "\x1b[201~b"},
+		"two pastes":         {"\x1b[200~a\x1b[201~\x1b[200~\x1bb\x1b[201~", "\x1b[200~a\x1b[201~\x1b[200~b\x1b[201~"},
+		"nearly a paste":     {"\x1b[20\x1b[200~\x07\x1b[201~", "\x1b[20\x1b[200~\x1b[201~"},
+		"Ctrl+L in a paste":  {"\x1b[200~a\x0cb\x1b[201~", "\x1b[200~ab\x1b[201~"},
+		"Ctrl+L after paste": {"\x1b[200~a\x1b[201~\x0c", "\x1b[200~a\x1b[201~\x0c"},
+	} {
+		var whole, parts pasteGuard
+		if got := whole.feed(nil, []byte(c.in), 0); string(got) != c.want {
+			t.Errorf("%s: %.80q, want %.80q", name, got, c.want)
+		}
+		var out []byte
+		for _, b := range []byte(c.in) {
+			out = parts.feed(out, []byte{b}, 0)
+		}
+		if string(out) != c.want {
+			t.Errorf("%s in parts: %.80q, want %.80q", name, out, c.want)
+		}
+	}
+}
+
+func TestAStalledPasteEndsWithTheNextCommand(t *testing.T) {
+	for _, key := range []byte{0x03, 0x0c, 0x11} {
+		var g pasteGuard
+		g.feed(nil, []byte("\x1b[200~begun\x1b]52;"), 0)
+		if got := g.feed(nil, []byte("more\n"), time.Minute); string(got) != "more\n" {
+			t.Errorf("a slow paste was taken for keys: %q", got)
+		}
+		if got := g.feed(nil, []byte{key}, pasteStalls); string(got) != pasteEnds+string(rune(key)) {
+			t.Errorf("key %#x in a stalled paste became %q", key, got)
+		}
+		if got := g.feed(nil, []byte("a\x1b[A"), 0); string(got) != "a\x1b[A" {
+			t.Errorf("keys after it became %q", got)
+		}
+	}
+}
+
+func TestLockingInAPasteThatNeverEnds(t *testing.T) {
+	term := start(t, terminalSetup{})
+	term.press("\x1b[200~\x1b]52;c;no end")
+	time.Sleep(pasteStalls) // it has to stall: this is what is tested
+	term.press(keyCtrlL)
+	if r := term.ends(); r.Reason != Asked {
+		t.Errorf("ended with %+v", r)
+	}
+}
+
+func FuzzPasteGuard(f *testing.F) {
+	f.Add([]byte("\x1b[200~a\x1b]0;x\x1b[201~b"), 3)
+	f.Fuzz(func(t *testing.T, in []byte, cut int) {
+		var g, h pasteGuard
+		whole := g.feed(nil, in, 0)
+		cut = min(max(cut, 0), len(in))
+		if parts := h.feed(h.feed(nil, in[:cut], 0), in[cut:], 0); !bytes.Equal(whole, parts) {
+			t.Fatalf("%q in two parts became %q, not %q", in, parts, whole)
+		}
+		if len(whole) > len(in) {
+			t.Fatalf("%d bytes became %d", len(in), len(whole))
+		}
+		// Between the marks nothing is left that a terminal parser would wait on.
+		rest := whole
+		for {
+			i := bytes.Index(rest, []byte(pasteBegins))
+			if i < 0 {
+				return
+			}
+			rest = rest[i+len(pasteBegins):]
+			end := bytes.IndexByte(rest, 0x1b)
+			if end < 0 {
+				return
+			}
+			if !bytes.HasPrefix(rest[end:], []byte(pasteEnds)) {
+				t.Fatalf("an escape inside a paste: %q", whole)
+			}
+			rest = rest[end+len(pasteEnds):]
+		}
+	})
+}
