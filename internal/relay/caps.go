@@ -13,23 +13,31 @@ import (
 
 // What clients want to be notified of (XEP-0115 and XEP-0163 section 4.3): a
 // client names a hash of its features in its presence, the relay asks it once
-// for what is behind the hash, and keeps the answer for everybody who names it.
+// for what is behind the hash, and keeps the answer for its account. Not for
+// others: different answers with one hash are easily found (Caps Poisoning), and
+// whoever answered first could silence what all others are to hear.
 
 // capsKey names a set of features; the zero value names none.
 type capsKey struct{ hash, node, ver string }
 
+// capsOf is a hash that clients of an account name.
+type capsOf struct {
+	account   int64
+	hash, ver string
+}
+
 // capsCache remembers, by verified hash, the nodes a client wants to hear of.
-type capsCache struct{ known map[capsKey][]string }
+type capsCache struct{ known map[capsOf][]string }
 
 const (
-	capsKept    = 1024 // sets in the cache
+	capsKept    = 4096 // sets in the cache
 	capsText    = 256  // bytes of a node, a version or a feature
 	capsEntries = 512  // identities, features and fields in one answer
 )
 
-func newCapsCache() *capsCache { return &capsCache{known: map[capsKey][]string{}} }
+func newCapsCache() *capsCache { return &capsCache{known: map[capsOf][]string{}} }
 
-func (m *capsCache) put(k capsKey, notify []string) {
+func (m *capsCache) put(k capsOf, notify []string) {
 	for old := range m.known {
 		if len(m.known) < capsKept {
 			break
@@ -50,9 +58,7 @@ func (c *core) noteCaps(s *session, p *stanza.Element) {
 		return
 	}
 	s.caps, s.capsQuery = k, ""
-	shared := k
-	shared.node = "" // the hash alone tells what is in it
-	if notify, ok := c.caps.known[shared]; ok {
+	if notify, ok := c.caps.known[capsOf{s.account.id, k.hash, k.ver}]; ok {
 		c.wants(s, notify)
 		return
 	}
@@ -78,8 +84,7 @@ func (c *core) capsAnswer(s *session, iq *stanza.Element) {
 	}
 	k := s.caps
 	if ver := capsVer(k.hash, query); ver != "" && ver == k.ver {
-		k.node = ""
-		c.caps.put(k, notify)
+		c.caps.put(capsOf{s.account.id, k.hash, k.ver}, notify)
 	}
 	c.wants(s, notify) // an answer that does not match its hash counts for this client only
 }

@@ -125,8 +125,11 @@ func TestPEPNotifications(t *testing.T) {
 	}
 	alice.must("set", "", publish("diary", "1", "dear", options("pubsub#access_model", "whitelist")))
 
-	// The same features again: not asked for again. The last item comes at once.
-	bob.wants(false, "devices", "mood")
+	// The same features at another device: not asked for again. The last item comes at once.
+	other := s.connect("alice", "b")
+	other.wants(false, "devices", "mood")
+	other.event("devices")
+	bob.wants(true, "devices", "mood")
 	e = bob.event("devices")
 	if it := e.Child(nsPubSubEvent, "event").Child("", "items").Child("", "item"); it.Get("id") != "current" || it.Child("urn:x", "x").Text() != "1" {
 		t.Errorf("last item %s", e)
@@ -152,7 +155,7 @@ func TestPEPNotifications(t *testing.T) {
 	carol.none("an event it does not want", func(e *stanza.Element) bool { return e.Child(nsPubSubEvent, "event") != nil })
 
 	alice.must("set", "", publish("mood", "1", "never sent", options("pubsub#send_last_published_item", "never")))
-	carol.wants(false, "devices", "mood", "diary")
+	carol.wants(true, "devices", "mood", "diary")
 	carol.none("a last item that is not to be sent", isEvent("mood"))
 	carol.none("a private last item", isEvent("diary"))
 	carol.must("set", "", `<block xmlns="urn:xmpp:blocking"><item jid="alice@ward.example"/></block>`)
@@ -183,6 +186,36 @@ func TestCapsForged(t *testing.T) {
 	bob.none("an event of another's forged features", isEvent("devices"))
 	bob.must("set", "", publish("mood", "1", "x", ""))
 	bob.event("mood")
+}
+
+// TestCapsAmbiguous: another answer with the same hash, which XEP-0115 lets
+// anybody find, takes nothing away from others.
+func TestCapsAmbiguous(t *testing.T) {
+	s := startRelay(t, Config{}, "alice", "mallory")
+	real := stanza.New(nsDiscoInfo, "query", identity("client", "console", ""), feature("mood+notify"))
+	forged := stanza.New(nsDiscoInfo, "query", identity("client", "console", ""), stanza.New(nsData, "x",
+		stanza.New(nsData, "field", stanza.TextElement(nsData, "value", "mood+notify")).With("var", "FORM_TYPE")))
+	ver := capsVer("sha-1", real)
+	if capsVer("sha-1", forged) != ver {
+		t.Fatal("this is no longer ambiguous; make another forgery")
+	}
+	presence := `<presence><c xmlns="` + nsCaps + `" hash="sha-1" node="urn:test" ver="` + ver + `"/></presence>`
+	asked := func(e *stanza.Element) bool { return e.Child(nsDiscoInfo, "query") != nil }
+	mallory := s.connect("mallory", "m")
+	mallory.send(presence)
+	mallory.raw(resultReply(mallory.expect("the question", asked), forged).String())
+	mallory.sync()
+	alice := s.connect("alice", "a")
+	alice.send(presence)
+	alice.raw(resultReply(alice.expect("a question of her own", asked), real).String())
+	alice.sync()
+	mallory.must("set", "", publish("mood", "1", "x", ""))
+	alice.event("mood")
+	again := s.connect("alice", "b")
+	again.send(presence)
+	again.none("a question that is answered already", asked)
+	mallory.must("set", "", publish("mood", "2", "x", ""))
+	again.event("mood")
 }
 
 // TestCapsVer is the second example of XEP-0115 (section 5.3).
@@ -294,8 +327,12 @@ func TestPasswordChange(t *testing.T) {
 	alice.refused("not-acceptable", "set", domain, change("alice", "short"))
 	alice.refused("not-acceptable", "set", domain, change("alice", "contro\tl character"))
 	alice.refused("not-allowed", "set", domain, `<query xmlns="jabber:iq:register"><remove/></query>`)
+	other := s.online("alice", "other")
 	alice.must("set", domain, change("alice", "another password"))
 	alice.sync() // stays connected
+	if got := other.ended(); got != "not-authorized" {
+		t.Errorf("another session, after the password was changed: %q", got)
+	}
 	login := func(pw string) error { c := s.dial(); c.open(); return c.auth("alice", pw) }
 	if err := login(password("alice")); err == nil {
 		t.Error("the old password still works")

@@ -61,6 +61,13 @@ func (c *core) changePassword(q *request, creds credentials, err error) {
 	if changed, err := c.store.setPassword(a.name, creds); err == nil {
 		a.changed = changed
 		c.yes(q)
+		// Whoever logged in with the old password, be it one that was stolen,
+		// has to log in anew.
+		for _, s := range a.all() {
+			if s != q.s {
+				c.kill(s, "not-authorized", "the password was changed")
+			}
+		}
 	}
 }
 
