@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -95,6 +96,50 @@ func TestDemo(t *testing.T) {
 	if screen := c.Screen(); strings.Contains(screen, "potassium") || strings.Contains(screen, "PIN") {
 		t.Errorf("something stayed on the screen:\n%s", screen)
 	}
+}
+
+// A shell or a program that starts sotto may leave files open.
+func TestDemoRolesInheritNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "left open")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	cmd := command(t, "demo")
+	cmd.ExtraFiles = []*os.File{f, f, f, f, f, f, f, f}
+	c := roletest.Start(t, cmd, 80, 24)
+	c.See("PIN  _", "demo PIN "+ward.PIN)
+	check := func(roles ...string) {
+		t.Helper()
+		for _, name := range roles {
+			for fd, to := range descriptors(t, c.Role(name)) {
+				if to == path {
+					t.Errorf("%s has descriptor %d, which leads to %s", name, fd, to)
+				}
+			}
+		}
+	}
+	check("ward", "link", "gate")
+	c.Type(ward.PIN + "\r")
+	c.See("encrypted", "online")
+	check("link", "desk")
+}
+
+// descriptors is what a process has open, and where each leads.
+func descriptors(t *testing.T, pid int) map[int]string {
+	t.Helper()
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	list, err := os.ReadDir(dir)
+	if err != nil || len(list) == 0 {
+		t.Fatalf("descriptors of process %d: %v", pid, err)
+	}
+	all := map[int]string{}
+	for _, e := range list {
+		fd, _ := strconv.Atoi(e.Name())
+		all[fd], _ = os.Readlink(filepath.Join(dir, e.Name()))
+	}
+	return all
 }
 
 func TestDemoWrongPIN(t *testing.T) {
@@ -232,7 +277,7 @@ func TestCommandLine(t *testing.T) {
 		{"version", "sotto ", 0},
 		{"nonsense", "See: sotto --help", 1},
 		{"--nonsense", "See: sotto --help", 1},
-		{"join", "accepts 1 arg", 1},
+		{"join", "sotto join needs your address", 1},
 		{"--help", "sotto demo", 0},
 	} {
 		t.Run(c.args, func(t *testing.T) {

@@ -12,7 +12,8 @@ type Applied struct {
 }
 
 // Early forbids core dumps, reading of this process's memory by others of the
-// same user, and gaining privileges through exec, as far as the system can.
+// same user, gaining privileges through exec, and passing descriptors on that
+// whoever started this process left open, as far as the system can.
 // It must be called before other goroutines rely on it, and is not meant to be
 // called twice. The error says which protection the system offers and refused:
 // a role does not go on then.

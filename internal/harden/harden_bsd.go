@@ -9,6 +9,7 @@ import (
 )
 
 func early() error {
+	keepDescriptors()
 	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
 		return fmt.Errorf("forbid core dumps: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 )
 
 func early() error {
+	keepDescriptors()
 	// Not dumpable: no core, no ptrace and no /proc/PID/mem for the same user.
 	// One call covers the whole process; exec takes it back.
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
