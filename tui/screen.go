@@ -7,10 +7,14 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // maxHeld bounds what is kept until there is something to see, in bytes.
 const maxHeld = 1 << 20
+
+// bellPause is how long the bell is silent after it was rung.
+const bellPause = time.Minute
 
 const (
 	beginFrame = "\x1b[?2026h\x1b[0m\x1b[H\x1b[2J" // hold the picture, then start clean
@@ -37,6 +41,7 @@ type Screen struct {
 	buf   []byte
 	drawn bool
 	first chan struct{}
+	rang  time.Time // when the bell last rang
 }
 
 // NewScreen returns a screen that draws on out. The size of the window is known
@@ -100,6 +105,19 @@ func (s *Screen) put(p []byte) error {
 
 // First is closed when the first picture has been drawn.
 func (s *Screen) First() <-chan struct{} { return s.first }
+
+// Bell rings the terminal's bell: once a minute at most, and never before the
+// first picture or in the dark. Nothing that is written rings it.
+func (s *Screen) Bell() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.drawn || s.dark.Load() || !s.rang.IsZero() && time.Since(s.rang) < bellPause {
+		return
+	}
+	s.rang = time.Now()
+	// An error will show when something is drawn.
+	_, _ = io.WriteString(s.out, "\a")
+}
 
 // Blackout erases the terminal and drops everything that is written later. It
 // does not wait for the program that draws, only for a write under way.

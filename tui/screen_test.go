@@ -50,6 +50,32 @@ func TestFilter(t *testing.T) {
 	}
 }
 
+// The bell rings when it is asked to, once a minute, and not for anything that
+// is written.
+func TestBell(t *testing.T) {
+	var out bytes.Buffer
+	s := NewScreen(&out)
+	s.Bell()
+	if out.Len() > 0 {
+		t.Errorf("rang before there was anything to see: %q", out.String())
+	}
+	s.Write([]byte("words\a"))
+	out.Reset()
+	s.Bell()
+	s.Bell()
+	s.Write([]byte("\a"))
+	if out.String() != "\a" {
+		t.Errorf("rang as %q", out.String())
+	}
+	s.rang = s.rang.Add(-bellPause)
+	s.Blackout()
+	out.Reset()
+	s.Bell()
+	if out.Len() > 0 {
+		t.Errorf("rang in the dark: %q", out.String())
+	}
+}
+
 // FuzzFilter holds what passes to be drawing, however it is cut into writes.
 func FuzzFilter(f *testing.F) {
 	f.Add([]byte("a\x1b]52;c;x\x07b"), 3)

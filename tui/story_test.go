@@ -50,6 +50,33 @@ func TestAFailureSaysWhyAndIsSentAgain(t *testing.T) {
 	}
 }
 
+func TestTheBellRingsForSTATWhereNobodyLooks(t *testing.T) {
+	term := start(t, terminalSetup{})
+	rings := func(why string, n int) {
+		t.Helper()
+		term.quiet()
+		term.mu.Lock()
+		defer term.mu.Unlock()
+		got := strings.Count(strings.ReplaceAll(term.raw.String(), askBackground, ""), "\a")
+		if got != n {
+			t.Errorf("%s: rang %d times, want %d", why, got, n)
+		}
+	}
+	term.fake.arrive(icu, "!stat bed 4")
+	term.sees("STAT from ICU night")
+	rings("somebody looks", 0)
+	term.press(focusOut)
+	term.fake.arrive(icu, "bed 5 is free")
+	term.sees("3 unread")
+	rings("nothing urgent", 0)
+	term.fake.arrive(icu, "!stat bed 6")
+	term.sees("4 unread")
+	rings("STAT", 1)
+	term.fake.arrive(icu, "!stat bed 7")
+	term.sees("5 unread")
+	rings("within a minute", 1)
+}
+
 func TestLockingBlanksFirstAndKeepsTheDraft(t *testing.T) {
 	term := start(t, terminalSetup{})
 	term.press("half a thou").sees("half a thou")

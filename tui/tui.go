@@ -37,6 +37,7 @@ type Config struct {
 	LockAfter time.Duration // idle time until the lock; 0 is two minutes
 	Place     string        // where the person was, from an earlier Result; may be ""
 	Open      string        // the conversation to open if Place names none; may be ""
+	Quiet     bool          // the bell is not rung
 
 	Now     func() time.Time     // the wall clock, for tests; nil: time.Now
 	Elapsed func() time.Duration // the clock that never jumps, for tests

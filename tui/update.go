@@ -182,6 +182,7 @@ func (m *Model) events(events []client.Event) tea.Cmd {
 			cmds = append(cmds, m.loadList())
 		case client.MessageAdded:
 			m.added(e.Message)
+			cmds = append(cmds, m.ring(e.Message))
 		case client.MessageChanged:
 			if m.tl != nil && m.tl.peer == e.Message.Peer {
 				m.tl.change(e.Message)
@@ -223,6 +224,17 @@ func (m *Model) added(msg client.Message) {
 	if fresh && !msg.Outgoing && !msg.Read && m.tl.unreadAt == 0 && (!m.focus || !m.tl.follow) {
 		m.tl.unreadAt = msg.ID
 		m.tl.touch()
+	}
+}
+
+// ring rings the bell for a STAT message while the terminal has not the focus.
+func (m *Model) ring(msg client.Message) tea.Cmd {
+	if m.focus || m.cfg.Quiet || msg.Outgoing || msg.Read || msg.Urgency < store.Stat {
+		return nil
+	}
+	return func() tea.Msg {
+		m.cfg.Screen.Bell()
+		return nil
 	}
 }
 

@@ -115,7 +115,7 @@ func openProfile(name string) error {
 	defer lock.Unlock()
 	return watchOver(watch.Config{
 		Profile: places(p), Label: c.Organisation, User: c.Address, Theme: c.Theme,
-		LockAfter: c.LockAfter, LogoffAfter: c.LogoffAfter,
+		LockAfter: c.LockAfter, LogoffAfter: c.LogoffAfter, Quiet: !c.Bell,
 	})
 }
 

@@ -23,11 +23,12 @@ type Config struct {
 	Theme        string        // "auto", "light" or "dark"
 	Address      string        // for display before the vault is open; may be ""
 	Organisation string        // for display; may be ""
+	Bell         bool          // the terminal rings for a STAT message that nobody sees
 }
 
 // Defaults are the settings of a new profile.
 func Defaults() Config {
-	return Config{LockAfter: 2 * time.Minute, LogoffAfter: 8 * time.Hour, Theme: "auto"}
+	return Config{LockAfter: 2 * time.Minute, LogoffAfter: 8 * time.Hour, Theme: "auto", Bell: true}
 }
 
 // Bounds of settings.
@@ -66,6 +67,18 @@ func (l *label) UnmarshalTOML(value any) error {
 	return nil
 }
 
+// choice is true or false.
+type choice bool
+
+func (c *choice) UnmarshalTOML(value any) error {
+	v, ok := value.(bool)
+	if !ok {
+		return errors.New("this setting is true or false, without quotes")
+	}
+	*c = choice(v)
+	return nil
+}
+
 func (d duration) MarshalText() ([]byte, error) {
 	s := time.Duration(d).String()
 	for _, zero := range []string{"m0s", "h0m"} { // 2m0s is 2m, 8h0m is 8h
@@ -83,6 +96,7 @@ type file struct {
 	Theme        string   `toml:"theme"`
 	Address      string   `toml:"address,omitempty"`
 	Organisation string   `toml:"organisation,omitempty"`
+	Bell         bool     `toml:"bell"`
 }
 
 // Load reads the settings. Where there is no file, they are the defaults; where
@@ -116,7 +130,7 @@ func (p Profile) Save(c Config) error {
 	var b bytes.Buffer
 	b.WriteString("# sotto's settings for this profile\n")
 	enc := toml.NewEncoder(&b)
-	if err := enc.Encode(file{duration(c.LockAfter), duration(c.LogoffAfter), c.Theme, c.Address, c.Organisation}); err != nil {
+	if err := enc.Encode(file{duration(c.LockAfter), duration(c.LogoffAfter), c.Theme, c.Address, c.Organisation, c.Bell}); err != nil {
 		return fmt.Errorf("saving the settings: %w", err)
 	}
 	return explain("saving the settings", atomicfile.Write(p.Config, b.Bytes()))
@@ -152,6 +166,8 @@ func parseConfig(b []byte) (Config, error) {
 			into = (*label)(&c.Address)
 		case "organisation":
 			into = (*label)(&c.Organisation)
+		case "bell":
+			into = (*choice)(&c.Bell)
 		default:
 			into = &refused{fmt.Errorf("there is no setting %q", name)}
 		}

@@ -22,7 +22,7 @@ func TestConfigComesBack(t *testing.T) {
 	if c, err := p.Load(); err != nil || c != Defaults() {
 		t.Errorf("without a file: %+v %v", c, err)
 	}
-	want := Config{90 * time.Minute, 25 * time.Hour, "dark", "alice@hospital.example", `St. "Mary's" \ Köln`}
+	want := Config{90 * time.Minute, 25 * time.Hour, "dark", "alice@hospital.example", `St. "Mary's" \ Köln`, false}
 	want.LockAfter = 90 * time.Second
 	if err := p.Save(want); err != nil {
 		t.Fatal(err)
@@ -49,7 +49,7 @@ func TestSavedTimesReadWell(t *testing.T) {
 		t.Fatal(err)
 	}
 	b, _ := os.ReadFile(p.Config)
-	for _, want := range []string{`lock-after = "2m"`, `logoff-after = "8h"`, `theme = "auto"`} {
+	for _, want := range []string{`lock-after = "2m"`, `logoff-after = "8h"`, `theme = "auto"`, "bell = true"} {
 		if !strings.Contains(string(b), want+"\n") {
 			t.Errorf("no %s in\n%s", want, b)
 		}
@@ -64,6 +64,7 @@ func TestConfigErrorsNameTheLine(t *testing.T) {
 		{"theme = \"auto\"\nlock-after = \"2h\"\n", "line 2: lock-after must be from 1s to 1h"},
 		{"logoff-after = \"0s\"\n", "line 1: logoff-after must be from 1s to 168h"},
 		{"theme = \"pink\"\n", `line 1: theme must be "auto", "light" or "dark"`},
+		{"bell = \"no\"\n", "line 1: this setting is true or false"},
 		{"theme = true\n", "line 1: this setting is a text: write it in quotes"},
 		{"address = \"a\\u001b[2J\"\n", "line 1: address must be a line of text"},
 		{"organisation = \"a\\u202eb\"\n", "line 1: organisation must be a line of text"},
@@ -84,7 +85,7 @@ func TestConfigErrorsNameTheLine(t *testing.T) {
 
 func TestMissingSettingsAreDefaults(t *testing.T) {
 	c, err := parseConfig([]byte("theme = \"light\"\n"))
-	if err != nil || c.Theme != "light" || c.LockAfter != 2*time.Minute {
+	if err != nil || c.Theme != "light" || c.LockAfter != 2*time.Minute || !c.Bell {
 		t.Errorf("got %+v %v", c, err)
 	}
 }

@@ -70,6 +70,7 @@ type Status struct {
 	Waiting int       // messages that came while locked
 	Stat    int       // of these, how many are urgent in the highest degree
 	Since   time.Time // when the first of them came; zero when none waits
+	Ring    bool      // from the watch: ring the bell, once
 }
 
 // From the watch to a role.
@@ -135,6 +136,7 @@ type DeskSetup struct {
 	Theme     string
 	Terminal  []byte
 	Open      string // address of the conversation to open the first time; may be empty
+	Quiet     bool   // the terminal's bell is not rung
 }
 
 // WardSetup is the first message to a ward.
@@ -179,6 +181,7 @@ func (m *Status) code(c *coder) {
 	c.number(&m.Waiting, maxCount)
 	c.number(&m.Stat, maxCount)
 	c.moment(&m.Since)
+	c.flag(&m.Ring)
 }
 func (*Attach) code(*coder) {}
 func (*Logoff) code(*coder) {}
@@ -219,6 +222,7 @@ func (m *DeskSetup) code(c *coder) {
 	c.text(&m.Theme)
 	c.bytes(&m.Terminal, maxTermios)
 	c.text(&m.Open)
+	c.flag(&m.Quiet)
 }
 
 func (m *WardSetup) code(c *coder) {

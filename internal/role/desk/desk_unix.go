@@ -159,7 +159,7 @@ func (d *desk) confine() error {
 func (d *desk) show(ctx context.Context, messenger *client.Client, place string) (tui.Result, error) {
 	screens, err := tui.New(tui.Config{
 		Messenger: messenger, Screen: d.screen,
-		Theme: d.setup.Theme, LockAfter: d.setup.LockAfter, Place: place, Open: d.setup.Open,
+		Theme: d.setup.Theme, LockAfter: d.setup.LockAfter, Place: place, Open: d.setup.Open, Quiet: d.setup.Quiet,
 		OnActivity: func() { d.self.Control.Send(&role.Activity{}) },
 		OnLock:     func(tui.Reason) { d.self.Control.Send(&role.Locking{}) },
 	})

@@ -97,7 +97,7 @@ func (g *gate) listen() {
 		g.mu.Lock()
 		switch m := m.(type) {
 		case *role.Status:
-			if m.Stat > g.view.status.Stat {
+			if m.Ring && !g.dark {
 				g.term.Write("\a")
 			}
 			g.view.status = *m

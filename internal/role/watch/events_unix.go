@@ -209,8 +209,11 @@ func (w *watch) fromLink(e event) error {
 		} else if since.IsZero() {
 			since = time.Now()
 		}
+		if m.Stat > w.status.Stat && (w.desk == nil || !w.lockedAt.IsZero()) && !w.cfg.Quiet {
+			w.ring = true
+		}
 		w.status = *m
-		w.status.Since = since
+		w.status.Since, w.status.Ring = since, false
 		if !w.signedIn && !m.Online { // it has no password yet: that is not the relay's fault
 			w.status.Words = "not signed in"
 		}

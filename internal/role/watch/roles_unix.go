@@ -138,12 +138,12 @@ func (w *watch) startDesk() error {
 	w.link.Control.SendFile(&role.Attach{}, ours.File())
 	desk, err := role.Spawn(role.Desk, &role.DeskSetup{
 		Profile: w.cfg.Profile, Label: w.cfg.Label, LockAfter: w.cfg.LockAfter, Theme: w.cfg.Theme,
-		Terminal: w.term.Saved(), Open: w.cfg.Open,
+		Terminal: w.term.Saved(), Open: w.cfg.Open, Quiet: w.cfg.Quiet,
 	}, w.keyEnd, theirs)
 	if err != nil {
 		return err
 	}
-	w.desk, w.ready = desk, false
+	w.desk, w.ready, w.ring = desk, false, false
 	w.active = clock()
 	w.lockedAt = time.Time{}
 	w.signedIn = true
@@ -152,8 +152,24 @@ func (w *watch) startDesk() error {
 	return nil
 }
 
+// bell says whether the gate is to ring now: once for what came, and not again
+// for a while, whatever comes. Who looks then finds it counted.
+func (w *watch) bell() bool {
+	if !w.ring {
+		return false
+	}
+	w.ring = false
+	if now := clock(); w.rang == 0 || now-w.rang >= bellPause {
+		w.rang = now
+		return true
+	}
+	return false
+}
+
 func (w *watch) tellGate() {
 	if w.gate != nil {
-		w.gate.Control.Send(&w.status)
+		status := w.status
+		status.Ring = w.bell()
+		w.gate.Control.Send(&status)
 	}
 }

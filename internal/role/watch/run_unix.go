@@ -54,6 +54,8 @@ type watch struct {
 	lockedAt time.Time              // zero before the first unlock and while unlocked
 	active   time.Duration          // clock() at the person's last key
 	ready    bool                   // the desk shows something
+	ring     bool                   // the gate has yet to ring for a STAT message
+	rang     time.Duration          // clock() when it last did; zero before that
 	failures int                    // wrong PINs in a row
 	note     string                 // for the next gate
 	said     map[*role.Child]string // the last Note of each

@@ -26,6 +26,8 @@ type Config struct {
 	LockAfter   time.Duration // without a key; 0 is never
 	LogoffAfter time.Duration // locked for so long; 0 is never
 
+	Quiet bool // the terminal's bell is not rung
+
 	// for role.Join
 	Address string
 	Relay   string
@@ -45,6 +47,7 @@ const (
 	lockAnswer = 3 * time.Second // for a desk to end once it was told to or said so
 	endAnswer  = 2 * time.Second // for a link or a ward to end in good order
 	wardSetup  = time.Minute     // for the ward to set the demo up
+	bellPause  = time.Minute     // from one ring of the bell to the next, at least
 )
 
 // joinTries is how often a relay may refuse the password before joining ends.

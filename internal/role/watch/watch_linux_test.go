@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -46,7 +47,7 @@ func watchUnderTest() int {
 	logoff, _ := time.ParseDuration(os.Getenv("TEST_LOGOFF"))
 	mode, _ := strconv.Atoi(os.Getenv("TEST_MODE"))
 	code, err := Run(Config{Mode: role.Mode(mode), LockAfter: lock, LogoffAfter: logoff, Demo: os.Getenv("TEST_DEMO"),
-		Profile: role.Profile{Name: os.Getenv("TEST_PROFILE")}})
+		Profile: role.Profile{Name: os.Getenv("TEST_PROFILE")}, Quiet: os.Getenv("TEST_QUIET") != ""})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 	}
@@ -78,6 +79,9 @@ func fakeGate() int {
 			switch m := m.(type) {
 			case *role.Status:
 				fmt.Printf("STATUS %s %d\r\n", m.Words, m.Waiting)
+				if m.Ring {
+					fmt.Printf("RING for %d\r\n", m.Stat)
+				}
 			case *role.End:
 				os.Exit(role.ExitQuit)
 			}
@@ -96,6 +100,8 @@ func fakeGate() int {
 		case 'n': // unlocks, but hands over nothing
 			self.Control.Send(&role.Unlocked{})
 			return role.ExitDone
+		case 's': // lets a STAT message come
+			self.Control.Send(&role.NeedLink{})
 		case 'w':
 			return role.ExitWrongPIN
 		case 'd':
@@ -212,6 +218,7 @@ func fakeLink() int {
 			desk = self.Control.TakeFile()
 			attached++
 			fmt.Fprintf(desk, "attached %d", attached)
+			self.Control.Send(&role.Status{Words: "online", Online: true, Waiting: attached, Stat: attached, Ring: true})
 		case *role.End:
 			return role.ExitDone
 		}
@@ -267,6 +274,33 @@ func TestOpenLockOpenQuit(t *testing.T) {
 	ends(t, c, 0)
 	if !roletest.Gone(link) {
 		t.Error("the link still runs")
+	}
+}
+
+// It rings once for what comes within a minute, also for the next gate.
+func TestBell(t *testing.T) {
+	c := start(t)
+	c.See("STATUS not signed in")
+	c.Type("s")
+	c.See("STATUS online 1", "RING for 1")
+	c.Type("w")
+	c.See("failures 1", "STATUS online 1")
+	c.Type("s")
+	c.See("STATUS online 2")
+	c.Type("q")
+	ends(t, c, 0)
+	if n := bytes.Count(c.Output(), []byte("RING")); n != 1 {
+		t.Errorf("rang %d times", n)
+	}
+
+	c = start(t, "TEST_QUIET=1")
+	c.See("STATUS not signed in")
+	c.Type("s")
+	c.See("STATUS online 1")
+	c.Type("q")
+	ends(t, c, 0)
+	if bytes.Contains(c.Output(), []byte("RING")) {
+		t.Error("rang although it is to be quiet")
 	}
 }
 
