@@ -43,6 +43,7 @@ type Theme struct {
 	Names       []Style // other people, chosen by their address; at least four
 	Stat        Style   // STAT
 	Urgent      Style   // URGENT
+	Ack         Style   // ACK
 	Mark        Style   // #mrn: and @role/ in a message
 	Unread      Style   // the line above what is new, unread counts
 	State       Style   // queued, sent, delivered, read
@@ -66,7 +67,7 @@ type file struct {
 func (t *Theme) slots() map[string]*Style {
 	return map[string]*Style{
 		"text": &t.Text, "faint": &t.Faint, "rule": &t.Rule, "title": &t.Title,
-		"accent": &t.Accent, "own": &t.Own, "stat": &t.Stat, "urgent": &t.Urgent,
+		"accent": &t.Accent, "own": &t.Own, "stat": &t.Stat, "urgent": &t.Urgent, "ack": &t.Ack,
 		"mark": &t.Mark, "unread": &t.Unread, "state": &t.State, "failed": &t.Failed,
 		"good": &t.Good, "warning": &t.Warning, "chosen": &t.Chosen,
 		"notice": &t.Notice, "fingerprint": &t.Fingerprint,

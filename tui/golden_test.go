@@ -90,6 +90,9 @@ var scenes = []scene{
 		f.say(ada, ada, "Could not be decrypted", 3*time.Hour, read, func(m *client.Message) {
 			m.Kind, m.Body = store.Notice, text.Line("A message from Okafor cannot be read here: it was written for another device. Ask for it again.")
 		})
+		f.say(ada, ada, "!ack Coming with the sample.", 150*time.Minute, read)
+		f.say(ada, "", "!ACK", 145*time.Minute, wasRead)
+		f.say(ada, ada, "!acknowledged is no mark", 140*time.Minute, read)
 		f.say(ada, ada, "plain words", 2*time.Hour, read, func(m *client.Message) { m.Encrypted = false })
 		f.say(ada, "", "First", time.Hour, func(m *client.Message) { m.State, m.Why = store.Failed, text.Line("the relay refused it") })
 		f.say(ada, "", "Verylongwordwithoutanybreakthatgoesonandonandonandonuntiltheendofthelineandbeyondit 長い言葉 naïve 👍", time.Minute, delivered)

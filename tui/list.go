@@ -98,7 +98,7 @@ func (l *list) row(k *look, c *client.Conversation, w int, chosen bool) string {
 	if c.Unread > 0 {
 		number = itoa(c.Unread)
 		st, nst = k.Title, k.Unread
-		if word, style := k.badge(c.Urgency); word != "" {
+		if word, style := k.badge(c.Urgency, ""); word != "" {
 			sign, sst = "!", style
 			if w >= 26 {
 				number = word + " " + number

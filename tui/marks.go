@@ -7,19 +7,34 @@ import (
 	"sotto/themes"
 )
 
-// badge is the word for an urgency, and its style.
-func (k *look) badge(urgency int) (string, themes.Style) {
+// badge is the word for the mark at the start of a message, and its style.
+func (k *look) badge(urgency int, body string) (string, themes.Style) {
 	switch {
 	case urgency >= store.Stat:
 		return "STAT", k.Stat
 	case urgency == store.Urgent:
 		return "URGENT", k.Urgent
+	case acknowledges(body):
+		return "ACK", k.Ack
 	}
 	return "", themes.Style{}
 }
 
+// ack is the mark of a message that says: seen, and in hand.
+const ack = "!ack"
+
+// acknowledges reports whether a text begins with the mark for that.
+func acknowledges(body string) bool {
+	body = strings.TrimLeft(body, " \n")
+	if len(body) < len(ack) || !strings.EqualFold(body[:len(ack)], ack) {
+		return false
+	}
+	rest := body[len(ack):]
+	return rest == "" || strings.ContainsAny(rest[:1], " \n:,.!-")
+}
+
 // withoutMark takes the mark that the badge stands for off the beginning of a
-// text: !stat or !urgent.
+// text: !stat, !urgent or !ack.
 func withoutMark(body string, urgency int) string {
 	mark := ""
 	switch {
@@ -27,6 +42,8 @@ func withoutMark(body string, urgency int) string {
 		mark = "!stat"
 	case urgency == store.Urgent:
 		mark = "!urgent"
+	case acknowledges(body):
+		mark = ack
 	}
 	trimmed := strings.TrimLeft(body, " \n")
 	if mark == "" || len(trimmed) < len(mark) || !strings.EqualFold(trimmed[:len(mark)], mark) {

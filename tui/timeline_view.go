@@ -145,7 +145,7 @@ func (k *look) message(m client.Message, name string, key blockKey, c columns) [
 	}
 	room := c.width - c.body - 1
 	body := withoutMark(m.Body.String(), m.Urgency)
-	word, wordStyle := k.badge(m.Urgency)
+	word, wordStyle := k.badge(m.Urgency, m.Body.String())
 	lead := ""
 	if word != "" && m.Kind != store.Notice {
 		lead = strings.Repeat("\u00a0", width(k.m, word)+2) // the badge takes the place of these
