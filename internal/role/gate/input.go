@@ -9,7 +9,7 @@ const (
 	keyNone  key = iota // part of something longer, or nothing for a gate
 	keyEdit             // what is typed so far has changed
 	keyEnter            // finished
-	keyQuit             // Ctrl+C, Ctrl+D: the person wants to leave
+	keyQuit             // Ctrl+C, Ctrl+D with nothing typed: the person wants to leave
 )
 
 // How long an escape sequence may pause between two bytes. A terminal sends one
@@ -85,8 +85,7 @@ func (in *input) feed(c byte) key {
 			in.state = text
 		case 0x1b:
 		case 3, 4:
-			in.state = ground
-			return keyQuit
+			return in.leave()
 		default: // Alt with a key, or a short sequence: nothing for us
 			in.state = ground
 		}
@@ -98,8 +97,7 @@ func (in *input) feed(c byte) key {
 		case c >= 0x40 && c <= 0x7e || c == 0x18 || c == 0x1a:
 			in.state = ground
 		case c == 3, c == 4:
-			in.state = ground
-			return keyQuit
+			return in.leave()
 		}
 		return keyNone
 	case text, textEnd:
@@ -107,8 +105,7 @@ func (in *input) feed(c byte) key {
 		case c == 0x07 || c == 0x18 || c == 0x1a || in.state == textEnd && c == '\\':
 			in.state = ground
 		case c == 3, c == 4:
-			in.state = ground
-			return keyQuit
+			return in.leave()
 		case c == 0x1b:
 			in.state = textEnd
 		default:
@@ -117,6 +114,16 @@ func (in *input) feed(c byte) key {
 		return keyNone
 	}
 	return in.plain(c)
+}
+
+// leave clears the line, as a shell does. With nothing to clear the person goes.
+func (in *input) leave() key {
+	in.state = ground
+	if in.n == 0 {
+		return keyQuit
+	}
+	in.erase()
+	return keyEdit
 }
 
 // plain takes a byte outside sequences.
@@ -137,7 +144,7 @@ func (in *input) plain(c byte) key {
 	case c == '\r' || c == '\n':
 		return keyEnter
 	case c == 3 || c == 4:
-		return keyQuit
+		return in.leave()
 	case c == 0x7f || c == 0x08:
 		in.back()
 		return keyEdit
