@@ -12,6 +12,7 @@ import (
 
 	"github.com/awnumar/memguard"
 
+	safe "sotto/client/text" // what is typed is called text here
 	"sotto/client/wire"
 	"sotto/internal/frame"
 	"sotto/internal/role"
@@ -46,8 +47,13 @@ func (g *gate) relay() (*relay, error) {
 			if err != nil {
 				return
 			}
-			switch m.(type) {
-			case wire.State, wire.PasswordChanged:
+			// Its words end up on the terminal, which is nothing for the link.
+			switch m := m.(type) {
+			case wire.State:
+				m.Words = safe.Line(m.Words).String()
+				r.said <- m
+			case wire.PasswordChanged:
+				m.Words = safe.Line(m.Words).String()
 				r.said <- m
 			}
 		}

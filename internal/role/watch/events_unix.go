@@ -137,11 +137,12 @@ func (w *watch) fromDesk(e event) error {
 	case *role.Activity:
 		w.active = clock()
 	case *role.Locking:
-		w.locked()
-		w.deadline.Reset(lockAnswer)
+		w.locking()
 	case *role.Locked:
-		w.locked()
-		w.deadline.Reset(lockAnswer)
+		w.locking()
+		if w.gate != nil && !w.gateOK { // it said so before
+			break
+		}
 		if m.ChangePIN {
 			w.mode = role.ChangePIN
 		}
@@ -180,6 +181,15 @@ func (w *watch) fromDesk(e event) error {
 		w.note = deskCrashed
 	}
 	return w.startGate()
+}
+
+// locking notes that the desk is at its end. It gets its time for that once,
+// however often it says so: the next to read the terminal is the gate.
+func (w *watch) locking() {
+	if w.lockedAt.IsZero() {
+		w.deadline.Reset(lockAnswer)
+	}
+	w.locked()
 }
 
 // locked notes that nothing is shown any more.

@@ -179,6 +179,13 @@ func fakeDesk() int {
 			self.Control.Send(&role.Locked{})
 			hangs = true
 			select {}
+		case 'S': // says so again and again, and does not end
+			hangs = true
+			for {
+				self.Control.Send(&role.Locking{})
+				self.Control.Send(&role.Locked{})
+				time.Sleep(100 * time.Millisecond)
+			}
 		case 'h':
 			hangs = true
 			fmt.Printf("DEAF\r\n")
@@ -413,6 +420,25 @@ func TestDeskThatSaysLockingAndStaysIsKilled(t *testing.T) {
 	c.See("DESK", "attached 2")
 	c.Type("q")
 	ends(t, c, 0)
+}
+
+// However often a desk says that it locks, it has to end in time, and one gate
+// is started for it.
+func TestDeskThatSaysLockedForEverIsKilled(t *testing.T) {
+	c := start(t)
+	c.See("GATE")
+	c.Type("u")
+	c.See("DESK has")
+	desk := c.Role("desk")
+	shown := len(c.Output())
+	c.Type("S")
+	c.Wait("the desk is ended", func() bool { return roletest.Gone(desk) })
+	c.See("GATE")
+	c.Type("q")
+	ends(t, c, 0)
+	if n := bytes.Count(c.Output()[shown:], []byte("GATE")); n != 1 {
+		t.Errorf("%d gates were started", n)
+	}
 }
 
 func TestDeskThatBlanksAndStaysIsKilled(t *testing.T) {
