@@ -44,6 +44,8 @@ type engine struct {
 	retryAt time.Time // when to offer it again
 	stuck   bool      // said so
 
+	resendAt     time.Time // when to look for messages that were not confirmed; zero: not
+	resendAfter  []time.Duration
 	listPatience time.Duration
 	peers        map[string]*peer
 	outs         map[string]*outgoing // by origin id: the outbox
@@ -102,7 +104,7 @@ type outgoing struct {
 
 func newEngine() engine {
 	return engine{
-		iqs: requests{flying: make(map[string]*request)}, listPatience: listPatience,
+		iqs: requests{flying: make(map[string]*request)}, listPatience: listPatience, resendAfter: resendAfter[:],
 		peers: make(map[string]*peer), outs: make(map[string]*outgoing), pending: make(map[string]bool),
 		seen: make(map[omemo.Address]omemo.Fingerprint), answersDue: make(map[omemo.Address]bool),
 		repaired: make(map[omemo.Address]time.Time), said: make(map[string]bool), warned: make(map[string]warnings),
@@ -186,6 +188,7 @@ func (c *Client) tick(now time.Time) error {
 	}
 	c.runTimers(now)
 	c.syncArchive(now)
+	c.resend(now)
 	if c.duePeers(now) {
 		c.flush()
 	}
@@ -384,6 +387,7 @@ type effects struct {
 	republish bool
 	ownGone   bool // the own device is missing from the own list
 	flush     bool
+	sent      bool // something is to be confirmed, or was
 
 	// Of the archive: see order.go.
 	position  string    // of the last result
@@ -431,6 +435,9 @@ func (fx *effects) added(tx *store.Tx, row *store.Message) error {
 // apply does what a committed transaction led to.
 func (c *Client) apply(fx *effects) {
 	c.placed(fx)
+	if fx.sent {
+		c.resendBy(c.resendAfter[0])
+	}
 	for a, f := range fx.seen {
 		if len(c.seen) > 50000 {
 			clear(c.seen)

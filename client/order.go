@@ -3,7 +3,8 @@ package client
 import "sotto/client/store"
 
 // The order of a conversation on the screen is that of the archive, as far as it
-// is known; see client/store/place.go. No clock has a say: stamps of what is
+// is known, and within what one device wrote, that in which it encrypted; see
+// client/store/place.go. No clock has a say: stamps of what is
 // delivered again are coarse, or out of order, and local clocks are wrong.
 
 // put stores a message where it belongs.
@@ -13,7 +14,8 @@ func (c *Client) put(tx *store.Tx, fx *effects, x *envelope, row *store.Message)
 		fx.reordered = fx.reordered || reordered
 		return added, err
 	}
-	added, err = tx.AddMessage(row)
+	added, reordered, err := tx.AddLive(row)
+	fx.reordered = fx.reordered || reordered
 	if added {
 		fx.live, fx.late = true, fx.late || !x.Delay.IsZero()
 	}
@@ -33,7 +35,13 @@ func (c *Client) settle(tx *store.Tx, fx *effects, x *envelope, old *store.Messa
 
 // placed has the archive asked for what was stored without it.
 func (c *Client) placed(fx *effects) {
-	c.archive.reordered = c.archive.reordered || fx.reordered
+	if fx.reordered {
+		c.archive.reordered = true
+		if c.archive.done && c.archive.query == "" {
+			c.archive.reordered = false
+			c.events.put(Resync{})
+		}
+	}
 	switch {
 	case fx.late:
 		c.syncBy(syncSoon)

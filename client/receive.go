@@ -247,11 +247,16 @@ func (c *Client) decrypt(tx *store.Tx, fx *effects, x *envelope, enc *stanza.Ele
 		fx.answers = append(fx.answers, got.From)
 	}
 	fx.republish = fx.republish || got.UsedPreKey
+	epoch, err := tx.Epoch(got.Order.Session[:], got.Order.Chain[:])
+	if err != nil {
+		return false, err
+	}
 	if got.Plaintext == nil {
 		return false, nil
 	}
 	row.Body, row.Encrypted, row.Device = string(got.Plaintext), true, got.From.Device
 	row.Fingerprint, row.Cipher = got.Identity[:], c.cipherOf(enc)
+	row.Strand, row.Epoch, row.Counter = got.Order.Session[:], epoch, got.Order.Counter
 	row.Trust, err = trustIn(tx, got.From)
 	return err == nil, err
 }
@@ -381,7 +386,7 @@ func (c *Client) reached(tx *store.Tx, fx *effects, peer, id string, s store.Sta
 	if err != nil || m == nil {
 		return err
 	}
-	if err := tx.RemoveOut(m.ID); err != nil {
+	if err := c.got(tx, fx, m.ID, s); err != nil {
 		return err
 	}
 	fx.settled = append(fx.settled, id)

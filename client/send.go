@@ -326,11 +326,8 @@ func (c *Client) settled(list []inbound) error {
 			if o == nil {
 				continue
 			}
+			// Its receipt may have come first: then there is no change.
 			if err := c.reached(tx, &fx, o.peer, s.ID, store.Sent); err != nil {
-				return err
-			}
-			// Its receipt may have come first: then there is no change above.
-			if err := tx.RemoveOut(o.id); err != nil {
 				return err
 			}
 			fx.settled = append(fx.settled, s.ID)

@@ -27,6 +27,7 @@ func (c *Client) startSession() {
 	c.peers = make(map[string]*peer)
 	c.rosterDone, c.devicesDone, c.archiveDone = false, false, false
 	c.sendBy = time.Now().Add(catchUpPatience)
+	c.resendBy(c.resendAfter[0])
 	c.noPEP = text.Safe{}
 	c.archive = archive{}
 	c.mu.Lock()
@@ -178,6 +179,9 @@ func (c *Client) onPresence(e *stanza.Element) {
 	}
 	c.mu.Unlock()
 	c.events.put(PresenceChanged{peer})
+	if p.Type == "" {
+		c.resendBy(c.resendAfter[0])
+	}
 }
 
 // valuePublished names the stored hash of the bundle that the relay has.

@@ -100,6 +100,15 @@ func (f Fingerprint) String() string {
 	return string(b)
 }
 
+// Order places a message among those that its device encrypted in one session.
+// A session consists of chains, which follow each other as the two sides take
+// turns: none begins before a message of the one before it was decrypted. Within
+// a chain, Counter grows by one with each message.
+type Order struct {
+	Session, Chain [8]byte // names of the session and the chain; those of others are different
+	Counter        uint32
+}
+
 // Decrypted is what a message turned out to be.
 type Decrypted struct {
 	Plaintext []byte      // nil for an empty message, which only moves the ratchet
@@ -113,6 +122,9 @@ type Decrypted struct {
 	// Heal says that many messages came without an answer: answer with an empty
 	// message, so that the other side's ratchet moves.
 	Heal bool
+	// Order says which of two messages of a device was encrypted first. It is
+	// authentic: no relay can change it.
+	Order Order
 	// UsedPreKey says that a one-time prekey is gone: call Maintain and publish
 	// the bundle.
 	UsedPreKey bool

@@ -4,6 +4,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
+	"crypto/sha256"
 	"fmt"
 
 	"sotto/client/omemo/ratchet"
@@ -102,6 +103,18 @@ type opened struct {
 	transported []byte
 	usedPreKey  bool
 	preKeyID    uint32
+	chain       ratchet.PublicKey
+	counter     uint32
+}
+
+// order names the message's session and chain. The names are of this peer, so
+// that nobody can claim those of somebody else.
+func (o *opened) order(peer Address) Order {
+	name := func(key ratchet.PublicKey) [8]byte {
+		sum := sha256.Sum256(append([]byte(peer.String()+"\x00"), key.Bytes()...))
+		return [8]byte(sum[:])
+	}
+	return Order{Session: name(o.session.Base()), Chain: name(o.chain), Counter: o.counter}
 }
 
 func (o *opened) wipe() {
@@ -185,6 +198,7 @@ func (d *Device) accept(k Keys, peer Address, x *stanza.Encrypted, o *opened, pr
 		PreKey:     preKey,
 		Heal:       o.session.Unanswered() >= healAfter,
 		UsedPreKey: o.usedPreKey,
+		Order:      o.order(peer),
 	}, nil
 }
 
@@ -208,6 +222,7 @@ func (d *Device) open(k Keys, peer Address, key *stanza.EncKey) (o *opened, err 
 	if err != nil {
 		return nil, err
 	}
+	o.chain, o.counter = m.Chain()
 	o.transported, err = z.Decrypt(m)
 	return o, err
 }
@@ -219,6 +234,7 @@ func (d *Device) openPreKey(k Keys, o *opened, data []byte) error {
 	if err != nil {
 		return err
 	}
+	o.chain, o.counter = m.Chain()
 	if o.session.Has(m) {
 		o.transported, err = o.session.DecryptPreKey(nil, ratchet.PreKeys{}, m)
 		return err

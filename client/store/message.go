@@ -75,6 +75,9 @@ type Message struct {
 	OriginID    string // the sender's id (XEP-0359), else the stanza's; may be ""
 	ArchiveID   string // the id in the conversation's archive (XEP-0313); may be ""
 	Cipher      []byte // tells this ciphertext from every other; nil if there is none
+	Strand      []byte // the session it was encrypted in; nil if it was not, or here
+	Epoch       int64  // of its chain there, see Epoch
+	Counter     uint32 // in its chain
 	Place       int64  // filled by AddMessage; grows along the conversation (see place.go)
 	Time        time.Time
 	Stored      time.Time // when it was stored here
@@ -116,7 +119,8 @@ func scanMessage(st *sqlite3.Stmt) Message {
 	}
 }
 
-// AddMessage stores m at the end of its conversation, unless it is a repeat:
+// AddMessage stores m at the end of its conversation (or before what its device
+// has encrypted after it), unless it is a repeat:
 // its sender has sent a message with the same origin id there, or it is the
 // message that the archive id is known for. It fills m.ID in either case,
 // m.Place if m was added, and m.Stored and m.Time where they are zero. An
@@ -126,8 +130,15 @@ func scanMessage(st *sqlite3.Stmt) Message {
 // archive id; and, where a Notice stands in for it, its text (which counts as
 // added: the notice is replaced in place, and is unread again).
 func (tx *Tx) AddMessage(m *Message) (added bool, err error) {
+	added, _, err = tx.AddLive(m)
+	return added, err
+}
+
+// AddLive is AddMessage, and reports, too, whether m stands elsewhere than at the
+// end.
+func (tx *Tx) AddLive(m *Message) (added, reordered bool, err error) {
 	how, err := tx.addMessage(m, atEnd)
-	return how > known, err
+	return how > known, how == inside, err
 }
 
 // outcome is what became of a message that was to be stored.
@@ -166,16 +177,19 @@ func (tx *Tx) addMessage(m *Message, after int64) (outcome, error) {
 	if m.Outgoing {
 		m.Read = true
 	}
+	if after, err = tx.clamp(conversation, after, m.Strand, m.Epoch, m.Counter); err != nil {
+		return known, err
+	}
 	place, end, err := tx.room(conversation, after)
 	if err != nil {
 		return known, err
 	}
 	insert := func() (int64, error) {
-		return tx.change(`INSERT INTO message (conversation, outgoing, sender, device, origin, archive, cipher, place, time, stored,
-				body, state, encrypted, fingerprint, kind, urgency, read)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-			conversation, m.Outgoing, m.Sender, m.Device, nullable(m.OriginID), nullable(m.ArchiveID), m.Cipher, place, m.Time, m.Stored,
-			m.Body, int(m.State), m.Encrypted, m.Fingerprint, int(m.Kind), m.Urgency, m.Read)
+		return tx.change(`INSERT INTO message (conversation, outgoing, sender, device, origin, archive, cipher, strand, epoch, counter,
+				place, time, stored, body, state, encrypted, fingerprint, kind, urgency, read)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+			conversation, m.Outgoing, m.Sender, m.Device, nullable(m.OriginID), nullable(m.ArchiveID), m.Cipher, m.Strand, m.Epoch, m.Counter,
+			place, m.Time, m.Stored, m.Body, int(m.State), m.Encrypted, m.Fingerprint, int(m.Kind), m.Urgency, m.Read)
 	}
 	n, err := insert()
 	if err != nil {

@@ -20,6 +20,10 @@ import (
 // others wrote after it was written, or its lines would change places with each
 // other before the archive has them all.
 //
+// Above all of this stands the order in which a device has encrypted its messages,
+// which OMEMO proves and no relay can change: whatever is stored or moved stays
+// between what the device encrypted before it and after it.
+//
 // Places are gapSize apart at the end of a conversation. What is put between two
 // messages takes a place between theirs; when there is none left, everything
 // behind moves on by gapSize.
@@ -76,10 +80,15 @@ func (tx *Tx) AddArchived(m *Message, newest int64) (added, reordered bool, err 
 // relays archive again what they deliver again. A message that keeps its place
 // is settled where it stands. It reports whether the message has moved.
 func (tx *Tx) Settle(id int64, archiveID string, keeps bool) (moved bool, err error) {
-	var conversation, place int64
-	settled := false
-	found, err := tx.one(`SELECT conversation, place, settled FROM message WHERE id = ?`, func(st *sqlite3.Stmt) {
+	var (
+		conversation, place, epoch int64
+		counter                    uint32
+		strand                     []byte
+		settled                    bool
+	)
+	found, err := tx.one(`SELECT conversation, place, settled, strand, epoch, counter FROM message WHERE id = ?`, func(st *sqlite3.Stmt) {
 		conversation, place, settled = st.ColumnInt64(0), st.ColumnInt64(1), st.ColumnBool(2)
+		strand, epoch, counter = blob(st, 3), st.ColumnInt64(4), uint32(st.ColumnInt64(5))
 	}, id)
 	if err != nil || settled {
 		return false, err
@@ -95,20 +104,25 @@ func (tx *Tx) Settle(id int64, archiveID string, keeps bool) (moved bool, err er
 	if err != nil {
 		return false, err
 	}
-	from, free := int64(math.MinInt64), true
+	from := int64(math.MinInt64)
 	if anchor != 0 {
-		if _, err := tx.one(`SELECT place FROM message WHERE id = ?`, func(st *sqlite3.Stmt) { from = st.ColumnInt64(0) }, anchor); err != nil {
+		if from, err = tx.placeOf(anchor); err != nil {
 			return false, err
 		}
 	}
-	switch {
-	case place < from && keeps:
+	low, high, err := tx.between(conversation, strand, epoch, counter)
+	if err != nil {
+		return false, err
+	}
+	if place < from && (keeps || high <= from) {
 		return false, tx.settle(conversation, id, false)
-	case place < from:
-		free = false
-	case !keeps:
+	}
+	free := place > from
+	if free && !keeps {
+		// What stands between the anchor, or what its device wrote before it, and
+		// here, and is in the archive: that comes later there.
 		_, err = tx.one(`SELECT 1 FROM message WHERE conversation = ? AND place > ? AND place < ? AND NOT settled AND archive IS NOT NULL LIMIT 1`,
-			func(*sqlite3.Stmt) { free = false }, conversation, from, place)
+			func(*sqlite3.Stmt) { free = false }, conversation, max(from, low), place)
 		if err != nil {
 			return false, err
 		}
@@ -123,7 +137,14 @@ func (tx *Tx) Settle(id int64, archiveID string, keeps bool) (moved bool, err er
 				return false, err
 			}
 		}
-		if err := tx.move(id, conversation, anchor); err != nil {
+		after, err := tx.clamp(conversation, anchor, strand, epoch, counter)
+		if err != nil {
+			return false, err
+		}
+		if after == id {
+			return false, tx.settle(conversation, id, true)
+		}
+		if err := tx.move(id, conversation, after); err != nil {
 			return false, err
 		}
 	}
@@ -136,6 +157,80 @@ func (tx *Tx) settle(conversation, id int64, anchor bool) error {
 	}
 	_, err := tx.change(`UPDATE conversation SET anchor = ? WHERE id = ?`, id, conversation)
 	return err
+}
+
+// maxEpochs bounds the chains of a session whose order is remembered.
+const maxEpochs = 500
+
+// Epoch returns the number of a chain of an OMEMO session, which grows from chain
+// to chain. Call it with every message that was decrypted, empty ones too, in the
+// order in which they are: a chain seen for the first time is the newest.
+func (tx *Tx) Epoch(strand, chain []byte) (epoch int64, err error) {
+	row := func(st *sqlite3.Stmt) { epoch = st.ColumnInt64(0) }
+	found, err := tx.one(`SELECT epoch FROM epoch WHERE strand = ? AND chain = ?`, row, strand, chain)
+	if err != nil || found {
+		return epoch, err
+	}
+	if _, err := tx.one(`SELECT coalesce(max(epoch), 0) + 1 FROM epoch WHERE strand = ?`, row, strand); err != nil {
+		return 0, err
+	}
+	if _, err := tx.change(`INSERT INTO epoch (strand, chain, epoch) VALUES (?, ?, ?)`, strand, chain, epoch); err != nil {
+		return 0, err
+	}
+	_, err = tx.change(`DELETE FROM epoch WHERE strand = ? AND epoch <= ?`, strand, epoch-maxEpochs)
+	return epoch, err
+}
+
+// between returns the places between which a message must stand: behind low and
+// before high, because of what its device encrypted before and after it.
+func (tx *Tx) between(conversation int64, strand []byte, epoch int64, counter uint32) (low, high int64, err error) {
+	low, high = math.MinInt64, math.MaxInt64
+	if strand == nil {
+		return low, high, nil
+	}
+	_, err = tx.one(`SELECT coalesce((SELECT max(place) FROM message WHERE conversation = ?1 AND strand = ?2 AND epoch <= ?3 AND (epoch, counter) < (?3, ?4)), ?5),
+			coalesce((SELECT min(place) FROM message WHERE conversation = ?1 AND strand = ?2 AND epoch >= ?3 AND (epoch, counter) > (?3, ?4)), ?6)`,
+		func(st *sqlite3.Stmt) { low, high = st.ColumnInt64(0), st.ColumnInt64(1) },
+		conversation, strand, epoch, counter, low, high)
+	return low, high, err
+}
+
+// clamp returns the message to put another one after: after, or what comes closest
+// to it between what its device encrypted before and after it.
+func (tx *Tx) clamp(conversation, after int64, strand []byte, epoch int64, counter uint32) (int64, error) {
+	low, high, err := tx.between(conversation, strand, epoch, counter)
+	if err != nil || low == math.MinInt64 && high == math.MaxInt64 {
+		return after, err
+	}
+	place := int64(math.MaxInt64) // at the end
+	switch {
+	case after == front:
+		place = math.MinInt64
+	case after != atEnd:
+		if place, err = tx.placeOf(after); err != nil {
+			return 0, err
+		}
+	}
+	id := func(sql string, bound int64) (id int64, err error) {
+		id = front
+		_, err = tx.one(sql, func(st *sqlite3.Stmt) { id = st.ColumnInt64(0) }, conversation, bound)
+		return id, err
+	}
+	switch {
+	case place >= high:
+		return id(`SELECT id FROM message WHERE conversation = ? AND place < ? ORDER BY place DESC LIMIT 1`, high)
+	case place < low:
+		return id(`SELECT id FROM message WHERE conversation = ? AND place = ?`, low)
+	}
+	return after, nil
+}
+
+func (tx *Tx) placeOf(id int64) (place int64, err error) {
+	found, err := tx.one(`SELECT place FROM message WHERE id = ?`, func(st *sqlite3.Stmt) { place = st.ColumnInt64(0) }, id)
+	if err == nil && !found {
+		err = ErrUnknown
+	}
+	return place, err
 }
 
 // anchor returns the last message that is settled; 0 if none is.

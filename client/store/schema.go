@@ -37,6 +37,9 @@ CREATE TABLE message (
 	cipher       BLOB,                        -- hash of the key that it came with
 	place        INTEGER NOT NULL,            -- where it stands in its conversation; no two are the same there
 	settled      INTEGER NOT NULL DEFAULT 0,  -- whether the archive has confirmed its place
+	strand       BLOB,                        -- the OMEMO session it came in; within it, (epoch, counter)
+	epoch        INTEGER,                     -- is the order in which its device encrypted
+	counter      INTEGER,
 	time         INTEGER NOT NULL,            -- µs since 1970; for people to read, and nothing else
 	stored       INTEGER NOT NULL,
 	body         TEXT NOT NULL,
@@ -51,12 +54,22 @@ CREATE INDEX message_order ON message (conversation, place);
 CREATE UNIQUE INDEX message_origin ON message (conversation, origin, sender) WHERE origin IS NOT NULL;
 CREATE UNIQUE INDEX message_archive ON message (conversation, archive) WHERE archive IS NOT NULL;
 CREATE INDEX message_cipher ON message (conversation, cipher) WHERE cipher IS NOT NULL;
+CREATE INDEX message_strand ON message (conversation, strand, epoch, counter, place) WHERE strand IS NOT NULL;
 CREATE INDEX message_unread ON message (conversation, place, urgency) WHERE read = 0;
 
 CREATE TABLE outbox (
 	message INTEGER PRIMARY KEY REFERENCES message,
-	stanza  BLOB
+	stanza  BLOB,
+	sent    INTEGER NOT NULL DEFAULT 0,       -- when the relay had it last; 0 if it has not
+	tries   INTEGER NOT NULL DEFAULT 0        -- how often it has had it
 );
+
+CREATE TABLE epoch (
+	strand BLOB NOT NULL,
+	chain  BLOB NOT NULL,
+	epoch  INTEGER NOT NULL,
+	PRIMARY KEY (strand, chain)
+) WITHOUT ROWID;
 
 CREATE TABLE device (
 	peer        TEXT NOT NULL,

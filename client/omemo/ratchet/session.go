@@ -149,6 +149,14 @@ func (z *Session) Decrypt(m *Message) ([]byte, error) {
 	return nil, ErrNoState
 }
 
+// Base returns the key that began the state which decrypted, or was begun, last.
+func (z *Session) Base() (base PublicKey) {
+	if !z.Empty() {
+		base = z.states[0].base
+	}
+	return base
+}
+
 // Has reports whether p belongs to a state that the session has: it then decrypts
 // without the prekeys it names.
 func (z *Session) Has(p *PreKeyMessage) bool { return z.find(p) >= 0 }

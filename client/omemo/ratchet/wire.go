@@ -87,6 +87,12 @@ func (m *Message) parse(b []byte) error {
 	return nil
 }
 
+// Chain returns the ratchet key of the message's chain, and its number there.
+func (m *Message) Chain() (ratchet PublicKey, n uint32) { return m.ratchet, m.counter }
+
+// Chain is that of the message inside.
+func (p *PreKeyMessage) Chain() (ratchet PublicKey, n uint32) { return p.message.Chain() }
+
 // ParsePreKeyMessage reads a prekey message. Nothing in it is authentic before it
 // decrypts.
 func ParsePreKeyMessage(b []byte) (*PreKeyMessage, error) {
