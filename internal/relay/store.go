@@ -59,7 +59,8 @@ PRAGMA user_version = 1;
 const schemaVersion = 1
 
 // openStore opens the database in folder dir, or one in memory if dir is empty.
-// The folder is made if need be, readable by its owner only.
+// The folder is made if need be. Its files are readable by their owner only,
+// whatever the umask and the folder: they hold who writes to whom.
 func openStore(dir string) (*store, error) {
 	name := ":memory:"
 	if dir != "" {
@@ -67,12 +68,11 @@ func openStore(dir string) (*store, error) {
 			return nil, fmt.Errorf("make the relay's data folder: %w", err)
 		}
 		name = filepath.Join(dir, "relay.db")
-		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
-		if err != nil {
-			return nil, fmt.Errorf("open the relay's database: %w", err)
-		}
-		if err := f.Close(); err != nil {
-			return nil, fmt.Errorf("open the relay's database: %w", err)
+		// SQLite would make its own files as the umask lets it.
+		for _, file := range []string{name, name + "-wal", name + "-shm", filepath.Join(dir, lockName)} {
+			if err := private(file); err != nil {
+				return nil, fmt.Errorf("open the relay's database: %w", err)
+			}
 		}
 	}
 	db, err := sqlite3.OpenFlags(name, sqlite3.OPEN_READWRITE|sqlite3.OPEN_CREATE)
@@ -85,6 +85,21 @@ func openStore(dir string) (*store, error) {
 		return nil, fmt.Errorf("open the relay's database: %w", err)
 	}
 	return s, nil
+}
+
+// private makes an empty file that only its owner can read, or closes one that
+// is there to others.
+func private(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || info.Mode().Perm()&0o077 == 0 {
+		return err
+	}
+	return f.Chmod(info.Mode().Perm() &^ 0o077)
 }
 
 func (s *store) setUp() (err error) {

@@ -273,11 +273,31 @@ func TestDataFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "folder")
 	s := startRelay(t, Config{Store: dir}, "alice")
 	s.sync(t)
-	for path, want := range map[string]os.FileMode{dir: 0o700, filepath.Join(dir, "relay.db"): 0o600} {
-		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
-			t.Errorf("%s: %v, %v", path, info.Mode(), err)
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("%s: %v, %v", dir, info.Mode(), err)
+	}
+	closed := func(dir string) {
+		t.Helper()
+		files, err := os.ReadDir(dir)
+		if err != nil || len(files) < 3 {
+			t.Errorf("%d files, %v", len(files), err)
+		}
+		for _, f := range files {
+			if info, err := f.Info(); err != nil || info.Mode().Perm()&0o077 != 0 {
+				t.Errorf("open to others: %s %v, %v", f.Name(), info.Mode(), err)
+			}
 		}
 	}
+	closed(dir)
+	open := t.TempDir() // as somebody made it, with a file from before
+	if err := os.Chmod(open, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(open, "relay.db"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	startRelay(t, Config{Store: open}, "alice").sync(t)
+	closed(open)
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
