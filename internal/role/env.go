@@ -19,7 +19,9 @@ func Environment(n Name, env []string) []string {
 
 func allowed(n Name, key string) bool {
 	switch key {
-	case "LANG", "LANGUAGE", "TZ":
+	// Not all that begins with LC_: servers for SSH let through what does, and
+	// people send other things that way.
+	case "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LC_MESSAGES", "LC_TIME", "TZ":
 		return true
 	case "TERM", "COLORTERM", "COLORFGBG", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE",
 		"TERM_PROGRAM", "TERM_PROGRAM_VERSION", "TMUX", "STY", "SSH_TTY", "WT_SESSION", "VTE_VERSION":
@@ -27,5 +29,5 @@ func allowed(n Name, key string) bool {
 	case "SSL_CERT_FILE", "SSL_CERT_DIR":
 		return n == Link
 	}
-	return strings.HasPrefix(key, "LC_")
+	return false
 }

@@ -157,7 +157,7 @@ func TestEnvironment(t *testing.T) {
 	env := []string{
 		"TERM=xterm", "COLORTERM=truecolor", "NO_COLOR=1", "LANG=C.UTF-8", "LC_TIME=de_DE", "TZ=Europe/Berlin", "TMUX=/tmp/x,1,0",
 		"SSH_TTY=/dev/pts/1", "SSL_CERT_FILE=/etc/ca.pem",
-		"HOME=/home/a", "PATH=/bin", "SSH_AUTH_SOCK=/tmp/agent", "AWS_SECRET_ACCESS_KEY=x", "LD_PRELOAD=/tmp/evil.so", "LD_LIBRARY_PATH=/tmp",
+		"HOME=/home/a", "PATH=/bin", "LC_API_TOKEN=x", "SSH_AUTH_SOCK=/tmp/agent", "AWS_SECRET_ACCESS_KEY=x", "LD_PRELOAD=/tmp/evil.so", "LD_LIBRARY_PATH=/tmp",
 		"GODEBUG=http2debug=2", "GOTRACEBACK=all", "GOGC=1", "TEA_TRACE=/tmp/t", "TEA_DEBUG=1", "HTTPS_PROXY=http://evil",
 		"SSLKEYLOGFILE=/tmp/keys", "XDG_RUNTIME_DIR=/run/user/1", "SQLITE_TMPDIR=/tmp", "TMPDIR=/tmp", "no equals sign", "=x",
 	}
