@@ -68,11 +68,8 @@ func openStore(dir string) (*store, error) {
 			return nil, fmt.Errorf("make the relay's data folder: %w", err)
 		}
 		name = filepath.Join(dir, "relay.db")
-		// SQLite would make its own files as the umask lets it.
-		for _, file := range []string{name, name + "-wal", name + "-shm", filepath.Join(dir, lockName)} {
-			if err := private(file); err != nil {
-				return nil, fmt.Errorf("open the relay's database: %w", err)
-			}
+		if err := private(name, name+"-wal", name+"-shm", filepath.Join(dir, lockName)); err != nil {
+			return nil, fmt.Errorf("open the relay's database: %w", err)
 		}
 	}
 	db, err := sqlite3.OpenFlags(name, sqlite3.OPEN_READWRITE|sqlite3.OPEN_CREATE)
@@ -80,26 +77,34 @@ func openStore(dir string) (*store, error) {
 		return nil, fmt.Errorf("open the relay's database: %w", err)
 	}
 	s := &store{db: db, stmts: map[string]*sqlite3.Stmt{}}
-	if err := s.setUp(); err != nil {
+	err = s.setUp()
+	if err == nil && dir != "" { // in a new folder the log is made only now
+		err = private(name+"-wal", name+"-shm")
+	}
+	if err != nil {
 		s.close()
 		return nil, fmt.Errorf("open the relay's database: %w", err)
 	}
 	return s, nil
 }
 
-// private makes an empty file that only its owner can read, or closes one that
-// is there to others.
-func private(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
+// private makes empty files that only their owner can read, and closes those
+// that are there to others. SQLite would make its own as the umask lets it.
+func private(paths ...string) error {
+	for _, path := range paths {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return err
+		}
+		info, err := f.Stat()
+		if err == nil && info.Mode().Perm()&0o077 != 0 {
+			err = f.Chmod(info.Mode().Perm() &^ 0o077)
+		}
+		if err := errors.Join(err, f.Close()); err != nil {
+			return err
+		}
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil || info.Mode().Perm()&0o077 == 0 {
-		return err
-	}
-	return f.Chmod(info.Mode().Perm() &^ 0o077)
+	return nil
 }
 
 func (s *store) setUp() (err error) {
