@@ -88,11 +88,13 @@ func (c *composer) typed(s string) bool {
 }
 
 // paste inserts text from outside, and reports whether it had room. A last
-// line end is left out: it came with copying, and sends nothing.
+// line end is left out: it came with copying, and sends nothing. Terminals paste
+// a line end as the return that the key would send.
 func (c *composer) paste(s string) bool {
 	if len(s) > maxDraft+utf8.UTFMax {
 		s = s[:maxDraft+utf8.UTFMax]
 	}
+	s = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(s)
 	c.dirty = true
 	c.stay()
 	return c.insert(strings.TrimRight(text.Sanitize(s).String(), "\n"))
