@@ -1,6 +1,8 @@
 package tui
 
 import (
+	"strings"
+
 	tea "charm.land/bubbletea/v2"
 )
 
@@ -157,16 +159,29 @@ func (m *Model) pasted(s string) tea.Cmd {
 func (m *Model) enter() tea.Cmd {
 	c := m.composer()
 	s := c.String()
+	again := m.sure != "" && m.sure == trimmed(s)
+	m.sure = ""
 	if isCommand(s) {
 		return m.runCommand(s)
 	}
 	if s = trimmed(s); s == "" {
 		return nil
 	}
+	if !again && likePIN(s) {
+		m.warn("This looks like a PIN. Enter again sends it to " + clip(m.look.m, m.conversation(m.open).Name.String(), 30, m.look.more) + "; Ctrl+C clears it.")
+		m.sure = s
+		return nil
+	}
 	if len(s) > 1 && s[:2] == "//" {
 		s = s[1:]
 	}
 	return m.post(s)
+}
+
+// likePIN reports whether a text is nothing but as many digits as a PIN may
+// have. Somebody who does not see that sotto is unlocked types one and Enter.
+func likePIN(s string) bool {
+	return len(s) >= 6 && len(s) <= 12 && strings.Trim(s, "0123456789") == ""
 }
 
 // scroll moves in the messages.

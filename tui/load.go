@@ -115,7 +115,7 @@ func (m *Model) openAt(peer string, at anchor) tea.Cmd {
 	keep := m.keepDraft()
 	// From here on keys are for the new conversation, although its messages have
 	// yet to be read: what is typed at once must not go to somebody else.
-	m.open, m.list.chosen, m.security, m.asked = peer, peer, nil, 0
+	m.open, m.list.chosen, m.security, m.asked, m.sure = peer, peer, nil, 0, ""
 	m.tl = newTimeline(peer)
 	m.tl.opening, m.tl.anchor, m.tl.blank = true, at, m.composer().empty()
 	limit := pageSize

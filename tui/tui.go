@@ -107,7 +107,8 @@ type Model struct {
 	tl        *timeline
 	security  *client.Security // of the open conversation; nil until read
 	composers map[string]*composer
-	asked     int64 // up to which message the open conversation was marked as read
+	sure      string // what looks like a PIN, and is sent when Enter is pressed again
+	asked     int64  // up to which message the open conversation was marked as read
 
 	dialogs []dialog // the last one is on top
 	notice  notice
