@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
+	"mellium.im/xmpp/jid"
 
 	"sotto/themes"
 )
@@ -52,6 +53,10 @@ func (m *Model) runCommand(s string) tea.Cmd {
 		}
 		return cmd
 	}
+	if name == "" {
+		m.warn("Which command? Tab shows them; // begins a message with a slash.")
+		return nil
+	}
 	m.warn("There is no command /" + clip(m.look.m, name, 20, m.look.more) + ". Tab shows them; // begins a message with a slash.")
 	return nil
 }
@@ -60,7 +65,7 @@ func urgently(mark string) func(*Model, string) (bool, tea.Cmd) {
 	return func(m *Model, arg string) (bool, tea.Cmd) {
 		if arg == "" {
 			m.composer().set(mark + " ")
-			m.say("Now write the message. It begins with " + mark + ", which any OMEMO client can write too.")
+			m.say("Now write the message. Enter sends it as " + strings.ToUpper(mark[1:]) + ".")
 			return false, nil
 		}
 		return false, m.post(mark + " " + arg)
@@ -72,19 +77,31 @@ func (m *Model) commandTo(arg string) (bool, tea.Cmd) {
 		m.push(&switcher{})
 		return true, nil
 	}
+	to := ""
 	d := &switcher{}
 	d.input.set(arg)
 	if found := d.found(m); len(found) > 0 && !strings.Contains(arg, "@") {
-		return true, m.openPeer(found[0].Peer)
+		to = found[0].Peer
+	} else if c := m.list.find(strings.ToLower(arg)); c != nil {
+		to = c.Peer
+	} else {
+		to = address(arg)
 	}
-	if c := m.list.find(strings.ToLower(arg)); c != nil {
-		return true, m.openPeer(c.Peer)
-	}
-	if at := strings.IndexByte(arg, '@'); at > 0 && at < len(arg)-1 && !strings.ContainsAny(arg, " /") {
-		return true, m.openPeer(strings.ToLower(arg))
+	if to != "" {
+		m.composer().clear() // or the command would be kept as a draft
+		return true, m.openPeer(to)
 	}
 	m.warn("Nobody is called " + clip(m.look.m, arg, 30, m.look.more) + ". An address looks like okafor@mercy.example.")
 	return false, nil
+}
+
+// address is the address that a text is, as it is stored; "" if it is none.
+func address(s string) string {
+	j, err := jid.Parse(s)
+	if err != nil || j.Localpart() == "" || j.Resourcepart() != "" {
+		return ""
+	}
+	return j.String()
 }
 
 func (m *Model) commandAgain(string) (bool, tea.Cmd) { return true, m.resend() }
@@ -96,7 +113,7 @@ func (m *Model) commandTheme(arg string) (bool, tea.Cmd) {
 		return false, nil
 	}
 	if err := m.setTheme(arg); err != nil {
-		m.warn("There is no theme of that name: " + strings.Join(themes.Names(), ", ") + ", auto.")
+		m.warn("There is no theme " + clip(m.look.m, arg, 20, m.look.more) + ". There are " + strings.Join(themes.Names(), ", ") + " and auto.")
 		return false, nil
 	}
 	m.theme = arg

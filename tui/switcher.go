@@ -9,6 +9,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"sotto/client"
+	"sotto/client/text"
 )
 
 // switcher is the dialog of Ctrl+K: a few letters of a name, and Enter.
@@ -31,6 +32,9 @@ func (d *switcher) key(m *Model, key, typed string) (bool, tea.Cmd) {
 			d.input.set(found[min(d.chosen, len(found)-1)].Name.String())
 		}
 	case "enter":
+		if to := address(d.input.String()); to != "" && len(found) == 0 {
+			return true, m.openPeer(to)
+		}
 		if len(found) == 0 {
 			return false, nil
 		}
@@ -135,20 +139,32 @@ func (d *switcher) render(m *Model, w, h int) ([]string, rect, *point) {
 		c := found[i]
 		l := &line{m: k.m}
 		name, about := clip(k.m, c.Name.String(), nameW, k.more), k.about(c)
+		word, wordStyle := "", k.Text
 		if c.Unread > 0 {
 			about = k.dots(itoa(c.Unread)+" unread", about)
+			if word, wordStyle = k.badge(c.Urgency, ""); word != "" {
+				word += " "
+			}
 		}
-		about = clip(k.m, about, max(bw-4-nameW-2, 0), k.more)
+		about = clip(k.m, about, max(bw-4-nameW-2-len(word), 0), k.more)
 		if i == d.chosen {
-			l.add(k.Chosen, name+spaces(nameW+2-width(k.m, name))+about)
+			l.add(k.Chosen, name+spaces(nameW+2-width(k.m, name))+word+about)
 			l.add(k.Chosen, spaces(bw-4-l.width))
 		} else {
-			l.add(k.Text, name).to(nameW+2).add(k.Faint, about)
+			l.add(k.Text, name).to(nameW + 2)
+			if word != "" {
+				l.add(wordStyle, word[:len(word)-1]).space(1)
+			}
+			l.add(k.Faint, about)
 		}
 		lines = append(lines, l.String())
 	}
 	if len(found) == 0 {
-		lines = append(lines, paint(k.Faint, clip(k.m, "Nobody of that name. An address works with /to", bw-4, k.more)))
+		words := "Nobody of that name. An address works too."
+		if to := address(d.input.String()); to != "" {
+			words = "Enter writes to " + text.Line(to).String()
+		}
+		lines = append(lines, paint(k.Faint, clip(k.m, words, bw-4, k.more)))
 	}
 	for len(lines) < min(room, len(m.list.all))+1 {
 		lines = append(lines, "")
