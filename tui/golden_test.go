@@ -88,6 +88,7 @@ var scenes = []scene{
 	{"marks", func(f *fake) {
 		f.say(ada, ada, "!urgent call back about #mrn:44120, or ask @role/cardiology: it cannot wait until the morning round.", 48*time.Hour, read)
 		f.say(ada, ada, "Could not be decrypted", 3*time.Hour, read, func(m *client.Message) {
+			m.Outgoing, m.State = true, store.Sent // written from another device
 			m.Kind, m.Body = store.Notice, text.Line("A message from Okafor cannot be read here: it was written for another device. Ask for it again.")
 		})
 		f.say(ada, ada, "!ack Coming with the sample.", 150*time.Minute, read)

@@ -188,22 +188,25 @@ func (k *look) message(m client.Message, name string, key blockKey, c columns) [
 // delivery is what is to be said of how a message came or went.
 func (k *look) delivery(m client.Message, show bool) (string, themes.Style) {
 	plain := ""
-	if !m.Encrypted && m.Kind != store.Notice {
+	if !m.Encrypted {
 		plain = "not encrypted"
 	}
+	why := strings.TrimRight(m.Why.String(), ".")
 	switch {
+	case m.Kind == store.Notice: // sotto's own words went nowhere
+		return "", k.State
 	case !m.Outgoing && plain != "":
 		return plain, k.Warning
 	case !m.Outgoing || !show:
 		return "", k.State
 	case m.State == store.Failed:
 		said := "failed"
-		if why := m.Why.String(); why != "" {
+		if why = strings.TrimPrefix(why, "Not sent: "); why != "" {
 			said += ": " + why
 		}
 		return said + ". Send it again: /again", k.Failed
-	case m.Why.String() != "":
-		return k.dots(m.State.String(), m.Why.String()), k.Warning
+	case why != "":
+		return k.dots(m.State.String(), strings.TrimPrefix(why, "Waiting: ")), k.Warning
 	case plain != "":
 		return m.State.String() + ", " + plain, k.Warning
 	}
