@@ -7,6 +7,7 @@ import (
 
 	"sotto/client"
 	"sotto/client/store"
+	"sotto/client/wire"
 	"sotto/themes"
 )
 
@@ -158,6 +159,9 @@ func (m *Model) notices() ([]string, themes.Style) {
 		words, st = hint, k.Faint
 	case m.offline():
 		words, st = m.state.Words.String(), k.Warning
+		if m.state.Phase != wire.Refused {
+			words += " What you write waits here and goes out by itself."
+		}
 	case m.security != nil && m.security.Warn:
 		words, st = m.security.Words.String(), k.Warning
 	}
