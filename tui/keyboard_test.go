@@ -58,7 +58,7 @@ func TestAStalledPasteEndsWithTheNextCommand(t *testing.T) {
 func TestLockingInAPasteThatNeverEnds(t *testing.T) {
 	term := start(t, terminalSetup{})
 	term.press("\x1b[200~\x1b]52;c;no end")
-	time.Sleep(pasteStalls) // it has to stall: this is what is tested
+	time.Sleep(pasteStalls * 3 / 2) // it has to stall: this is what is tested
 	term.press(keyCtrlL)
 	if r := term.ends(); r.Reason != Asked {
 		t.Errorf("ended with %+v", r)

@@ -77,6 +77,59 @@ func TestTheBellRingsForSTATWhereNobodyLooks(t *testing.T) {
 	rings("within a minute", 1)
 }
 
+// Who does not see that sotto is unlocked types the PIN and Enter.
+func TestAPINIsNotSentByOneEnter(t *testing.T) {
+	term := start(t, terminalSetup{})
+	term.press("739251", keyEnter).sees("looks like a PIN", "Okafor, Ada; Ctrl+C clears it", ">  739251")
+	term.press("8", keyEnter).sees(">  7392518", "looks like a PIN")
+	term.press(keyCtrlC).misses("739251")
+	term.press("44120", keyEnter).sees("you     44120")
+	term.press("739251", keyEnter).sees("looks like a PIN")
+	term.press(keyEnter).misses(">  739251").sees("739251  ")
+	if got := term.sent(); !slices.Equal(got, []string{ada + " 44120", ada + " 739251"}) {
+		t.Errorf("sent %q", got)
+	}
+}
+
+// A terminal sends the line ends of what it pastes as the key does: as returns.
+func TestAPasteKeepsItsLines(t *testing.T) {
+	term := start(t, terminalSetup{})
+	term.paste("K 6.8\rNa 140\r\nCl 100\r\rend\r").sees(">  K 6.8\n    Na 140\n    Cl 100\n\n    end\n")
+	term.press(keyEnter).misses(">  K")
+	if got := term.sent(); !slices.Equal(got, []string{ada + " K 6.8\nNa 140\nCl 100\n\nend"}) {
+		t.Errorf("sent %q", got)
+	}
+}
+
+func TestGoingToSomebodyLeavesNoDraft(t *testing.T) {
+	term := start(t, terminalSetup{})
+	term.press("/to lind", keyEnter).sees("Lind, Per   pharmacy")
+	term.quiet()
+	if d := term.fake.draft(ada); d != "" {
+		t.Errorf("the command was kept as the draft %q", d)
+	}
+	term.press("/to oka", keyEnter).sees("Okafor, Ada").misses("/to")
+}
+
+func TestAddressesAreChecked(t *testing.T) {
+	term := start(t, terminalSetup{})
+	for _, s := range []string{"a@", "@b", "a@b@c", "<x>@b.example", "a b@c", "a@b/c"} {
+		term.press(keyCtrlU, "/to "+s, keyEnter).sees("Nobody is called " + s)
+	}
+	term.press(keyCtrlU, "/to NEW@Ward.Example", keyEnter).sees("new@ward.example")
+	term.press(keyCtrlK, "other@ward.example").sees("Enter writes to other@ward.example")
+	term.press(keyEnter).sees(" other@ward.example  ").misses("go to")
+}
+
+func TestWhyIsSaidOnce(t *testing.T) {
+	term := start(t, terminalSetup{})
+	term.press("ping", keyEnter).sees("queued")
+	term.fake.move(ada, store.Queued, "Waiting: Okafor has no device yet. It is looked for again.")
+	term.sees("queued · Okafor has no device yet. It is looked for again")
+	term.fake.move(ada, store.Failed, "Not sent: the relay refused it.")
+	term.sees("failed: the relay refused it. Send it again: /again")
+}
+
 func TestLockingBlanksFirstAndKeepsTheDraft(t *testing.T) {
 	term := start(t, terminalSetup{})
 	term.press("half a thou").sees("half a thou")
