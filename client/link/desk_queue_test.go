@@ -120,7 +120,7 @@ func TestLockedQueue(t *testing.T) {
 		t.Errorf("%d logins", logins)
 	}
 	s.set(func(sc *script) { sc.deaf = false })
-	d.write(wire.Stored{Seq: 10})
+	d.write(wire.Stored{Seq: 1 << 60})
 	for h := uint32(0); h != 11; {
 		if h = await(t, s.answers, "<a/> for all"); h > 11 {
 			t.Fatalf("h=%d of 11", h)
@@ -170,6 +170,8 @@ func TestLockedQueueOverflow(t *testing.T) {
 	await(t, s.online, "login")
 	d.phase(wire.Online)
 	d.close()
+	for await(t, s.other, "inactive").Space != stanza.NSCSI {
+	}
 	const sent = maxHeld + 50
 	for i := range sent {
 		s.deliver(`<message xmlns="jabber:client" id="%d" from="bob@h.example/x"><body>x</body></message>`, i)

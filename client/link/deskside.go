@@ -15,9 +15,13 @@ func (o *owner) nextForDesk() (wire.Message, func()) {
 		s := o.wireState()
 		return s, func() {
 			d.state = false
-			if d.blind && s.Phase == wire.Online { // not before: a session that begins makes a desk forget presences
+			switch {
+			case !d.blind:
+			case s.Phase == wire.Online: // not before: a session that begins makes a desk forget presences
 				d.blind = false
 				o.in.replay(o.present.all())
+			default: // what came before the stream broke can be given meanwhile
+				o.in.reserve()
 			}
 		}
 	case d.pending:
@@ -71,6 +75,7 @@ func (o *owner) login(m wire.Login) {
 	d.ready, d.state, d.pending, d.blind = true, true, true, true
 	o.waiting = waiting{}
 	o.in.next = 0
+	o.in.reserve()
 	if o.acct != nil { // the same account: what the link knows of it stays true
 		a.found, a.known, a.proven = o.acct.found, o.acct.known, o.acct.proven
 		if o.change != nil {

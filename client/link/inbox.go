@@ -2,6 +2,7 @@ package link
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"sotto/client/stanza"
@@ -47,6 +48,7 @@ type inbox struct {
 	replayed int     // how many of items are
 	next     int     // the first one that this desk has not been given
 	seq      uint64
+	reserved uint64 // maxPresences numbers after this one are kept for what is replayed
 
 	window  []received // received in this session after the first handled
 	handled uint32     // modulo 2^32
@@ -110,21 +112,31 @@ func (in *inbox) keep(h *held) {
 	in.seq++
 	h.seq = in.seq
 	in.items = append(in.items, h)
-	if h.replayed {
-		in.replayed++
-	} else {
-		in.bytes += len(h.raw)
-	}
+	in.bytes += len(h.raw)
 }
 
-// replay gives the desk stanzas that were received before, in place of those
-// replayed earlier. They have a place in items, so that Stored covers them, and
-// none in window, so that nothing is counted twice.
+// reserve prepares for replay: what is received from now on comes after it.
+func (in *inbox) reserve() {
+	in.reserved = in.seq
+	in.seq += maxPresences
+}
+
+// replay gives the desk stanzas that were received before, at most maxPresences,
+// in place of those replayed earlier. They have a place in items, so that Stored
+// covers them, and none in window, so that nothing is counted twice. Nothing that
+// was received after reserve may have been given yet.
 func (in *inbox) replay(list [][]byte) {
 	in.remove(func(h *held) bool { return h.replayed })
-	for _, raw := range list {
-		in.keep(&held{raw: raw, replayed: true})
+	at := in.next
+	for at < len(in.items) && in.items[at].seq <= in.reserved {
+		at++
 	}
+	again := make([]*held, len(list))
+	for i, raw := range list {
+		again[i] = &held{seq: in.reserved + 1 + uint64(i), raw: raw, replayed: true}
+	}
+	in.items = slices.Insert(in.items, at, again...)
+	in.replayed = len(again)
 }
 
 // room reports whether the message e of n bytes can be held while no desk is

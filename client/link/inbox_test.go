@@ -2,6 +2,7 @@ package link
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"sotto/client/stanza"
@@ -78,11 +79,20 @@ func FuzzCounts(f *testing.F) {
 					x.given = false
 				}
 			case 6:
+				// A desk attaches; while it is told the state, stanzas come.
 				forget(func(x *entry) bool { return x.e == nil })
-				first := in.seq
+				for _, x := range queue {
+					x.given = false
+				}
+				at, first := len(queue), in.seq
+				in.next = 0
+				in.reserve()
+				for range n / 4 {
+					take("presence", true)
+				}
 				in.replay(make([][]byte, n))
 				for i := range n {
-					queue = append(queue, &entry{seq: first + uint64(i) + 1})
+					queue = slices.Insert(queue, at+i, &entry{seq: first + uint64(i) + 1})
 				}
 			case 7: // a cut; then everything is resent that the relay was not told of
 				h := in.handled
@@ -152,6 +162,7 @@ func TestRenewForgetsTheOldSession(t *testing.T) {
 func TestReplayedDoNotFill(t *testing.T) {
 	var in inbox
 	for range 3 {
+		in.reserve()
 		in.replay(make([][]byte, maxPresences))
 	}
 	if len(in.items) != maxPresences || in.full() {

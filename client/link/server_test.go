@@ -40,6 +40,7 @@ type script struct {
 	protocol    string
 	afterOpen   func(*peer) // instead of all that follows the first <open/>
 	bound       string      // "": what was asked for
+	flood       string      // lines that are sent before <enabled/>
 }
 
 // testServer is a relay with one account and one session. It does XEP-0198 by
@@ -275,9 +276,14 @@ func (p *peer) stream(sc script) {
 		}
 		s.mu.Lock()
 		sc = s.script
-		current := s.peer == p
-		if current && e.Space == stanza.NSClient {
+		bind := e.Child(stanza.NSBind, "bind") != nil
+		ping := e.Child(stanza.NSPing, "ping") != nil && e.Get("to") == "h.example"
+		current := s.peer == p // what comes over a connection that was cut is lost
+		if e.Space == stanza.NSClient && current {
 			s.recv++
+			if !bind && !ping {
+				s.stanzas <- e // here, so that no later connection can get ahead
+			}
 		}
 		s.mu.Unlock()
 		switch {
@@ -286,6 +292,9 @@ func (p *peer) stream(sc script) {
 		case e.Is(stanza.NSSM, "enable"):
 			s.mu.Lock()
 			s.session++
+			for line := range strings.Lines(sc.flood) {
+				p.write("%s", line)
+			}
 			s.smID, s.recv, s.sent, s.acked = fmt.Sprintf("sm-%d", s.session), 0, nil, 0
 			p.write(`<enabled xmlns="%s" id="%s" resume="true"/>`, stanza.NSSM, s.smID)
 			s.peer = p
@@ -294,7 +303,7 @@ func (p *peer) stream(sc script) {
 		case e.Is(stanza.NSSM, "r"):
 			s.other <- e
 			s.mu.Lock()
-			if !sc.deaf {
+			if !sc.deaf && s.peer == p {
 				p.write(`<a xmlns="%s" h="%d"/>`, stanza.NSSM, s.recv)
 			}
 			s.mu.Unlock()
@@ -309,7 +318,7 @@ func (p *peer) stream(sc script) {
 			}
 			s.mu.Unlock()
 			s.answers <- h
-		case e.Child(stanza.NSBind, "bind") != nil:
+		case bind:
 			r := e.Child(stanza.NSBind, "bind").Child(stanza.NSBind, "resource").Text()
 			if r == "" {
 				r = "given"
@@ -325,14 +334,11 @@ func (p *peer) stream(sc script) {
 				s.mu.Unlock()
 				s.online <- p
 			}
-		case e.Space == stanza.NSClient && e.Child(stanza.NSPing, "ping") != nil && e.Get("to") == "h.example":
-			if !sc.deaf {
+		case e.Space == stanza.NSClient && ping:
+			if !sc.deaf && current {
 				p.write(`<iq xmlns="jabber:client" type="result" id="%s" from="h.example"/>`, e.Get("id"))
 			}
 		case e.Space == stanza.NSClient:
-			if current { // what comes over a connection that was cut is lost
-				s.stanzas <- e
-			}
 		default:
 			s.other <- e
 			if e.Is(stanza.NSFraming, "close") {
@@ -381,10 +387,14 @@ func (s *testServer) raw(format string, a ...any) {
 }
 
 // cut breaks the connection, if there is one.
-func (s *testServer) cut() {
+func (s *testServer) cut() { s.cutAnd(func(*script) {}) }
+
+// cutAnd breaks the connection and has the server behave as f says with the next.
+func (s *testServer) cutAnd(f func(*script)) {
 	s.mu.Lock()
 	p := s.peer
 	s.peer = nil
+	f(&s.script)
 	s.mu.Unlock()
 	if p != nil {
 		p.rst()

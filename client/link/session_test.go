@@ -82,8 +82,7 @@ func TestResumeRefused(t *testing.T) {
 	for range 2 {
 		s.stanza("message")
 	}
-	s.set(func(sc *script) { sc.deaf = false })
-	s.cut()
+	s.cutAnd(func(sc *script) { sc.deaf = false })
 	await(t, s.online, "second login")
 	var got []string
 	for len(got) < 4 {
@@ -119,13 +118,14 @@ func TestAcknowledgesOnlyStored(t *testing.T) {
 	for i := range 3 {
 		s.deliver(`<message xmlns="jabber:client" id="%d"><body>x</body></message>`, i)
 	}
-	for range 3 {
-		d.inbound()
+	var given [3]wire.Inbound
+	for i := range given {
+		given[i], _ = d.inbound()
 	}
 	if n := h(); n != 1 {
 		t.Errorf("h=%d before anything was stored", n)
 	}
-	d.write(wire.Stored{Seq: 2})
+	d.write(wire.Stored{Seq: given[1].Seq})
 	if n := await(t, s.answers, "unasked <a/>"); n != 3 {
 		t.Errorf("h=%d after two were stored", n)
 	}
@@ -294,8 +294,7 @@ func TestWithoutStreamManagement(t *testing.T) {
 	d.write(msg("m2"))
 	for s.stanza("message").Get("id") != "m2" {
 	}
-	s.set(func(sc *script) { sc.deaf = false })
-	s.cut()
+	s.cutAnd(func(sc *script) { sc.deaf = false })
 	await(t, s.online, "another login")
 	if e := s.stanza("message"); e.Get("id") != "m2" {
 		t.Errorf("sent again: %s", e)
