@@ -133,6 +133,7 @@ func (k *socket) serve(ctx context.Context) {
 func (k *socket) reader(ctx context.Context, c *conn) {
 	l := k.relay.cfg.Limits
 	stanzas := rate.NewLimiter(rate.Limit(l.StanzasPerSecond), l.StanzaBurst)
+	presences := rate.NewLimiter(rate.Limit(l.PresencesPerSecond), l.PresenceBurst)
 	volume := rate.NewLimiter(rate.Limit(l.BytesPerSecond), max(l.ByteBurst, stanza.MaxSize+1))
 	for {
 		el, size, err := k.read(ctx)
@@ -142,6 +143,9 @@ func (k *socket) reader(ctx context.Context, c *conn) {
 			return
 		}
 		if stanzas.Wait(ctx) != nil || volume.WaitN(ctx, size) != nil {
+			return
+		}
+		if err == nil && el.Local == "presence" && presences.Wait(ctx) != nil {
 			return
 		}
 		if err == nil && !k.relay.post(event{conn: c, el: el, size: size}) {

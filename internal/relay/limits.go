@@ -25,6 +25,9 @@ type Limits struct {
 	// StanzasPerSecond and StanzaBurst shape what a connection may send: beyond
 	// it the connection is simply read more slowly.
 	StanzasPerSecond, StanzaBurst int
+	// PresencesPerSecond and PresenceBurst do the same for presence, which is
+	// sent on to everyone: a flood of it would overflow what waits for others.
+	PresencesPerSecond, PresenceBurst int
 	// BytesPerSecond and ByteBurst do the same for its volume.
 	BytesPerSecond, ByteBurst int
 
@@ -58,30 +61,32 @@ type Limits struct {
 // DefaultLimits suit a hospital of up to 5,000 people on one machine.
 func DefaultLimits() Limits {
 	return Limits{
-		Connections:      16384,
-		Unauthenticated:  512,
-		LoginTime:        10 * time.Second,
-		Users:            5000,
-		Resources:        16,
-		StanzaBytes:      512 << 10,
-		PresenceBytes:    8 << 10,
-		StanzasPerSecond: 500,
-		StanzaBurst:      2000,
-		BytesPerSecond:   4 << 20,
-		ByteBurst:        16 << 20,
-		QueueStanzas:     32768,
-		QueueBytes:       32 << 20,
-		UnackedStanzas:   16384,
-		UnackedBytes:     16 << 20,
-		Resume:           5 * time.Minute,
-		Mailbox:          10000,
-		Archive:          500000,
-		Page:             250,
-		Nodes:            128,
-		Items:            256,
-		ItemBytes:        128 << 10,
-		Notify:           64,
-		Blocks:           1000,
+		Connections:        16384,
+		Unauthenticated:    512,
+		LoginTime:          10 * time.Second,
+		Users:              5000,
+		Resources:          16,
+		StanzaBytes:        512 << 10,
+		PresenceBytes:      8 << 10,
+		StanzasPerSecond:   500,
+		StanzaBurst:        2000,
+		PresencesPerSecond: 5,
+		PresenceBurst:      50,
+		BytesPerSecond:     4 << 20,
+		ByteBurst:          16 << 20,
+		QueueStanzas:       32768,
+		QueueBytes:         32 << 20,
+		UnackedStanzas:     16384,
+		UnackedBytes:       16 << 20,
+		Resume:             5 * time.Minute,
+		Mailbox:            10000,
+		Archive:            500000,
+		Page:               250,
+		Nodes:              128,
+		Items:              256,
+		ItemBytes:          128 << 10,
+		Notify:             64,
+		Blocks:             1000,
 	}
 }
 
@@ -96,6 +101,7 @@ func (l Limits) withDefaults() Limits {
 		{&l.Users, d.Users}, {&l.Resources, d.Resources},
 		{&l.StanzaBytes, d.StanzaBytes}, {&l.PresenceBytes, d.PresenceBytes},
 		{&l.StanzasPerSecond, d.StanzasPerSecond}, {&l.StanzaBurst, d.StanzaBurst},
+		{&l.PresencesPerSecond, d.PresencesPerSecond}, {&l.PresenceBurst, d.PresenceBurst},
 		{&l.BytesPerSecond, d.BytesPerSecond}, {&l.ByteBurst, d.ByteBurst},
 		{&l.QueueStanzas, d.QueueStanzas}, {&l.QueueBytes, d.QueueBytes},
 		{&l.UnackedStanzas, d.UnackedStanzas}, {&l.UnackedBytes, d.UnackedBytes},

@@ -104,6 +104,21 @@ func TestRate(t *testing.T) {
 	}
 }
 
+// TestPresenceRate: presence goes to everyone, so it has a rate of its own.
+func TestPresenceRate(t *testing.T) {
+	s := startRelay(t, Config{Limits: Limits{PresencesPerSecond: 50, PresenceBurst: 5}}, "alice", "bob")
+	alice, bob := s.online("alice", "a"), s.online("bob", "b")
+	start := time.Now()
+	for i := range 25 {
+		alice.send(`<presence><status>` + fmt.Sprint(i) + `</status></presence>`)
+	}
+	alice.chat("bob@ward.example", "after it")
+	bob.body("after it")
+	if d := time.Since(start); d < 300*time.Millisecond { // 25 and one, less 5, at 50 a second
+		t.Errorf("25 presences in %v", d)
+	}
+}
+
 func TestConnectionLimit(t *testing.T) {
 	s := startRelay(t, Config{Limits: Limits{Connections: 2}}, "alice")
 	s.dial()
