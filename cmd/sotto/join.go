@@ -44,7 +44,7 @@ Where the relay is is discovered from the address (XEP-0156), or said with --rel
 	f.StringVar(&j.relay, "relay", "", "WebSocket URL of the relay, such as wss://chat.example.org/ws")
 	f.StringVar(&j.profile, "profile", profile.Default, "name for the account on this device")
 	f.StringVar(&j.ca, "ca", "", "PEM file with the certificate authorities to trust, instead of the system's")
-	f.BoolVar(&j.rotate, "rotate-password", false, "replace the password by a random one that nobody has seen")
+	f.BoolVar(&j.rotate, "rotate-password", false, "replace the password by a random one that nobody has seen; your other devices cannot sign in any more")
 	return cmd
 }
 
@@ -102,7 +102,7 @@ func (j joining) run(address string) error {
 	}
 	err = watchOver(watch.Config{
 		Mode: role.Join, Profile: places(p), Label: c.Organisation, User: c.Address, Theme: c.Theme,
-		LockAfter: c.LockAfter, LogoffAfter: c.LogoffAfter,
+		LockAfter: c.LockAfter, LogoffAfter: c.LogoffAfter, Quiet: !c.Bell,
 		Address: c.Address, Relay: j.relay, CAFile: j.ca, Rotate: j.rotate,
 	})
 	if exists, statErr := p.Exists(); statErr == nil && !exists {

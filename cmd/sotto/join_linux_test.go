@@ -26,6 +26,12 @@ const (
 // serve runs a relay with one user, alice@ward.example, and returns its URL.
 func serve(t *testing.T, password string) string {
 	t.Helper()
+	_, url := serveRelayOf(t, password)
+	return url
+}
+
+func serveRelayOf(t *testing.T, password string) (*relay.Relay, string) {
+	t.Helper()
 	r, err := relay.New(relay.Config{Domain: "ward.example", Iterations: 4096})
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +47,7 @@ func serve(t *testing.T, password string) string {
 	if err := r.AddUser(ctx, "alice", []byte(password), "Alice Ames"); err != nil {
 		t.Fatal(err)
 	}
-	return "ws://" + ln.Addr().String() + "/ws"
+	return r, "ws://" + ln.Addr().String() + "/ws"
 }
 
 // at gives a command the home folder of another.
@@ -170,6 +176,58 @@ func TestJoinRotatesThePassword(t *testing.T) {
 	if password == givenPassword || len(password) < 40 || changing {
 		t.Errorf("the password of %d characters was not replaced, changing %v", len(password), changing)
 	}
+	c = roletest.Start(t, at(t, home), 80, 24)
+	c.See("PIN  _")
+	c.Type(testPIN + "\r")
+	c.See("online", "F1 help")
+	quit(t, c)
+}
+
+// An administrator gave another password: sotto is told, and goes on.
+func TestANewPasswordIsKept(t *testing.T) {
+	r, url := serveRelayOf(t, givenPassword)
+	home := t.TempDir()
+	c := roletest.Start(t, at(t, home, "join", "alice@ward.example", "--relay", url), 80, 24)
+	for _, step := range [][2]string{{"Password of", givenPassword}, {"New PIN  _", testPIN}, {"Again  _", testPIN}} {
+		c.See(step[0])
+		c.Type(step[1] + "\r")
+	}
+	c.See("online", "F1 help")
+	quit(t, c)
+	if err := r.SetPassword(t.Context(), "alice", []byte(secretPassword)); err != nil {
+		t.Fatal(err)
+	}
+
+	c = roletest.Start(t, at(t, home, "password"), 80, 24)
+	c.See("PIN  _")
+	c.Type("839251\r")
+	c.See("That PIN is not right.", "PIN  _")
+	c.Type(testPIN + "\r")
+	c.See("Password of alice@ward.example  _")
+	c.Type(givenPassword + "\r")
+	c.See("does not accept the password", "Password of alice@ward.example  _")
+	c.Type("\x03")
+	if code := c.Exit(); code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+	c.See("the password stays as it was")
+	c.Restored()
+	if password, _ := account(t, profileAt(home), testPIN); password != givenPassword {
+		t.Errorf("a password that the relay refused was kept")
+	}
+
+	c = roletest.Start(t, at(t, home, "password"), 80, 24)
+	c.See("PIN  _")
+	c.Type(testPIN + "\r")
+	c.See("Password of alice@ward.example  _")
+	c.Type("wrong again\r")
+	c.See("does not accept the password", "Password of alice@ward.example  _")
+	c.Type(secretPassword + "\r")
+	if code := c.Exit(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	c.See("The password is kept.")
+	c.Restored()
 	c = roletest.Start(t, at(t, home), 80, 24)
 	c.See("PIN  _")
 	c.Type(testPIN + "\r")

@@ -101,9 +101,10 @@ type Mode int
 
 // The modes of the gate.
 const (
-	Unlock    Mode = iota // the PIN opens the vault
-	Join                  // the relay's password, then a new PIN twice: makes the vault
-	ChangePIN             // the PIN, then a new one twice
+	Unlock         Mode = iota // the PIN opens the vault
+	Join                       // the relay's password, then a new PIN twice: makes the vault
+	ChangePIN                  // the PIN, then a new one twice
+	ChangePassword             // the PIN, then the password that the relay has now
 	lastMode
 )
 

@@ -78,6 +78,8 @@ func Main() int {
 		code, err = g.join()
 	case role.ChangePIN:
 		code, err = g.changePIN()
+	case role.ChangePassword:
+		code, err = g.changePassword()
 	default:
 		code, err = g.unlock()
 	}

@@ -134,6 +134,41 @@ func (g *gate) join() (int, error) {
 	return g.handOver(opened)
 }
 
+// changePassword asks for the PIN, and for the password that the relay has by
+// now. What the relay accepts is kept in the vault.
+func (g *gate) changePassword() (int, error) {
+	opened, code, err := g.open(askPIN)
+	if opened == nil {
+		return code, err
+	}
+	defer opened.Close()
+	g.say("")
+	r, err := g.relay()
+	if err != nil {
+		return 0, err
+	}
+	for {
+		a := *opened.Account()
+		a.Next = nil
+		if a.Password = g.ask("Password of "+a.Address, maxPassword); a.Password == nil {
+			return role.ExitQuit, nil
+		}
+		g.busy("signing in")
+		s, err := r.login(&a, a.Password, joinPatience)
+		if err == nil && s.Phase == wire.Online {
+			return role.ExitDone, opened.SaveAccount(&a)
+		}
+		a.Password.Destroy()
+		switch {
+		case err != nil:
+			return 0, err
+		case !s.WrongPassword:
+			return 0, errors.New(s.Words)
+		}
+		g.say(s.Words)
+	}
+}
+
 // rotate replaces the relay's password by the account's Next, which the vault
 // has already: if anything dies between, one of the two works, and settle finds
 // out which.

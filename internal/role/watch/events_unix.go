@@ -54,7 +54,7 @@ func (w *watch) fromGate(e event) error {
 			w.linkEnd = nil
 		}
 	case *role.Unlocked:
-		if w.gateOK || w.mode == role.ChangePIN {
+		if w.gateOK || w.mode == role.ChangePIN || w.mode == role.ChangePassword {
 			break
 		}
 		w.gateOK, w.failures = true, 0
@@ -71,6 +71,11 @@ func (w *watch) fromGate(e event) error {
 		return nil
 	case w.mode == role.ChangePIN && (e.ended.Code == role.ExitDone || e.ended.Code == role.ExitQuit):
 		return w.changedPIN(e.ended.Code == role.ExitDone)
+	case w.mode == role.ChangePassword && e.ended.Code == role.ExitDone:
+		w.end(0, nil)
+		return nil
+	case w.mode == role.ChangePassword && e.ended.Code == role.ExitQuit:
+		return ErrSamePassword
 	case e.ended.Code == role.ExitQuit && w.mode == role.Join:
 		return ErrNotJoined
 	case e.ended.Code == role.ExitQuit:
@@ -89,7 +94,7 @@ func (w *watch) fromGate(e event) error {
 		}
 		return w.startGate()
 	case e.ended.Code == role.ExitFailed && said != "":
-		if w.mode == role.Join || w.crashes.tooMany(time.Now()) {
+		if w.mode == role.Join || w.mode == role.ChangePassword || w.crashes.tooMany(time.Now()) {
 			return errors.New(said)
 		}
 		w.note = said

@@ -55,8 +55,9 @@ const joinTries = 5
 
 // What Run returns when the person left before it was done.
 var (
-	ErrNotJoined = errors.New("nothing was set up")
-	ErrSamePIN   = errors.New("the PIN stays as it was")
+	ErrNotJoined    = errors.New("nothing was set up")
+	ErrSamePIN      = errors.New("the PIN stays as it was")
+	ErrSamePassword = errors.New("the password stays as it was")
 )
 
 // Crashes are forgiven unless there are more than so many within the time.
