@@ -9,7 +9,7 @@ const (
 	keyNone  key = iota // part of something longer, or nothing for a gate
 	keyEdit             // what is typed so far has changed
 	keyEnter            // finished
-	keyQuit             // Ctrl+C, Ctrl+D with nothing typed: the person wants to leave
+	keyQuit             // Ctrl+Q, or Ctrl+C, Ctrl+D with nothing typed: the person wants to leave
 )
 
 // How long an escape sequence may pause between two bytes. A terminal sends one
@@ -145,6 +145,9 @@ func (in *input) plain(c byte) key {
 		return keyEnter
 	case c == 3 || c == 4:
 		return in.leave()
+	case c == 0x11: // as where it is unlocked
+		in.erase()
+		return keyQuit
 	case c == 0x7f || c == 0x08:
 		in.back()
 		return keyEdit

@@ -37,6 +37,7 @@ func TestInput(t *testing.T) {
 		{"cleared", "12\x03", "", keyEdit},
 		{"quit", "12\x03\x03", "", keyQuit},
 		{"cleared inside a sequence", "12\x1b[1;\x03", "", keyEdit},
+		{"quit at once", "12\x11", "", keyQuit},
 		{"end of file", "\x04", "", keyQuit},
 		{"quit inside a sequence", "\x1b[1;\x03", "", keyQuit},
 		{"a passphrase", "grün ß€😀", "grün ß€😀", keyEdit},
