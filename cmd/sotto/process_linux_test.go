@@ -351,3 +351,30 @@ func TestMeasure(t *testing.T) {
 	t.Logf("%s; Enter to the conversation %v; Ctrl+L to the lock screen %v", report,
 		(unlock / times).Round(time.Millisecond), (lock / times).Round(100*time.Microsecond))
 }
+
+// Passwords pass through a relay, too.
+func TestRelayServeIsHardened(t *testing.T) {
+	cmd := command(t, "relay", "serve", "--domain", "ward.example", "--data", t.TempDir(), "--listen", "127.0.0.1:0")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+	line := make([]byte, 200)
+	if n, err := out.Read(line); err != nil || !strings.HasPrefix(string(line[:n]), "relay for ward.example") {
+		t.Fatalf("said %q, %v", line[:n], err)
+	}
+	for file, want := range map[string]string{
+		"status": "NoNewPrivs:\t1\n",
+		"limits": "Max core file size        0                    0 ",
+	} {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", cmd.Process.Pid, file))
+		if err != nil || !strings.Contains(string(b), want) {
+			t.Errorf("%s is without %q, %v:\n%s", file, want, err, b)
+		}
+	}
+}

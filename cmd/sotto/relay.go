@@ -17,6 +17,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"sotto/internal/harden"
 	"sotto/internal/relay"
 )
 
@@ -28,6 +30,8 @@ func relayCommand() *cobra.Command {
 		Long: `Run a small XMPP relay over WebSocket for one domain, with its data in one
 folder. Any client that speaks RFC 7395 can use it. It does not talk to other
 relays, and it sees who writes to whom and when, though not what sotto writes.`,
+		// Passwords pass through these processes, too.
+		PersistentPreRunE: func(*cobra.Command, []string) error { return harden.Early() },
 	}
 	cmd.AddCommand(relayServeCommand(), relayUserCommand())
 	return cmd
