@@ -14,6 +14,8 @@ import (
 // process, however that ends.
 type Lock struct{ f *os.File }
 
+const wayOut = "Close that one first, or use another profile with --profile NAME"
+
 // Lock takes the profile for this process; its folders must exist. If another
 // has it, the error matches [ErrInUse] and names that process.
 func (p Profile) Lock() (*Lock, error) {
@@ -32,9 +34,9 @@ func (p Profile) Lock() (*Lock, error) {
 	if !ok {
 		defer f.Close()
 		if pid := holder(f); pid > 0 {
-			return nil, fmt.Errorf("process %d: %w", pid, ErrInUse)
+			return nil, fmt.Errorf("%w, process %d. %s", ErrInUse, pid, wayOut)
 		}
-		return nil, ErrInUse
+		return nil, fmt.Errorf("%w. %s", ErrInUse, wayOut)
 	}
 	// Who has it is only for the message above: it may fail.
 	f.Truncate(0)

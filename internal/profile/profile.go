@@ -34,7 +34,7 @@ type Profile struct {
 // The errors with a remedy, in words for people.
 var (
 	ErrName     = errors.New("a profile's name is 1 to 64 of a-z, 0-9, dot, dash and underscore, and does not begin with a dot")
-	ErrInUse    = errors.New("this profile is open in another sotto. Close that one first, or use another profile with --profile NAME")
+	ErrInUse    = errors.New("this profile is open in another sotto")
 	ErrNoHome   = errors.New("there is no home folder to keep profiles in: set HOME, or XDG_CONFIG_HOME, XDG_DATA_HOME and XDG_STATE_HOME")
 	ErrReadOnly = errors.New("it cannot be written to. Check who owns it, its permissions, and whether the disk is mounted read-only")
 	ErrForeign  = errors.New("it belongs to someone else. Messages and keys are kept only in folders of your own")
