@@ -19,7 +19,7 @@ import (
 
 // The sentences for what should not happen.
 const (
-	deskCrashed = "The screen process ended unexpectedly. Nothing was lost; enter the PIN to go on."
+	deskCrashed = "The screen process ended unexpectedly. Nothing that was sent or received was lost; enter the PIN to go on."
 	gateCrashed = "The lock screen ended unexpectedly and was started again. Enter the PIN."
 	linkCrashed = "The connection process ended unexpectedly and was started again. Nothing was lost; enter the PIN to connect."
 	deskHung    = "The screen process did not lock by itself and was ended. Nothing that was sent or received was lost."
