@@ -160,7 +160,7 @@ func (m *Model) notices() ([]string, themes.Style) {
 	case m.offline():
 		words, st = m.state.Words.String(), k.Warning
 		if m.state.Phase != wire.Refused {
-			words += " What you write waits here and goes out by itself."
+			words = "What you write waits, and goes out by itself. " + words
 		}
 	case m.security != nil && m.security.Warn:
 		words, st = m.security.Words.String(), k.Warning
