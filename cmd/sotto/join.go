@@ -70,7 +70,7 @@ func (j joining) run(address string) error {
 			return err
 		}
 		if _, err := os.Stat(j.ca); err != nil {
-			return fmt.Errorf("read the certificate authority: %w", err)
+			return fmt.Errorf("the certificate authority given with --ca cannot be read: %w", err)
 		}
 	}
 	p, err := profile.Paths(j.profile)

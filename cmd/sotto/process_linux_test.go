@@ -278,6 +278,9 @@ func TestCommandLine(t *testing.T) {
 		{"nonsense", "See: sotto --help", 1},
 		{"--nonsense", "See: sotto --help", 1},
 		{"join", "sotto join needs your address", 1},
+		{"password", "there is no profile yet", 1},
+		{"relay user add --data nowhere", "sotto relay user add needs one name, such as alice", 1},
+		{"relay serve", "See: sotto --help", 1},
 		{"--help", "sotto demo", 0},
 	} {
 		t.Run(c.args, func(t *testing.T) {

@@ -124,7 +124,7 @@ one line from standard input.`,
 		Use:     "add NAME",
 		Short:   "Add a user",
 		Example: `  sotto relay user add alice --name "Dr. Alice Ames" --group Cardiology --data ./relay`,
-		Args:    cobra.ExactArgs(1),
+		Args:    oneName,
 		RunE: with(func(cmd *cobra.Command, a *relay.Accounts, args []string) error {
 			pw, err := newPassword(cmd)
 			if err != nil {
@@ -144,7 +144,7 @@ one line from standard input.`,
 	remove := &cobra.Command{
 		Use:   "remove NAME",
 		Short: "Remove a user and everything stored for them",
-		Args:  cobra.ExactArgs(1),
+		Args:  oneName,
 		RunE: with(func(cmd *cobra.Command, a *relay.Accounts, args []string) error {
 			if err := a.Remove(args[0]); err != nil {
 				return fmt.Errorf("remove %s: %w", args[0], err)
@@ -156,7 +156,7 @@ one line from standard input.`,
 	password := &cobra.Command{
 		Use:   "password NAME",
 		Short: "Set a user's password and end their sessions",
-		Args:  cobra.ExactArgs(1),
+		Args:  oneName,
 		RunE: with(func(cmd *cobra.Command, a *relay.Accounts, args []string) error {
 			pw, err := newPassword(cmd)
 			if err != nil {
@@ -188,6 +188,14 @@ one line from standard input.`,
 	}
 	cmd.AddCommand(add, remove, list, password)
 	return cmd
+}
+
+// oneName holds a command to one user's name.
+func oneName(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 || args[0] == "" {
+		return fmt.Errorf("%s needs one name, such as alice", cmd.CommandPath())
+	}
+	return nil
 }
 
 // newPassword asks for a new password twice without echo, or reads one line

@@ -74,7 +74,7 @@ func complain(w io.Writer, _ fang.Styles, err error) {
 
 // usage says whether the command line itself was wrong.
 func usage(err error) bool {
-	for _, start := range []string{"unknown command", "unknown flag", "unknown shorthand", "flag needs", "invalid argument", "accepts "} {
+	for _, start := range []string{"unknown command", "unknown flag", "unknown shorthand", "flag needs", "invalid argument", "accepts ", "required flag"} {
 		if strings.HasPrefix(err.Error(), start) {
 			return true
 		}
