@@ -9,7 +9,6 @@ import (
 	"sotto/client/stanza"
 	"sotto/client/store"
 	"sotto/client/text"
-	"sotto/client/wire"
 )
 
 // Bounds of what is kept in memory about others.
@@ -112,11 +111,11 @@ func bounded(s string, limit int) string {
 }
 
 // onPush handles a request that the relay makes: a roster push (RFC 6121
-// section 2.1.6), which only the own account may send.
+// section 2.1.6), which only the own account may send. The link has answered it.
 func (c *Client) onPush(e *stanza.Element) {
 	query := e.Child(stanza.NSRoster, "query")
 	if query == nil {
-		return // the link has answered
+		return
 	}
 	if from := e.Get("from"); from != "" {
 		if j, err := jid.Parse(from); err != nil || !j.Equal(c.selfID) {
@@ -144,9 +143,6 @@ func (c *Client) onPush(e *stanza.Element) {
 		c.mu.Lock()
 		c.names[peer] = item.Name
 		c.mu.Unlock()
-	}
-	if id := e.Get("id"); id != "" && len(id) <= wire.MaxID {
-		c.out.send(wire.Send{ID: id, Stanza: stanza.Result(e, nil).Bytes()})
 	}
 }
 
