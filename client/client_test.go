@@ -582,12 +582,18 @@ func TestRosterAndPresence(t *testing.T) {
 		list, err := c.Conversations(ctx)
 		return err == nil && len(list) == 1
 	})
-	eventually(t, "the push is answered", func() bool {
+	eventually(t, "the push is done with", func() bool {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		last := d.asked[len(d.asked)-1]
-		return last.Get("id") == "push" && last.Get("type") == "result"
+		return d.stored == d.seq
 	})
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range d.asked {
+		if e.Get("id") == "push" {
+			t.Errorf("the link has answered the push, and the client did too: %s", e)
+		}
+	}
 }
 
 func TestSendRefuses(t *testing.T) {
