@@ -21,6 +21,7 @@ func commands() []command {
 		{"to", " NAME", "go to somebody, or to an address", (*Model).commandTo},
 		{"stat", " TEXT", "send as STAT: rings even where it is locked", urgently("!stat")},
 		{"urgent", " TEXT", "send as urgent", urgently("!urgent")},
+		{"ack", " TEXT", "send as ACK: seen, and in hand", urgently(ack)},
 		{"devices", "", "who can read", func(m *Model, _ string) (bool, tea.Cmd) { return true, m.showDevices() }},
 		{"trust", "", "compare devices and decide", func(m *Model, _ string) (bool, tea.Cmd) { return true, m.showDevices() }},
 		{"again", "", "send again what failed here", (*Model).commandAgain},
@@ -61,6 +62,7 @@ func (m *Model) runCommand(s string) tea.Cmd {
 	return nil
 }
 
+// urgently sends what follows a command with a mark at its start.
 func urgently(mark string) func(*Model, string) (bool, tea.Cmd) {
 	return func(m *Model, arg string) (bool, tea.Cmd) {
 		if arg == "" {

@@ -124,6 +124,7 @@ func (d *helpDialog) render(m *Model, w, h int) ([]string, rect, *point) {
 	}
 	lines = append(lines, "", paint(k.Title, "In a message"))
 	entry("!stat, !urgent", "at the start: rings even where it is locked")
+	entry("!ack", "at the start: seen, and in hand")
 	entry("#mrn:44120", "points at a record")
 	entry("@role/cardiology", "points at a role")
 	d.page = max(h-2, 1)
