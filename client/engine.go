@@ -44,6 +44,7 @@ type engine struct {
 	retryAt time.Time // when to offer it again
 	stuck   bool      // said so
 
+	onlineAt     time.Time // since when
 	resendAt     time.Time // when to look for messages that were not confirmed; zero: not
 	resendAfter  []time.Duration
 	listPatience time.Duration
@@ -298,6 +299,9 @@ func (c *Client) onState(m wire.State) {
 	c.online = m.Phase == wire.Online
 	if c.online {
 		c.full = m.Address
+		if !was {
+			c.onlineAt = time.Now()
+		}
 	}
 	c.mu.Lock()
 	c.state.Phase, c.state.Words, c.state.Address = m.Phase, text.Line(m.Words), text.Line(m.Address)

@@ -87,7 +87,7 @@ func (c *Client) message(tx *store.Tx, fx *effects, e *stanza.Element) error {
 	if m.Type == "error" {
 		return c.bounced(tx, fx, e, &m)
 	}
-	x := envelope{Message: m, stanza: e, at: m.Delay, archiveID: c.archiveID(e, &m)}
+	x := envelope{Message: m, stanza: e, at: m.Delay, archiveID: stanza.ArchiveID(e, c.selfID)}
 	x.sender = m.From.Bare().String()
 	if own {
 		x.sender = c.self
@@ -111,7 +111,7 @@ func (c *Client) forwarded(tx *store.Tx, fx *effects, e *stanza.Element, x envel
 	mine := x.sender == c.self
 	toMe := m.To.Bare().String() == c.self || e.Get("to") == ""
 	if x.origin == carbon {
-		x.archiveID = c.archiveID(e, &m)
+		x.archiveID = stanza.ArchiveID(e, c.selfID)
 		x.at = m.Delay
 		if x.outgoing && !mine || !x.outgoing && !toMe {
 			c.log.Warn("copy of a message between others", "from", m.From.String(), "to", m.To.String())
@@ -122,16 +122,6 @@ func (c *Client) forwarded(tx *store.Tx, fx *effects, e *stanza.Element, x envel
 		return nil
 	}
 	return c.chat(tx, fx, &x)
-}
-
-// archiveID returns the id that a message is said to have in the own archive.
-// What was delayed is delivered again, and may have been archived again too: only
-// the archive itself knows which of its ids came first.
-func (c *Client) archiveID(e *stanza.Element, m *stanza.Message) string {
-	if !m.Delay.IsZero() {
-		return ""
-	}
-	return stanza.ArchiveID(e, c.selfID)
 }
 
 // chat handles a message of a conversation between two people.
@@ -287,10 +277,16 @@ func (c *Client) undecryptable(tx *store.Tx, fx *effects, x *envelope, enc *stan
 		return false, nil
 	}
 	if errors.Is(err, omemo.ErrDuplicate) {
-		here, err := tx.HasCipher(x.peer, c.cipherOf(enc))
-		if err != nil || here {
-			c.log.Info("message repeated", "err", err)
-			return false, err
+		here := enc.Child(stanza.NSOmemo, "payload") == nil // an empty one comes again with the archive
+		if !here {
+			var failed error
+			if here, failed = tx.HasCipher(x.peer, c.cipherOf(enc)); failed != nil {
+				return false, failed
+			}
+		}
+		if here {
+			c.log.Info("message repeated")
+			return false, nil
 		}
 	}
 	c.log.Warn("message not decrypted", "from", x.sender, "err", err)

@@ -40,6 +40,11 @@ func (c *Client) resend(now time.Time) {
 		return
 	}
 	c.resendAt = time.Time{}
+	// Nothing can be confirmed to who is not there to hear it.
+	if wait := c.onlineAt.Add(c.resendAfter[0]).Sub(now); wait > 0 {
+		c.resendBy(wait)
+		return
+	}
 	var again []store.Out
 	next := time.Duration(0)
 	c.update("send again", func(tx *store.Tx, _ *effects) error {

@@ -137,7 +137,7 @@ func (tx *Tx) AddMessage(m *Message) (added bool, err error) {
 // AddLive is AddMessage, and reports, too, whether m stands elsewhere than at the
 // end.
 func (tx *Tx) AddLive(m *Message) (added, reordered bool, err error) {
-	how, err := tx.addMessage(m, atEnd)
+	how, err := tx.addMessage(m, atEnd, false)
 	return how > known, how == inside, err
 }
 
@@ -151,7 +151,7 @@ const (
 	last                    // it is new, and stands last
 )
 
-func (tx *Tx) addMessage(m *Message, after int64) (outcome, error) {
+func (tx *Tx) addMessage(m *Message, after int64, settles bool) (outcome, error) {
 	if m.Peer == "" || m.Sender == "" {
 		return known, fmt.Errorf("storing a message: %w", errNoPeer)
 	}
@@ -177,7 +177,7 @@ func (tx *Tx) addMessage(m *Message, after int64) (outcome, error) {
 	if m.Outgoing {
 		m.Read = true
 	}
-	if after, err = tx.clamp(conversation, after, m.Strand, m.Epoch, m.Counter); err != nil {
+	if after, err = tx.clamp(conversation, after, m.Strand, m.Epoch, m.Counter, settles); err != nil {
 		return known, err
 	}
 	place, end, err := tx.room(conversation, after)

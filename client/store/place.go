@@ -62,12 +62,13 @@ func (tx *Tx) AddArchived(m *Message, newest int64) (added, reordered bool, err 
 		return false, false, err
 	}
 	archiveID := m.ArchiveID
-	how, err := tx.addMessage(m, after)
+	how, err := tx.addMessage(m, after, true)
 	switch {
 	case err != nil:
 		return false, false, err
 	case how >= inside:
-		return true, how == inside, tx.settle(conversation, m.ID, true)
+		moved, err := tx.settle(conversation, m.ID)
+		return true, how == inside || moved, err
 	case archiveID == "":
 		return how == replaced, false, nil
 	}
@@ -110,12 +111,12 @@ func (tx *Tx) Settle(id int64, archiveID string, keeps bool) (moved bool, err er
 			return false, err
 		}
 	}
-	low, high, err := tx.between(conversation, strand, epoch, counter)
+	low, high, err := tx.between(conversation, strand, epoch, counter, true)
 	if err != nil {
 		return false, err
 	}
 	if place < from && (keeps || high <= from) {
-		return false, tx.settle(conversation, id, false)
+		return tx.settle(conversation, id)
 	}
 	free := place > from
 	if free && !keeps {
@@ -137,26 +138,44 @@ func (tx *Tx) Settle(id int64, archiveID string, keeps bool) (moved bool, err er
 				return false, err
 			}
 		}
-		after, err := tx.clamp(conversation, anchor, strand, epoch, counter)
+		after, err := tx.clamp(conversation, anchor, strand, epoch, counter, true)
 		if err != nil {
 			return false, err
 		}
-		if after == id {
-			return false, tx.settle(conversation, id, true)
-		}
-		if err := tx.move(id, conversation, after); err != nil {
-			return false, err
+		if after != id {
+			if err := tx.move(id, conversation, after); err != nil {
+				return false, err
+			}
 		}
 	}
-	return !free, tx.settle(conversation, id, true)
+	dragged, err := tx.settle(conversation, id)
+	return !free || dragged, err
 }
 
-func (tx *Tx) settle(conversation, id int64, anchor bool) error {
-	if _, err := tx.change(`UPDATE message SET settled = 1 WHERE id = ?`, id); err != nil || !anchor {
-		return err
+// settle notes that a message stands where it belongs, and makes it the anchor if
+// it stands behind that. What its device has encrypted after it and the archive
+// has not settled yet comes along, if it stands before it.
+func (tx *Tx) settle(conversation, id int64) (dragged bool, err error) {
+	if _, err := tx.change(`UPDATE message SET settled = 1 WHERE id = ?`, id); err != nil {
+		return false, err
 	}
-	_, err := tx.change(`UPDATE conversation SET anchor = ? WHERE id = ?`, id, conversation)
-	return err
+	var behind []int64
+	err = tx.query(`SELECT x.id FROM message m JOIN message x ON x.conversation = m.conversation AND x.strand = m.strand
+		WHERE m.id = ? AND x.epoch >= m.epoch AND (x.epoch, x.counter) > (m.epoch, m.counter) AND x.place < m.place AND NOT x.settled
+		ORDER BY x.epoch, x.counter`, func(st *sqlite3.Stmt) { behind = append(behind, st.ColumnInt64(0)) }, id)
+	if err != nil {
+		return false, err
+	}
+	after := id
+	for _, x := range behind {
+		if err := tx.move(x, conversation, after); err != nil {
+			return false, err
+		}
+		after = x
+	}
+	_, err = tx.change(`UPDATE conversation SET anchor = ?1 WHERE id = ?2 AND (anchor IS NULL OR
+		(SELECT place FROM message WHERE id = ?1) > (SELECT place FROM message WHERE id = anchor))`, id, conversation)
+	return len(behind) > 0, err
 }
 
 // maxEpochs bounds the chains of a session whose order is remembered.
@@ -182,23 +201,24 @@ func (tx *Tx) Epoch(strand, chain []byte) (epoch int64, err error) {
 }
 
 // between returns the places between which a message must stand: behind low and
-// before high, because of what its device encrypted before and after it.
-func (tx *Tx) between(conversation int64, strand []byte, epoch int64, counter uint32) (low, high int64, err error) {
+// before high, because of what its device encrypted before and after it; of what
+// came after it, only what is settled counts if settled is set.
+func (tx *Tx) between(conversation int64, strand []byte, epoch int64, counter uint32, settled bool) (low, high int64, err error) {
 	low, high = math.MinInt64, math.MaxInt64
 	if strand == nil {
 		return low, high, nil
 	}
 	_, err = tx.one(`SELECT coalesce((SELECT max(place) FROM message WHERE conversation = ?1 AND strand = ?2 AND epoch <= ?3 AND (epoch, counter) < (?3, ?4)), ?5),
-			coalesce((SELECT min(place) FROM message WHERE conversation = ?1 AND strand = ?2 AND epoch >= ?3 AND (epoch, counter) > (?3, ?4)), ?6)`,
+			coalesce((SELECT min(place) FROM message WHERE conversation = ?1 AND strand = ?2 AND epoch >= ?3 AND (epoch, counter) > (?3, ?4) AND settled >= ?7), ?6)`,
 		func(st *sqlite3.Stmt) { low, high = st.ColumnInt64(0), st.ColumnInt64(1) },
-		conversation, strand, epoch, counter, low, high)
+		conversation, strand, epoch, counter, low, high, settled)
 	return low, high, err
 }
 
 // clamp returns the message to put another one after: after, or what comes closest
 // to it between what its device encrypted before and after it.
-func (tx *Tx) clamp(conversation, after int64, strand []byte, epoch int64, counter uint32) (int64, error) {
-	low, high, err := tx.between(conversation, strand, epoch, counter)
+func (tx *Tx) clamp(conversation, after int64, strand []byte, epoch int64, counter uint32, settled bool) (int64, error) {
+	low, high, err := tx.between(conversation, strand, epoch, counter, settled)
 	if err != nil || low == math.MinInt64 && high == math.MaxInt64 {
 		return after, err
 	}
