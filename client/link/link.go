@@ -16,9 +16,9 @@
 // the owner waits for none of them.
 //
 // The password lies in a memguard enclave from Login until Logoff. SCRAM opens it
-// into locked memory for one login; what the libraries derive from it (the salted
-// password) and, during a password change, what TLS encrypts lies in ordinary
-// memory for a moment, which is why a log-off ends the process.
+// into locked memory for one login, but the libraries leave copies of it and of
+// what they derive from it in ordinary memory, which nobody can clear. That is why
+// a log-off ends the process.
 package link
 
 import (
