@@ -23,6 +23,10 @@ type peer struct {
 	absent   time.Time        // since when messages wait for devices to appear; zero: none do
 }
 
+// maxPeers bounds the people whose device lists are taken unasked; the largest
+// hospital in the design has 10,000.
+const maxPeers = 12000
+
 // peer returns the state for a bare JID.
 func (c *Client) peer(who string) *peer {
 	p := c.peers[who]

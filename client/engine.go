@@ -14,6 +14,7 @@ import (
 
 // How Run paces itself.
 const (
+	maxPendings     = 4096             // ids that a link may say it holds; it holds a thousand
 	batchSize       = 128              // stanzas stored in one transaction
 	storeRetry      = 2 * time.Second  // between tries to store while the disk is full
 	republishAfter  = 3 * time.Second  // from the use of a prekey to the new bundle
@@ -263,7 +264,9 @@ func (c *Client) some(list []inbound) (n int, err error) {
 		c.onState(m)
 	case wire.Pending:
 		for _, id := range m.IDs {
-			c.pending[id] = true
+			if len(c.pending) < maxPendings {
+				c.pending[id] = true
+			}
 			if o := c.outs[id]; o != nil {
 				o.handed = true
 			}

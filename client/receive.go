@@ -428,6 +428,11 @@ func (c *Client) onEvent(tx *store.Tx, fx *effects, m *stanza.Message, own bool,
 		c.log.Warn("device list from a client and not from its account", "from", m.From.String())
 		return nil
 	}
+	if c.peers[who] == nil && len(c.peers) >= maxPeers {
+		// A relay can name as many people as it likes. Whoever is written to is asked.
+		c.log.Warn("device list of one person too many", "of", who)
+		return nil
+	}
 	ids, ok := newestList(ev.Items)
 	switch {
 	case !ok && ev.Items[0].Payload == nil:
