@@ -10,9 +10,6 @@ import (
 	"time"
 )
 
-// ticks is how many clock ticks Linux counts in a second of processor time.
-const ticks = 100
-
 // tree returns a process and all its descendants.
 func tree(pid int) []int {
 	children := map[int][]int{}
@@ -45,34 +42,67 @@ func stat(file string) []string {
 // resident with what they share counted once.
 func memory(pids []int) (rss, pss int) {
 	for _, pid := range pids {
-		rss += kilobytes(fmt.Sprintf("/proc/%d/smaps_rollup", pid), "Rss:")
-		pss += kilobytes(fmt.Sprintf("/proc/%d/smaps_rollup", pid), "Pss:")
+		rss += number(fmt.Sprintf("/proc/%d/smaps_rollup", pid), "Rss:") << 10
+		pss += number(fmt.Sprintf("/proc/%d/smaps_rollup", pid), "Pss:") << 10
 	}
 	return rss, pss
 }
 
-func kilobytes(file, label string) int {
+// number returns the number behind a label in a file of lines.
+func number(file, label string) int {
 	data, _ := os.ReadFile(file)
 	for line := range strings.Lines(string(data)) {
 		if f := strings.Fields(line); len(f) >= 2 && f[0] == label {
 			n, _ := strconv.Atoi(f[1])
-			return n << 10
+			return n
 		}
 	}
 	return 0
 }
 
-// processor adds up the processor time that processes have used.
-func processor(pids []int) time.Duration {
-	var sum int
+// effort is what a process or a thread has done.
+type effort struct {
+	processor time.Duration
+	wakes     int // how often it had waited and went on
+}
+
+// efforts are by process and by thread: a process has no sum as fine as the
+// nanoseconds of its threads, only ticks of 10 ms.
+type efforts map[int]map[int]effort
+
+// work returns what the threads of processes have done.
+func work(pids []int) efforts {
+	all := efforts{}
 	for _, pid := range pids {
-		if f := stat(fmt.Sprintf("/proc/%d/stat", pid)); len(f) > 12 {
-			user, _ := strconv.Atoi(f[11])
-			system, _ := strconv.Atoi(f[12])
-			sum += user + system
+		all[pid] = map[int]effort{}
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/[0-9]*", pid))
+		for _, t := range threads {
+			data, _ := os.ReadFile(t + "/schedstat")
+			f := strings.Fields(string(data))
+			if len(f) == 0 {
+				continue
+			}
+			tid, _ := strconv.Atoi(filepath.Base(t))
+			ns, _ := strconv.ParseInt(f[0], 10, 64)
+			all[pid][tid] = effort{time.Duration(ns), number(t+"/status", "voluntary_ctxt_switches:")}
 		}
 	}
-	return time.Duration(sum) * time.Second / ticks
+	return all
+}
+
+// since returns what each process has done since an earlier time.
+func (now efforts) since(before efforts) map[int]effort {
+	all := map[int]effort{}
+	for pid, threads := range now {
+		var sum effort
+		for tid, e := range threads {
+			old := before[pid][tid] // zero for a new thread
+			sum.processor += e.processor - old.processor
+			sum.wakes += e.wakes - old.wakes
+		}
+		all[pid] = sum
+	}
+	return all
 }
 
 // name returns what a process calls itself: each role has a name of its own.

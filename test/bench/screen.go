@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,12 +16,17 @@ import (
 // width and height of the terminal in which everything is measured.
 const width, height = 80, 24
 
+// patience is how long anything may take to appear.
+const patience = 30 * time.Second
+
 // screen is a program in a pseudo-terminal, with every byte it writes counted
 // and dated.
 type screen struct {
 	cmd   *exec.Cmd
 	tty   *os.File
 	start time.Time
+
+	closing sync.Once
 
 	mu      sync.Mutex
 	term    vt10x.Terminal
@@ -30,8 +36,8 @@ type screen struct {
 	ended   bool
 }
 
-// open starts a program and the clock.
-func open(env []string, dir string, command ...string) (*screen, error) {
+// open starts a program and the clock. It ends with the measurement at the latest.
+func (b *bench) open(env []string, dir string, command ...string) (*screen, error) {
 	s := &screen{
 		cmd:     exec.Command(command[0], command[1:]...),
 		term:    vt10x.New(vt10x.WithSize(width, height)),
@@ -46,7 +52,7 @@ func open(env []string, dir string, command ...string) (*screen, error) {
 		return nil, fmt.Errorf("starting %s: %w", command[0], err)
 	}
 	go s.read()
-	return s, nil
+	return s, b.atEnd(s.close)
 }
 
 func (s *screen) read() {
@@ -70,8 +76,9 @@ func (s *screen) read() {
 }
 
 // wait waits until the screen is as wanted and returns when it became so.
-func (s *screen) wait(what string, wanted func(text string) bool) (time.Time, error) {
-	timeout := time.After(30 * time.Second)
+func (s *screen) wait(ctx context.Context, what string, wanted func(text string) bool) (time.Time, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("not there after %v", patience))
+	defer cancel()
 	for {
 		s.mu.Lock()
 		text, at, changed, ended := s.term.String(), s.last, s.changed, s.ended
@@ -80,19 +87,42 @@ func (s *screen) wait(what string, wanted func(text string) bool) (time.Time, er
 			return at, nil
 		}
 		if ended {
-			return at, fmt.Errorf("waiting for %s: the program ended:\n%s", what, text)
+			return at, fmt.Errorf("waiting for %s: the program ended\n%s", what, text)
 		}
 		select {
 		case <-changed:
-		case <-timeout:
-			return at, fmt.Errorf("waiting for %s in vain:\n%s", what, text)
+		case <-ctx.Done():
+			return at, fmt.Errorf("waiting for %s: %w\n%s", what, context.Cause(ctx), text)
 		}
 	}
 }
 
 // see waits for a text and returns when it was there.
-func (s *screen) see(text string) (time.Time, error) {
-	return s.wait(fmt.Sprintf("%q", text), func(screen string) bool { return strings.Contains(screen, text) })
+func (s *screen) see(ctx context.Context, text string) (time.Time, error) {
+	return s.wait(ctx, fmt.Sprintf("%q", text), has(text))
+}
+
+// after returns how long it takes from keys to a text that was not there.
+func (s *screen) after(ctx context.Context, keys, text string) (time.Duration, error) {
+	return s.afterThat(ctx, keys, fmt.Sprintf("%q", text), has(text))
+}
+
+// afterThat returns how long it takes from keys to the screen being as wanted. It
+// is an error if it is so before: then nothing would be measured.
+func (s *screen) afterThat(ctx context.Context, keys, what string, wanted func(text string) bool) (time.Duration, error) {
+	s.mu.Lock()
+	text := s.term.String()
+	s.mu.Unlock()
+	if wanted(text) {
+		return 0, fmt.Errorf("%s is there before the key\n%s", what, text)
+	}
+	pressed := s.press(keys)
+	at, err := s.wait(ctx, what, wanted)
+	return at.Sub(pressed), err
+}
+
+func has(text string) func(string) bool {
+	return func(screen string) bool { return strings.Contains(screen, text) }
 }
 
 // press sends keys and returns when.
@@ -126,6 +156,10 @@ func (s *screen) count() int {
 
 // close ends the program as closing a terminal does.
 func (s *screen) close() {
+	s.closing.Do(s.hangUp)
+}
+
+func (s *screen) hangUp() {
 	s.tty.Close()
 	done := make(chan struct{})
 	go func() { _ = s.cmd.Wait(); close(done) }()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -23,13 +24,17 @@ const (
 
 // ward is a relay on loopback and a colleague who writes.
 type ward struct {
-	relay *relay.Relay
-	stop  context.CancelFunc
-	url   string
-	per   *headless.Sotto
+	b   *bench
+	dir string
+	url string
+	per *headless.Sotto
 }
 
-func newWard(dir string) (*ward, error) {
+func newWard(ctx context.Context, b *bench) (*ward, error) {
+	dir, err := b.folder()
+	if err != nil {
+		return nil, err
+	}
 	folder := filepath.Join(dir, "relay")
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		return nil, err
@@ -40,39 +45,39 @@ func newWard(dir string) (*ward, error) {
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	serving, stop := context.WithCancel(context.Background())
+	served := make(chan struct{})
+	go func() { defer close(served); _ = r.Serve(serving, l) }()
+	if err := b.atEnd(func() { stop(); <-served; _ = r.Close() }); err != nil {
 		return nil, err
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	w := &ward{relay: r, stop: stop, url: fmt.Sprintf("ws://%s/ws", l.Addr())}
-	go func() { _ = r.Serve(ctx, l) }()
 	for _, u := range [][2]string{{"ada", "Okafor, Ada"}, {"per", "Lind, Per"}, {"luis", "Cardenas, Luis"}, {"rana", "Haddad, Rana"}} {
 		if err := r.AddUser(ctx, u[0], []byte(password), u[1]); err != nil {
 			return nil, err
 		}
 	}
-	w.per, err = w.headless(ctx, "per", filepath.Join(dir, "per.db"))
+	w := &ward{b: b, dir: dir, url: fmt.Sprintf("ws://%s/ws", l.Addr())}
+	w.per, err = w.headless(ctx, "per")
 	return w, err
 }
 
-func (w *ward) close() {
-	_ = w.per.Close()
-	w.stop()
-	_ = w.relay.Close()
-}
-
-// headless starts a sotto without a screen and waits until it is online.
-func (w *ward) headless(ctx context.Context, name, file string) (*headless.Sotto, error) {
+// headless starts a sotto without a screen and waits until it is online and has
+// caught up.
+func (w *ward) headless(ctx context.Context, name string) (*headless.Sotto, error) {
 	key := memguard.NewBufferFromBytes([]byte("a key of 32 bytes for a benchmark"[:32]))
-	st, err := store.Open(ctx, file, key)
+	st, err := store.Open(ctx, filepath.Join(w.dir, name+".db"), key)
 	if err != nil {
 		return nil, err
 	}
 	s, err := headless.Start(headless.Account{Address: name + "@" + domain, Password: password, Relay: w.url}, st)
 	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	if err := w.b.atEnd(func() { _ = s.Close() }); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
 	return s, s.Online(ctx)
 }
 
@@ -82,100 +87,85 @@ func (w *ward) says(ctx context.Context, words string) error {
 	return err
 }
 
-// user is Ada, with a sotto in a terminal.
-type user struct {
-	w           *ward
-	dir, binary string
+// ada is somebody with a sotto in a terminal.
+type ada struct {
+	w            *ward
+	home, binary string
 }
 
-func (u *user) open(arguments ...string) (*screen, error) {
-	home := filepath.Join(u.dir, "ada")
-	if err := os.MkdirAll(home, 0o700); err != nil {
+// newAda makes her profile.
+func newAda(ctx context.Context, b *bench) (*ada, error) {
+	binary, err := b.program(ctx)
+	if err != nil {
 		return nil, err
 	}
-	return open([]string{
-		"HOME=" + home, "XDG_CONFIG_HOME=" + home + "/config", "XDG_DATA_HOME=" + home + "/data",
-		"XDG_STATE_HOME=" + home + "/state", "COLORTERM=truecolor",
-	}, home, append([]string{u.binary}, arguments...)...)
-}
-
-// join makes Ada's profile.
-func (u *user) join() error {
-	s, err := u.open("join", "ada@"+domain, "--relay", u.w.url)
+	w, err := newWard(ctx, b)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("the relay and the colleague: %w", err)
+	}
+	a := &ada{w: w, binary: binary}
+	if a.home, err = b.folder(); err != nil {
+		return nil, err
+	}
+	s, err := a.open("join", "ada@"+domain, "--relay", w.url)
+	if err != nil {
+		return nil, err
 	}
 	defer s.close()
 	for _, step := range [][2]string{{"Password of", password}, {"New PIN", pin}, {"Again", pin}} {
-		if _, err := s.see(step[0]); err != nil {
-			return err
+		if _, err := s.see(ctx, step[0]); err != nil {
+			return nil, err
 		}
 		s.quiet(50 * time.Millisecond)
 		s.press(step[1] + "\r")
 	}
-	if _, err := s.see("lock in"); err != nil {
-		return err
+	if _, err := s.see(ctx, "lock in"); err != nil {
+		return nil, err
 	}
-	_, err = s.see("online")
-	return err
+	_, err = s.see(ctx, "online")
+	return a, err
 }
 
-func (u *user) unlock(s *screen) error {
-	if _, err := s.see("PIN"); err != nil {
-		return err
+func (a *ada) open(arguments ...string) (*screen, error) {
+	return a.w.b.open([]string{
+		"HOME=" + a.home, "XDG_CONFIG_HOME=" + a.home + "/config", "XDG_DATA_HOME=" + a.home + "/data",
+		"XDG_STATE_HOME=" + a.home + "/state", "COLORTERM=truecolor",
+	}, a.home, append([]string{a.binary}, arguments...)...)
+}
+
+// composer is what stands before the text that is being written.
+const composer = ">  "
+
+// converse starts sotto, unlocks it and opens the conversation with the
+// colleague, who writes a first message. That ends what only happens once:
+// sessions, and the line that says what is new.
+func (a *ada) converse(ctx context.Context) (*screen, error) {
+	s, err := a.open()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.see(ctx, "PIN"); err != nil {
+		return nil, err
 	}
 	s.quiet(50 * time.Millisecond)
 	s.press(pin + "\r")
-	_, err := s.see("lock in")
-	return err
-}
-
-// catchUp measures how fast messages that came while away are fetched,
-// decrypted and stored.
-func catchUp(ctx context.Context, w *ward, dir string) error {
-	const messages = 5000
-	file := filepath.Join(dir, "luis.db")
-	luis, err := w.headless(ctx, "luis", file)
-	if err != nil {
-		return err
+	if _, err := s.see(ctx, "lock in"); err != nil {
+		return nil, err
 	}
-	address := luis.Self().Address
-	// The first messages make the session in both directions.
-	if _, err := w.per.Send(ctx, address, "hello"); err != nil {
-		return err
+	if _, err := s.see(ctx, "online"); err != nil {
+		return nil, err
 	}
-	if err := luis.Until(ctx, "hearing hello", func() (bool, error) {
-		all, err := luis.Conversation(ctx, "per@"+domain)
-		return len(all) == 1, err
-	}); err != nil {
-		return err
+	s.press("\x0b" + "per") // Ctrl+K
+	if _, err := s.see(ctx, "> per"); err != nil {
+		return nil, err
 	}
-	if err := luis.Close(); err != nil {
-		return err
+	s.press("\r")
+	if _, err := s.see(ctx, " Lind, Per"); err != nil {
+		return nil, err
 	}
-	began := time.Now()
-	for i := range messages {
-		if _, err := w.per.Send(ctx, address, fmt.Sprintf("message %d of many, as long as people write them", i)); err != nil {
-			return err
-		}
+	if err := a.w.says(ctx, "The first message"); err != nil {
+		return nil, err
 	}
-	if err := w.per.Until(ctx, "sending all", func() (bool, error) { return w.per.State().Queued == 0, nil }); err != nil {
-		return err
-	}
-	rate := messages / time.Since(began).Seconds()
-	line("writing: stored, encrypted, on the relay", fmt.Sprintf("%.0f /s", rate), "", true)
-	began = time.Now()
-	if luis, err = w.headless(ctx, "luis", file); err != nil {
-		return err
-	}
-	all, err := luis.Messages(ctx, "per@"+domain, 0, 2*messages)
-	if err != nil {
-		return err
-	}
-	if len(all) != messages+1 {
-		return fmt.Errorf("%d messages after catching up, not %d", len(all), messages+1)
-	}
-	rate = messages / time.Since(began).Seconds()
-	line("catching up: fetched, decrypted, stored", fmt.Sprintf("%.0f /s", rate), "5000 /s", rate >= 5000)
-	return luis.Close()
+	_, err = s.see(ctx, "The first message")
+	return s, err
 }

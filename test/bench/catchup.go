@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"time"
+
+	"sotto/client/store"
+	"sotto/test/headless"
+)
+
+// catchUpAlone is what the client does with messages that came while away: parse,
+// decrypt, store with the ratchet in an encrypted database on disk. It has one
+// core, and shares it with what hands the messages over, encrypted before.
+func catchUpAlone(ctx context.Context, b *bench) error {
+	const runs, messages = 3, 20000
+	test := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^BenchmarkCatchUp$", "-cpu", "1",
+		"-count", strconv.Itoa(runs), "-benchtime", strconv.Itoa(messages)+"x", "./client")
+	test.Env = append(os.Environ(), "CGO_ENABLED=0")
+	test.WaitDelay = time.Second // and not for whoever has its output
+	out, err := test.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("the benchmark of package client: %w\n%s", errors.Join(err, context.Cause(ctx)), out)
+	}
+	var all []float64
+	for _, m := range regexp.MustCompile(`(?m)^BenchmarkCatchUp.*\s([0-9.]+) messages/s`).FindAllSubmatch(out, -1) {
+		n, err := strconv.ParseFloat(string(m[1]), 64)
+		if err != nil {
+			return err
+		}
+		all = append(all, n)
+	}
+	if len(all) != runs {
+		return fmt.Errorf("the benchmark of package client gave %d figures, not %d\n%s", len(all), runs, bytes.TrimSpace(out))
+	}
+	rate("catching up, client alone on one core", all, fmt.Sprintf("runs of %d messages", messages), 5000)
+	return nil
+}
+
+// catchUpRelay is the same as a person waits for it: from the login until what
+// came meanwhile is decrypted and stored, through a relay that shares the cores,
+// with whatever comes more than once and with the receipts that go back.
+func catchUpRelay(ctx context.Context, b *bench) error {
+	w, err := newWard(ctx, b)
+	if err != nil {
+		return err
+	}
+	luis, err := w.headless(ctx, "luis")
+	if err != nil {
+		return err
+	}
+	// The first message makes the session.
+	if err := w.writes(ctx, luis.Self().Address, 1); err != nil {
+		return err
+	}
+	have := 1
+	if err := luis.Until(ctx, "hearing of the first message", w.arrived(ctx, luis, have)); err != nil {
+		return err
+	}
+	for _, round := range []struct{ times, messages int }{{3, 2000}, {1, 5000}} {
+		var writing, catching []float64
+		for range round.times {
+			if err := luis.Close(); err != nil {
+				return err
+			}
+			began := time.Now()
+			if err := w.writes(ctx, luis.Self().Address, round.messages); err != nil {
+				return err
+			}
+			writing = append(writing, float64(round.messages)/time.Since(began).Seconds())
+			began = time.Now()
+			if luis, err = w.headless(ctx, "luis"); err != nil {
+				return err
+			}
+			catching = append(catching, float64(round.messages)/time.Since(began).Seconds())
+			have += round.messages
+			if there, err := w.arrived(ctx, luis, have)(); !there || err != nil {
+				return errors.Join(fmt.Errorf("it says that it has caught up, without having %d messages", have), err)
+			}
+		}
+		of := fmt.Sprintf("times %d messages", round.messages)
+		rate("writing to somebody away, through the relay", writing, of, 0)
+		rate("catching up through the relay, with the login", catching, of, 0)
+	}
+	return nil
+}
+
+// writes has the colleague write n messages and waits until the relay has them.
+func (w *ward) writes(ctx context.Context, to string, n int) error {
+	const atOnce = 250 // a link keeps 1,000 that the relay has not confirmed
+	for i := range n {
+		if _, err := w.per.Send(ctx, to, fmt.Sprintf("message %d of many, as long as people write them", i)); err != nil {
+			return err
+		}
+		if i+1 < n && (i+1)%atOnce != 0 {
+			continue
+		}
+		err := w.per.Until(ctx, "handing over what was written", func() (bool, error) {
+			last, err := w.per.Messages(ctx, to, 0, 1)
+			return len(last) == 1 && last[0].State != store.Queued, err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// arrived reports whether somebody has n messages of the colleague.
+func (w *ward) arrived(ctx context.Context, s *headless.Sotto, n int) func() (bool, error) {
+	return func() (bool, error) {
+		all, err := s.Messages(ctx, w.per.Self().Address, 0, n+1)
+		return len(all) == n, err
+	}
+}
