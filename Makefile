@@ -45,13 +45,24 @@ e2e: ## the tests with real servers, clients and terminals, and what they met
 bench: ## measure speed, bytes and memory beside their budgets
 	@go run ./test/bench
 
+# A target that ends with nothing but "context deadline exceeded" has found
+# nothing: it is Go's own race at the end of -fuzztime, https://go.dev/issue/75804,
+# and goes with Go 1.27.
 fuzz: ## fuzz every parser for a short while (FUZZTIME=10s each)
-	@for f in $$(git grep -l '^func Fuzz' -- '*_test.go'); do \
+	@status=0; mkdir -p .cache; \
+	for f in $$(git grep -l '^func Fuzz' -- '*_test.go'); do \
 		for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$f); do \
 			echo "fuzz $$(dirname $$f) $$name"; \
-			go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$f) || exit 1; \
+			go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$f) >.cache/fuzz 2>&1; ended=$$?; \
+			cat .cache/fuzz; \
+			[ $$ended -eq 0 ] && continue; \
+			if grep -qx ' *context deadline exceeded' .cache/fuzz && ! grep -Eq 'Failing input|panic:|fatal error:' .cache/fuzz; then \
+				echo "  (nothing was found: the error is go.dev/issue/75804)"; \
+			else \
+				status=1; \
+			fi; \
 		done; \
-	done
+	done; exit $$status
 
 clean: ## remove what was built
 	rm -rf bin .cache
