@@ -160,9 +160,23 @@ func (tx *Tx) settle(conversation, id int64) (dragged bool, err error) {
 		return false, err
 	}
 	var behind []int64
-	err = tx.query(`SELECT x.id FROM message m JOIN message x ON x.conversation = m.conversation AND x.strand = m.strand
-		WHERE m.id = ? AND x.epoch >= m.epoch AND (x.epoch, x.counter) > (m.epoch, m.counter) AND x.place < m.place AND NOT x.settled
-		ORDER BY x.epoch, x.counter`, func(st *sqlite3.Stmt) { behind = append(behind, st.ColumnInt64(0)) }, id)
+	var (
+		strand       []byte
+		epoch, place int64
+		counter      uint32
+	)
+	if _, err := tx.one(`SELECT strand, epoch, counter, place FROM message WHERE id = ?`, func(st *sqlite3.Stmt) {
+		strand, epoch, counter, place = blob(st, 0), st.ColumnInt64(1), uint32(st.ColumnInt64(2)), st.ColumnInt64(3)
+	}, id); err != nil {
+		return false, err
+	}
+	row := func(st *sqlite3.Stmt) { behind = append(behind, st.ColumnInt64(0)) }
+	err = tx.query(`SELECT id FROM message WHERE conversation = ? AND strand = ? AND epoch = ? AND counter > ?
+		AND +place < ? AND NOT settled ORDER BY counter`, row, conversation, strand, epoch, counter, place)
+	if err == nil {
+		err = tx.query(`SELECT id FROM message WHERE conversation = ? AND strand = ? AND epoch > ?
+			AND +place < ? AND NOT settled ORDER BY epoch, counter`, row, conversation, strand, epoch, place)
+	}
 	if err != nil {
 		return false, err
 	}
@@ -208,8 +222,13 @@ func (tx *Tx) between(conversation int64, strand []byte, epoch int64, counter ui
 	if strand == nil {
 		return low, high, nil
 	}
-	_, err = tx.one(`SELECT coalesce((SELECT max(place) FROM message WHERE conversation = ?1 AND strand = ?2 AND epoch <= ?3 AND (epoch, counter) < (?3, ?4)), ?5),
-			coalesce((SELECT min(place) FROM message WHERE conversation = ?1 AND strand = ?2 AND epoch >= ?3 AND (epoch, counter) > (?3, ?4) AND settled >= ?7), ?6)`,
+	// Its neighbours are enough, for what is further away stands further away.
+	_, err = tx.one(`SELECT coalesce(
+			(SELECT place FROM message WHERE conversation = ?1 AND strand = ?2 AND epoch = ?3 AND counter < ?4 ORDER BY counter DESC LIMIT 1),
+			(SELECT place FROM message WHERE conversation = ?1 AND strand = ?2 AND epoch < ?3 ORDER BY epoch DESC, counter DESC LIMIT 1), ?5),
+		coalesce(
+			(SELECT place FROM message WHERE conversation = ?1 AND strand = ?2 AND epoch = ?3 AND counter > ?4 AND settled >= ?7 ORDER BY counter LIMIT 1),
+			(SELECT place FROM message WHERE conversation = ?1 AND strand = ?2 AND epoch > ?3 AND settled >= ?7 ORDER BY epoch, counter LIMIT 1), ?6)`,
 		func(st *sqlite3.Stmt) { low, high = st.ColumnInt64(0), st.ColumnInt64(1) },
 		conversation, strand, epoch, counter, low, high, settled)
 	return low, high, err
