@@ -33,11 +33,16 @@ type Config struct {
 	Input     io.Reader // keys; a terminal must be in raw mode; nil: standard input
 	Environ   []string  // for TERM, NO_COLOR and the locale; nil: that of the process
 
-	Theme     string        // auto, light or dark; "" is auto
-	LockAfter time.Duration // idle time until the lock; 0 is two minutes
-	Place     string        // where the person was, from an earlier Result; may be ""
-	Open      string        // the conversation to open if Place names none; may be ""
-	Quiet     bool          // the bell is not rung
+	Theme         string        // auto, light or dark; "" is auto
+	LockAfter     time.Duration // idle time until the lock; 0 is two minutes
+	LockUnfocused time.Duration // time without the terminal's focus until the lock; 0 is never
+	Curtain       bool          // without the focus, text is covered
+	Reveal        bool          // a message's text is shown only while its line is chosen
+	Mouse         bool          // the mouse scrolls and chooses, and selects no text
+	NoPaste       bool          // nothing can be pasted
+	Quiet         bool          // the bell is not rung
+	Place         string        // where the person was, from an earlier Result; may be ""
+	Open          string        // the conversation to open if Place names none; may be ""
 
 	Now     func() time.Time     // the wall clock, for tests; nil: time.Now
 	Elapsed func() time.Duration // the clock that never jumps, for tests

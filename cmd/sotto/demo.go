@@ -39,8 +39,8 @@ func demo() error {
 	}
 	c := profile.Defaults()
 	return watchOver(watch.Config{
-		Profile: places(p), Label: ward.Label, User: ward.Self, Theme: c.Theme, Open: ward.Open,
-		LockAfter: c.LockAfter, LogoffAfter: c.LogoffAfter,
+		Profile: places(p), Label: ward.Label, User: ward.Self, Open: ward.Open,
+		Display: display(c), LogoffAfter: c.LogoffAfter, DestroyAfter: c.DestroyAfter,
 		Demo: dir, Hint: "demo PIN " + ward.PIN,
 	})
 }

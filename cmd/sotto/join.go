@@ -101,8 +101,8 @@ func (j joining) run(address string) error {
 		return err
 	}
 	err = watchOver(watch.Config{
-		Mode: role.Join, Profile: places(p), Label: c.Organisation, User: c.Address, Theme: c.Theme,
-		LockAfter: c.LockAfter, LogoffAfter: c.LogoffAfter, Quiet: !c.Bell,
+		Mode: role.Join, Profile: places(p), Label: c.Organisation, User: c.Address,
+		Display: display(c), LogoffAfter: c.LogoffAfter, DestroyAfter: c.DestroyAfter,
 		Address: c.Address, Relay: j.relay, CAFile: j.ca, Rotate: j.rotate,
 	})
 	if exists, statErr := p.Exists(); statErr == nil && !exists {

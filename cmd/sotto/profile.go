@@ -10,6 +10,14 @@ func places(p profile.Profile) role.Profile {
 	return role.Profile{Name: p.Name, Vault: p.Vault, DeviceKey: p.DeviceKey, Data: p.Data, Database: p.Database}
 }
 
+// display are the settings of the screens.
+func display(c profile.Config) role.Display {
+	return role.Display{
+		Theme: c.Theme, LockAfter: c.LockAfter, LockUnfocused: c.LockUnfocused,
+		Curtain: c.Curtain, Reveal: c.Reveal, Mouse: c.Mouse, Paste: c.Paste, Quiet: !c.Bell,
+	}
+}
+
 // load finds a profile with a vault, reads its settings and takes it for this
 // process. The caller unlocks it.
 func load(name string) (profile.Profile, profile.Config, *profile.Lock, error) {

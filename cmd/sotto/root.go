@@ -114,8 +114,8 @@ func openProfile(name string) error {
 	}
 	defer lock.Unlock()
 	return watchOver(watch.Config{
-		Profile: places(p), Label: c.Organisation, User: c.Address, Theme: c.Theme,
-		LockAfter: c.LockAfter, LogoffAfter: c.LogoffAfter, Quiet: !c.Bell,
+		Profile: places(p), Label: c.Organisation, User: c.Address,
+		Display: display(c), LogoffAfter: c.LogoffAfter, DestroyAfter: c.DestroyAfter,
 	})
 }
 

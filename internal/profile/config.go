@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"strings"
 	"time"
@@ -18,25 +19,38 @@ import (
 
 // Config are the settings of a profile.
 type Config struct {
-	LockAfter    time.Duration // idle time after which the screen locks
-	LogoffAfter  time.Duration // locked time after which the link logs off
-	Theme        string        // "auto", "light" or "dark"
-	Address      string        // for display before the vault is open; may be ""
-	Organisation string        // for display; may be ""
-	Bell         bool          // the terminal rings for a STAT message that nobody sees
+	LockAfter     time.Duration // idle time after which the screen locks
+	LockUnfocused time.Duration // time without the terminal's focus after which it locks; 0 is never
+	LogoffAfter   time.Duration // locked time after which the link logs off
+	DestroyAfter  int           // wrong PINs in a row after which the vault destroys itself; 0 is never
+	Theme         string        // "auto", "light" or "dark"
+	Curtain       bool          // without the terminal's focus, text is covered
+	Reveal        bool          // a message's text is shown only while its line is chosen
+	Mouse         bool          // the mouse scrolls and chooses, and selects no text
+	Paste         bool          // text can be pasted into the composer
+	Multiplexer   string        // around us, tmux or screen: "warn", "refuse" or "allow"
+	Address       string        // for display before the vault is open; may be ""
+	Organisation  string        // for display; may be ""
+	Bell          bool          // the terminal rings for a STAT message that nobody sees
 }
 
 // Defaults are the settings of a new profile.
 func Defaults() Config {
-	return Config{LockAfter: 2 * time.Minute, LogoffAfter: 8 * time.Hour, Theme: "auto", Bell: true}
+	return Config{
+		LockAfter: 2 * time.Minute, LogoffAfter: 15 * time.Minute, DestroyAfter: 10,
+		Theme: "auto", Curtain: true, Mouse: true, Paste: true, Multiplexer: "warn", Bell: true,
+	}
 }
 
 // Bounds of settings.
 const (
 	MinLockAfter   = time.Second
-	MaxLockAfter   = time.Hour
+	MaxLockAfter   = time.Hour // of LockUnfocused too
 	MinLogoffAfter = time.Second
 	MaxLogoffAfter = 7 * 24 * time.Hour
+
+	MinDestroyAfter = 6 // it is announced after the fifth
+	MaxDestroyAfter = 100
 
 	maxConfig = 64 << 10 // bytes of a config file
 	maxLabel  = 3071     // bytes of an address or an organisation
@@ -52,6 +66,18 @@ func (d *duration) UnmarshalTOML(value any) error {
 		return errors.New(`this setting is a time: write it like "90s", "2m" or "1h30m"`)
 	}
 	*d = duration(v)
+	return nil
+}
+
+// count is a whole number.
+type count int
+
+func (n *count) UnmarshalTOML(value any) error {
+	v, ok := value.(int64)
+	if !ok || v < 0 || v > math.MaxInt32 {
+		return errors.New("this setting is a whole number, without quotes")
+	}
+	*n = count(v)
 	return nil
 }
 
@@ -91,12 +117,19 @@ func (d duration) MarshalText() ([]byte, error) {
 
 // file is how a Config is written.
 type file struct {
-	LockAfter    duration `toml:"lock-after"`
-	LogoffAfter  duration `toml:"logoff-after"`
-	Theme        string   `toml:"theme"`
-	Address      string   `toml:"address,omitempty"`
-	Organisation string   `toml:"organisation,omitempty"`
-	Bell         bool     `toml:"bell"`
+	LockAfter     duration `toml:"lock-after"`
+	LockUnfocused duration `toml:"lock-unfocused"`
+	LogoffAfter   duration `toml:"logoff-after"`
+	DestroyAfter  int      `toml:"destroy-after"`
+	Theme         string   `toml:"theme"`
+	Curtain       bool     `toml:"curtain"`
+	Reveal        bool     `toml:"reveal"`
+	Mouse         bool     `toml:"mouse"`
+	Paste         bool     `toml:"paste"`
+	Multiplexer   string   `toml:"multiplexer"`
+	Address       string   `toml:"address,omitempty"`
+	Organisation  string   `toml:"organisation,omitempty"`
+	Bell          bool     `toml:"bell"`
 }
 
 // Load reads the settings. Where there is no file, they are the defaults; where
@@ -130,7 +163,10 @@ func (p Profile) Save(c Config) error {
 	var b bytes.Buffer
 	b.WriteString("# sotto's settings for this profile\n")
 	enc := toml.NewEncoder(&b)
-	if err := enc.Encode(file{duration(c.LockAfter), duration(c.LogoffAfter), c.Theme, c.Address, c.Organisation, c.Bell}); err != nil {
+	if err := enc.Encode(file{
+		duration(c.LockAfter), duration(c.LockUnfocused), duration(c.LogoffAfter), c.DestroyAfter, c.Theme,
+		c.Curtain, c.Reveal, c.Mouse, c.Paste, c.Multiplexer, c.Address, c.Organisation, c.Bell,
+	}); err != nil {
 		return fmt.Errorf("saving the settings: %w", err)
 	}
 	return explain("saving the settings", atomicfile.Write(p.Config, b.Bytes()))
@@ -158,10 +194,24 @@ func parseConfig(b []byte) (Config, error) {
 		switch name {
 		case "lock-after":
 			into = (*duration)(&c.LockAfter)
+		case "lock-unfocused":
+			into = (*duration)(&c.LockUnfocused)
 		case "logoff-after":
 			into = (*duration)(&c.LogoffAfter)
+		case "destroy-after":
+			into = (*count)(&c.DestroyAfter)
 		case "theme":
 			into = (*label)(&c.Theme)
+		case "curtain":
+			into = (*choice)(&c.Curtain)
+		case "reveal":
+			into = (*choice)(&c.Reveal)
+		case "mouse":
+			into = (*choice)(&c.Mouse)
+		case "paste":
+			into = (*choice)(&c.Paste)
+		case "multiplexer":
+			into = (*label)(&c.Multiplexer)
 		case "address":
 			into = (*label)(&c.Address)
 		case "organisation":
@@ -214,8 +264,14 @@ func (c Config) check() error {
 	switch {
 	case c.LockAfter < MinLockAfter || c.LockAfter > MaxLockAfter:
 		return fmt.Errorf("lock-after must be from %v to %v", text(MinLockAfter), text(MaxLockAfter))
+	case c.LockUnfocused != 0 && (c.LockUnfocused < MinLockAfter || c.LockUnfocused > MaxLockAfter):
+		return fmt.Errorf(`lock-unfocused must be from %v to %v, or "0s" for never`, text(MinLockAfter), text(MaxLockAfter))
 	case c.LogoffAfter < MinLogoffAfter || c.LogoffAfter > MaxLogoffAfter:
 		return fmt.Errorf("logoff-after must be from %v to %v", text(MinLogoffAfter), text(MaxLogoffAfter))
+	case c.DestroyAfter != 0 && (c.DestroyAfter < MinDestroyAfter || c.DestroyAfter > MaxDestroyAfter):
+		return fmt.Errorf("destroy-after must be from %d to %d, or 0 for never", MinDestroyAfter, MaxDestroyAfter)
+	case c.Multiplexer != "warn" && c.Multiplexer != "refuse" && c.Multiplexer != "allow":
+		return errors.New(`multiplexer must be "warn", "refuse" or "allow"`)
 	case c.Theme != "auto" && c.Theme != "light" && c.Theme != "dark":
 		return errors.New(`theme must be "auto", "light" or "dark"`)
 	case !isLabel(c.Address):

@@ -22,7 +22,10 @@ func TestConfigComesBack(t *testing.T) {
 	if c, err := p.Load(); err != nil || c != Defaults() {
 		t.Errorf("without a file: %+v %v", c, err)
 	}
-	want := Config{90 * time.Minute, 25 * time.Hour, "dark", "alice@hospital.example", `St. "Mary's" \ Köln`, false}
+	want := Config{
+		LockAfter: 90 * time.Minute, LockUnfocused: time.Minute, LogoffAfter: 25 * time.Hour, DestroyAfter: 20, Theme: "dark",
+		Reveal: true, Multiplexer: "refuse", Address: "alice@hospital.example", Organisation: `St. "Mary's" \ Köln`,
+	}
 	want.LockAfter = 90 * time.Second
 	if err := p.Save(want); err != nil {
 		t.Fatal(err)
@@ -49,7 +52,7 @@ func TestSavedTimesReadWell(t *testing.T) {
 		t.Fatal(err)
 	}
 	b, _ := os.ReadFile(p.Config)
-	for _, want := range []string{`lock-after = "2m"`, `logoff-after = "8h"`, `theme = "auto"`, "bell = true"} {
+	for _, want := range []string{`lock-after = "2m"`, `lock-unfocused = "0s"`, `logoff-after = "15m"`, "destroy-after = 10", `theme = "auto"`, "curtain = true", "bell = true"} {
 		if !strings.Contains(string(b), want+"\n") {
 			t.Errorf("no %s in\n%s", want, b)
 		}
@@ -64,6 +67,11 @@ func TestConfigErrorsNameTheLine(t *testing.T) {
 		{"theme = \"auto\"\nlock-after = \"2h\"\n", "line 2: lock-after must be from 1s to 1h"},
 		{"logoff-after = \"0s\"\n", "line 1: logoff-after must be from 1s to 168h"},
 		{"theme = \"pink\"\n", `line 1: theme must be "auto", "light" or "dark"`},
+		{"lock-unfocused = \"2h\"\n", `line 1: lock-unfocused must be from 1s to 1h, or "0s" for never`},
+		{"destroy-after = 3\n", "line 1: destroy-after must be from 6 to 100, or 0 for never"},
+		{"destroy-after = \"10\"\n", "line 1: this setting is a whole number"},
+		{"destroy-after = -1\n", "line 1: this setting is a whole number"},
+		{"multiplexer = \"maybe\"\n", `line 1: multiplexer must be "warn", "refuse" or "allow"`},
 		{"bell = \"no\"\n", "line 1: this setting is true or false"},
 		{"theme = true\n", "line 1: this setting is a text: write it in quotes"},
 		{"address = \"a\\u001b[2J\"\n", "line 1: address must be a line of text"},

@@ -131,13 +131,23 @@ type GateSetup struct {
 
 // DeskSetup is the first message to a desk.
 type DeskSetup struct {
-	Profile   Profile
-	Label     string
-	LockAfter time.Duration
-	Theme     string
-	Terminal  []byte
-	Open      string // address of the conversation to open the first time; may be empty
-	Quiet     bool   // the terminal's bell is not rung
+	Profile  Profile
+	Label    string
+	Display  Display
+	Terminal []byte
+	Open     string // address of the conversation to open the first time; may be empty
+}
+
+// Display are the person's settings of the screens.
+type Display struct {
+	Theme         string
+	LockAfter     time.Duration // without a key; 0 is never
+	LockUnfocused time.Duration // without the terminal's focus; 0 is never
+	Curtain       bool          // without the focus, text is covered
+	Reveal        bool          // a message's text is shown only while its line is chosen
+	Mouse         bool          // the mouse scrolls and chooses, and selects no text
+	Paste         bool          // text can be pasted
+	Quiet         bool          // the terminal's bell is not rung
 }
 
 // WardSetup is the first message to a ward.
@@ -219,10 +229,19 @@ func (m *GateSetup) code(c *coder) {
 func (m *DeskSetup) code(c *coder) {
 	m.Profile.code(c)
 	c.text(&m.Label)
-	c.span(&m.LockAfter)
-	c.text(&m.Theme)
+	m.Display.code(c)
 	c.bytes(&m.Terminal, maxTermios)
 	c.text(&m.Open)
+}
+
+func (m *Display) code(c *coder) {
+	c.text(&m.Theme)
+	c.span(&m.LockAfter)
+	c.span(&m.LockUnfocused)
+	c.flag(&m.Curtain)
+	c.flag(&m.Reveal)
+	c.flag(&m.Mouse)
+	c.flag(&m.Paste)
 	c.flag(&m.Quiet)
 }
 

@@ -20,7 +20,8 @@ func samples() []Message {
 			Mode: Join, Profile: p, Label: "Mercy General", User: "a.ng", Hint: "h", Note: "n", Wait: 4 * time.Second,
 			Failures: 4, SignedIn: true, LockedAt: at, Terminal: []byte{0, 1, 2}, Address: "a@b", Relay: "wss://b/ws", CAFile: "/ca.pem", Rotate: true,
 		},
-		&DeskSetup{Profile: p, Label: "Mercy General", LockAfter: 2 * time.Minute, Theme: "auto", Terminal: []byte{9}, Open: "a@b", Quiet: true},
+		&DeskSetup{Profile: p, Label: "Mercy General", Terminal: []byte{9}, Open: "a@b",
+			Display: Display{Theme: "auto", LockAfter: 2 * time.Minute, LockUnfocused: time.Minute, Curtain: true, Reveal: true, Mouse: true, Paste: true, Quiet: true}},
 		&WardSetup{Profile: p, Dir: "/tmp/x"}, &LinkSetup{},
 	}
 }

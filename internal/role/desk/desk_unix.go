@@ -157,9 +157,12 @@ func (d *desk) confine() error {
 
 // show runs the screens until they lock or the person quits.
 func (d *desk) show(ctx context.Context, messenger *client.Client, place string) (tui.Result, error) {
+	look := d.setup.Display
 	screens, err := tui.New(tui.Config{
 		Messenger: messenger, Screen: d.screen,
-		Theme: d.setup.Theme, LockAfter: d.setup.LockAfter, Place: place, Open: d.setup.Open, Quiet: d.setup.Quiet,
+		Theme: look.Theme, LockAfter: look.LockAfter, LockUnfocused: look.LockUnfocused,
+		Curtain: look.Curtain, Reveal: look.Reveal, Mouse: look.Mouse, NoPaste: !look.Paste, Quiet: look.Quiet,
+		Place: place, Open: d.setup.Open,
 		OnActivity: func() { d.self.Control.Send(&role.Activity{}) },
 		OnLock:     func(tui.Reason) { d.self.Control.Send(&role.Locking{}) },
 	})

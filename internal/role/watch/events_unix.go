@@ -224,7 +224,7 @@ func (w *watch) fromLink(e event) error {
 		} else if since.IsZero() {
 			since = time.Now()
 		}
-		if m.Stat > w.status.Stat && (w.desk == nil || !w.lockedAt.IsZero()) && !w.cfg.Quiet {
+		if m.Stat > w.status.Stat && (w.desk == nil || !w.lockedAt.IsZero()) && !w.cfg.Display.Quiet {
 			w.ring = true
 		}
 		w.status = *m
@@ -293,10 +293,10 @@ func (w *watch) fromWard(e event) error {
 // checkIdle locks a desk that should have locked by itself. The clock goes on
 // while the machine sleeps.
 func (w *watch) checkIdle() {
-	if w.desk == nil || !w.lockedAt.IsZero() || w.cfg.LockAfter <= 0 {
+	if w.desk == nil || !w.lockedAt.IsZero() || w.cfg.Display.LockAfter <= 0 {
 		return
 	}
-	if clock()-w.active > w.cfg.LockAfter+lockGrace {
+	if clock()-w.active > w.cfg.Display.LockAfter+lockGrace {
 		w.active = clock()
 		w.desk.Control.Send(&role.Lock{})
 		w.deadline.Reset(lockAnswer)

@@ -137,8 +137,8 @@ func (w *watch) startDesk() error {
 	// A link that has just died shows as the end of the desk's socket.
 	w.link.Control.SendFile(&role.Attach{}, ours.File())
 	desk, err := role.Spawn(role.Desk, &role.DeskSetup{
-		Profile: w.cfg.Profile, Label: w.cfg.Label, LockAfter: w.cfg.LockAfter, Theme: w.cfg.Theme,
-		Terminal: w.term.Saved(), Open: w.cfg.Open, Quiet: w.cfg.Quiet,
+		Profile: w.cfg.Profile, Label: w.cfg.Label, Display: w.cfg.Display,
+		Terminal: w.term.Saved(), Open: w.cfg.Open,
 	}, w.keyEnd, theirs)
 	if err != nil {
 		return err

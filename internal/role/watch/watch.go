@@ -20,13 +20,11 @@ type Config struct {
 	Profile role.Profile
 	Label   string // organisation, for the lock screen
 	User    string // whose profile it is, for the lock screen
-	Theme   string
 	Open    string // address of the conversation to open the first time; may be empty
+	Display role.Display
 
-	LockAfter   time.Duration // without a key; 0 is never
-	LogoffAfter time.Duration // locked for so long; 0 is never
-
-	Quiet bool // the terminal's bell is not rung
+	LogoffAfter  time.Duration // locked for so long; 0 is never
+	DestroyAfter int           // wrong PINs in a row; 0 is never
 
 	// for role.Join
 	Address string

@@ -46,8 +46,9 @@ func watchUnderTest() int {
 	lock, _ := time.ParseDuration(os.Getenv("TEST_LOCK"))
 	logoff, _ := time.ParseDuration(os.Getenv("TEST_LOGOFF"))
 	mode, _ := strconv.Atoi(os.Getenv("TEST_MODE"))
-	code, err := Run(Config{Mode: role.Mode(mode), LockAfter: lock, LogoffAfter: logoff, Demo: os.Getenv("TEST_DEMO"),
-		Profile: role.Profile{Name: os.Getenv("TEST_PROFILE")}, Quiet: os.Getenv("TEST_QUIET") != ""})
+	code, err := Run(Config{Mode: role.Mode(mode), LogoffAfter: logoff, Demo: os.Getenv("TEST_DEMO"),
+		Profile: role.Profile{Name: os.Getenv("TEST_PROFILE")},
+		Display: role.Display{LockAfter: lock, Quiet: os.Getenv("TEST_QUIET") != ""}})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 	}
