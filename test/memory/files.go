@@ -13,8 +13,8 @@ import (
 // write in a test is far smaller.
 const maxFile = 256 << 20
 
-// Folder looks in every file below a folder, and in their names, and says how
-// many bytes that was. Files that disappear meanwhile are left out.
+// Folder looks in every file below a folder, in what is packed there, and in the
+// files' names, and says how many bytes that was. Files that disappear meanwhile are left out.
 func (s *Search) Folder(dir string) (hits []Hit, size int64, err error) {
 	err = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) && path != dir {
@@ -33,6 +33,7 @@ func (s *Search) Folder(dir string) (hits []Hit, size int64, err error) {
 		}
 		size += int64(len(b))
 		hits = append(hits, s.Bytes(path, b)...)
+		hits = append(hits, s.Unpacked(path, b)...)
 		return err
 	})
 	return hits, size, err

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"unicode/utf16"
@@ -68,19 +69,24 @@ func NewSearch(canaries ...Canary) *Search {
 			}
 			s.add(c.Name, "HMAC pad", padded)
 		}
+		s.add(c.Name, "percent", percent(c.Bytes, upper))
+		s.add(c.Name, "percent", percent(c.Bytes, lower))
+		s.add(c.Name, "percent", []byte(url.QueryEscape(string(c.Bytes))))
 		for shift := range 3 {
 			s.add(c.Name, "base64", inBase64(base64.RawStdEncoding, c.Bytes, shift))
 			s.add(c.Name, "base64", inBase64(base64.RawURLEncoding, c.Bytes, shift))
 		}
 		if c.Text {
-			var wide, wider []byte
+			var wide, other, wider []byte
 			for _, r := range string(c.Bytes) {
 				wider = append(wider, byte(r), byte(r>>8), byte(r>>16), 0)
 				for _, u := range utf16.AppendRune(nil, r) {
 					wide = append(wide, byte(u), byte(u>>8))
+					other = append(other, byte(u>>8), byte(u))
 				}
 			}
 			s.add(c.Name, "UTF-16", wide)
+			s.add(c.Name, "UTF-16", other)
 			s.add(c.Name, "runes", wider)
 		}
 	}
@@ -98,6 +104,16 @@ func (s *Search) add(canary, form string, b []byte) {
 	}
 	s.needles = append(s.needles, needle{canary, form, bytes.Clone(b)})
 	s.longest = max(s.longest, len(b))
+}
+
+const upper, lower = "0123456789ABCDEF", "0123456789abcdef"
+
+// percent writes every byte of b as %XX.
+func percent(b []byte, digits string) (p []byte) {
+	for _, c := range b {
+		p = append(p, '%', digits[c>>4], digits[c&15])
+	}
+	return p
 }
 
 // inBase64 is how b looks in the middle of something that is encoded, when the

@@ -2,16 +2,18 @@ package memory
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
-// Forbidden goes through what was written to a terminal and names all that sotto
-// never writes, whatever people and messages contain: what copies to the
-// clipboard, names windows, prints, makes the terminal answer with something it
-// was told before, or hides or turns round text. It knows ECMA-48 and what xterm
-// and screen add to it. An unknown string is forbidden, an unknown movement is not.
+// Forbidden goes through what was written to a terminal and names all that is
+// not on the list of what sotto writes: text, colours, movements of the cursor,
+// erasing, and a few modes and questions. Whatever else a terminal may know is
+// forbidden with it: copying to the clipboard, naming windows, links, printing,
+// making the terminal answer with something it was told before, text that is
+// hidden or turned round. It reads as ECMA-48 and xterm do.
 func Forbidden(out []byte) (found []string) {
 	p := parser{rest: string(out)}
 	for p.rest != "" {
@@ -23,9 +25,40 @@ func Forbidden(out []byte) (found []string) {
 	return found
 }
 
+// Bells counts how often the terminal was made to ring.
+func Bells(out []byte) int {
+	p := parser{rest: string(out)}
+	for p.rest != "" {
+		p.next()
+	}
+	return p.bells
+}
+
 // askable are the OSC that may be written, and only as questions: the colours of
 // text and background.
 var askable = []string{"10;?", "11;?"}
+
+// controls are the CSI that may be written, from the parameters to the end.
+var controls = regexp.MustCompile(`^(` + strings.Join([]string{
+	`[0-9;:]*m`,                     // colours
+	`[0-9]*[ABCDEFGad` + "`" + `e]`, // the cursor moves
+	`[0-9]*(;[0-9]*)?[Hf]`,
+	`[0-9]*[JKX@PLMSTb]`, // erase, insert, delete, scroll, repeat
+	`([0-9]*;[0-9]*)?r`,  // the rows that scroll
+	`[0-6]? q`,           // how the cursor looks
+	// Wrapping; the cursor is shown; mouse keys, the mouse with a button held, told
+	// in decimals; focus; the alternate screen; brackets around what is pasted; a
+	// picture at once; wide characters; light or dark.
+	`\?(7|25|1000|1002|1006|1004|1049|2004|2026|2027|2031)[hl]`,
+	// Only off, for after a program that died: keys, origin, old and full mouse,
+	// the size told.
+	`\?(1|6|9|1003|2048)l`,
+	`>4(;[0-2])?m`, `=[0-9]+(;[1-3])?u`, `[><][0-9]*u`, // how keys are told
+	`c`, `6n`, `\?u`, `>q`, `\?[0-9]+\$p`, // questions: terminal, cursor, keys, version, modes
+}, "|") + `)$`)
+
+// escapes are what may follow ESC but for CSI and strings.
+var escapes = []string{"7", "8", "=", ">", "M", "\\", "(B"}
 
 // The controls with which watch puts a terminal right after a process that died
 // in the middle of writing.
@@ -34,7 +67,10 @@ const (
 	si  = 0x0f // back to the usual characters
 )
 
-type parser struct{ rest string }
+type parser struct {
+	rest  string
+	bells int
+}
 
 // next takes one character or sequence, and says what is wrong with it.
 func (p *parser) next() string {
@@ -50,9 +86,10 @@ func (p *parser) next() string {
 		return p.escape()
 	case r >= 0x80 && r <= 0x9f:
 		return fmt.Sprintf("the C1 control %#x", r)
-	case r == '\a' || r == '\b' || r == '\t' || r == '\n' || r == '\r':
+	case r == '\a':
+		p.bells++
 		return ""
-	case r == can || r == si:
+	case r == '\b' || r == '\t' || r == '\n' || r == '\r' || r == can || r == si:
 		return ""
 	case r < 0x20 || r == 0x7f:
 		return fmt.Sprintf("the control %#x", r)
@@ -89,19 +126,19 @@ func (p *parser) escape() string {
 		return p.text("SOS", nil)
 	case 'k': // screen and tmux
 		return p.text("the name of a screen window", nil)
-	case 'c':
-		return "a full reset (RIS)"
 	}
 	// Intermediate characters, and the final one.
+	sequence := string(c)
 	for c >= 0x20 && c <= 0x2f {
 		if p.rest == "" {
 			return "an escape without end"
 		}
 		c = p.rest[0]
 		p.rest = p.rest[1:]
+		sequence += string(c)
 	}
-	if c < 0x30 || c > 0x7e {
-		return fmt.Sprintf("an escape with %#x", c)
+	if !slices.Contains(escapes, sequence) {
+		return fmt.Sprintf("the escape %q", sequence)
 	}
 	return ""
 }
@@ -113,18 +150,14 @@ func (p *parser) control() string {
 		p.rest = ""
 		return "a CSI without end"
 	}
-	parameters, final := p.rest[:end], p.rest[end]
+	sequence, final := p.rest[:end+1], p.rest[end]
 	p.rest = p.rest[end+1:]
 	switch {
 	case final == can:
 	case final < 0x40 || final > 0x7e:
 		return fmt.Sprintf("a CSI broken off by %#x", final)
-	case final == 'i':
-		return fmt.Sprintf("printing: CSI %s i", parameters)
-	case final == 't' && !strings.ContainsAny(parameters, "$*+,# "):
-		return fmt.Sprintf("moving or naming the window: CSI %s t", parameters)
-	case final == 'x' && strings.HasSuffix(parameters, "*"), final == 'y' && strings.HasSuffix(parameters, "*"):
-		return fmt.Sprintf("reading the screen back: CSI %s %c", parameters, final)
+	case !controls.MatchString(sequence):
+		return fmt.Sprintf("CSI %s", sequence)
 	}
 	return ""
 }

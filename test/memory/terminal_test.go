@@ -40,6 +40,19 @@ func TestForbiddenFindsWhatIsForbidden(t *testing.T) {
 		"printing, broken off before": "\x1b[5\x1b[5i",
 		"checksum of the screen":      "\x1b[1;1;1;1;24;80*y",
 		"reset":                       "\x1bc",
+		"any mouse movement":          "\x1b[?1003h",
+		"printing as it comes, DEC":   "\x1b[?5i",
+		"insert mode":                 "\x1b[4h",
+		"132 columns":                 "\x1b[?3h",
+		"setting a key's words":       "\x1b[0;65;68p",
+		"soft reset":                  "\x1b[!p",
+		"filling a rectangle":         "\x1b[65;1;1;24;80$x",
+		"parameters asked":            "\x1b[x",
+		"the alignment test":          "\x1b#8",
+		"other characters":            "\x1b(0",
+		"the palette":                 "\x1b]4;1;?\x07",
+		"marks of a shell":            "\x1b]133;A\x07",
+		"iTerm's own":                 "\x1b]1337;SetMark\x07",
 		"answerback":                  "\x05",
 		"shift out":                   "\x0e",
 		"bidi override":               "K \u202e8.6\u202c",
@@ -61,5 +74,13 @@ func TestForbiddenLetsTheRestThrough(t *testing.T) {
 		"\x1b]11;?\x07\x1b]10;?\x1b\\\x1b[4 q\x1b(B\x1b7\x1b8\x1b=\x1bM\x1b[?25h\x1b[3;4H\x1b[K 6.8 i 5i ]52;c; \x1b[38;5\x18\x0f"
 	if found := Forbidden([]byte(screen)); found != nil {
 		t.Errorf("nothing is wrong with it, and still: %s", strings.Join(found, "; "))
+	}
+}
+
+// TestBells shows that what rings is counted, and what only ends a string is not.
+func TestBells(t *testing.T) {
+	t.Parallel()
+	if n := Bells([]byte("\a\x1b]11;?\a\x1b[1mx\a")); n != 2 {
+		t.Errorf("%d bells of 2", n)
 	}
 }
