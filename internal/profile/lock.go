@@ -3,11 +3,10 @@ package profile
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
+	"time"
 )
 
 // Lock is the exclusive use of a profile. It ends with Unlock, or with the
@@ -15,6 +14,13 @@ import (
 type Lock struct{ f *os.File }
 
 const wayOut = "Close that one first, or use another profile with --profile NAME"
+
+// Somebody who only looks whether the profile is in use, with [Profile.Holder],
+// has it for a moment.
+const (
+	lockTries = 5
+	lockPause = 20 * time.Millisecond
+)
 
 // Lock takes the profile for this process; its folders must exist. If another
 // has it, the error matches [ErrInUse] and names that process.
@@ -27,34 +33,41 @@ func (p Profile) Lock() (*Lock, error) {
 		return nil, explain("locking profile "+p.Name, err)
 	}
 	ok, err := lock(f)
+	for try := 1; err == nil && !ok && try < lockTries; try++ {
+		time.Sleep(lockPause)
+		ok, err = lock(f)
+	}
 	if err != nil {
 		f.Close()
 		return nil, explain("locking profile "+p.Name, err)
 	}
 	if !ok {
 		defer f.Close()
-		if pid := holder(f); pid > 0 {
-			return nil, fmt.Errorf("%w, process %d. %s", ErrInUse, pid, wayOut)
+		if h, err := readHolder(f); err == nil && h.PID > 0 {
+			return nil, fmt.Errorf("%w, process %d. %s", ErrInUse, h.PID, wayOut)
 		}
 		return nil, fmt.Errorf("%w. %s", ErrInUse, wayOut)
 	}
-	// Who has it is only for the message above: it may fail.
+	// Who has it is for the message above and for [Profile.Ask]: it may fail.
 	f.Truncate(0)
-	f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	f.WriteAt([]byte(Holder{PID: os.Getpid()}.line()), 0)
 	return &Lock{f}, nil
 }
 
-// holder reads the process id from a lock file; 0 if there is none.
-func holder(f *os.File) int {
-	b, _ := io.ReadAll(io.LimitReader(f, 20))
-	n := 0
-	for _, c := range b {
-		if c < '0' || c > '9' || n > 1<<30 {
-			break
-		}
-		n = n*10 + int(c-'0')
+// Tell says in the lock file how this process stands: whether its conversations
+// are open, whether it has a password and stays online, and how many requests
+// to lock it has heard so far. Whoever calls it must take such requests, which
+// come as signals: see [Profile.Ask]. An error is left to who reads: a disk
+// that is full must not keep anybody from locking.
+func (l *Lock) Tell(open, online bool, asked int) {
+	h := Holder{PID: os.Getpid(), State: LoggedOff, Asked: asked}
+	switch {
+	case open:
+		h.State = Open
+	case online:
+		h.State = Locked
 	}
-	return n
+	l.f.WriteAt([]byte(h.line()), 0)
 }
 
 // Unlock gives the profile back. The file stays: removing it would let two
