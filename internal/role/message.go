@@ -77,8 +77,9 @@ type Status struct {
 type (
 	// Attach comes with a file: the link's end of a desk's or gate's socket.
 	Attach struct{}
-	// Logoff tells the link to leave the relay and forget the password.
-	Logoff struct{}
+	// Logoff tells the link to leave the relay, and the password, by itself
+	// after a time: the watch is about to be stopped and can't. 0 takes it back.
+	Logoff struct{ After time.Duration }
 	// End tells a role to end in good order.
 	End struct{}
 	// Lock tells the desk to lock.
@@ -194,11 +195,11 @@ func (m *Status) code(c *coder) {
 	c.moment(&m.Since)
 	c.flag(&m.Ring)
 }
-func (*Attach) code(*coder) {}
-func (*Logoff) code(*coder) {}
-func (*End) code(*coder)    {}
-func (*Lock) code(*coder)   {}
-func (*Redraw) code(*coder) {}
+func (*Attach) code(*coder)     {}
+func (m *Logoff) code(c *coder) { c.span(&m.After) }
+func (*End) code(*coder)        {}
+func (*Lock) code(*coder)       {}
+func (*Redraw) code(*coder)     {}
 
 func (m *Profile) code(c *coder) {
 	c.text(&m.Name)

@@ -90,8 +90,16 @@ func (t *Terminal) Restore() error {
 	return retry(func() error { return unix.IoctlSetTermios(0, ioctlSetFlush, &t.saved) })
 }
 
+// Abandon leaves the terminal to a shell that has it already, and has set the
+// modes it wants: what sotto had switched on goes, and what it showed.
+func (t *Terminal) Abandon() { t.Write(Reset + Clear + AltOff) }
+
 // Flush drops what was typed and not read yet.
-func (t *Terminal) Flush() { flush(0) }
+func (t *Terminal) Flush() { flush(0, flushInput) }
+
+// Drop drops what was written and not shown yet, so that a terminal that takes
+// nothing any more does not keep what is written next from coming first.
+func (t *Terminal) Drop() { flush(1, flushOutput) }
 
 // Write writes control sequences or text in one write. A terminal that is gone
 // is noticed where it is read.

@@ -187,10 +187,17 @@ func (d *desk) listen() {
 		}
 		switch m.(type) {
 		case *role.Lock, *role.End:
-			d.screen.Blackout()
+			d.dark()
 			d.stop()
 		}
 	}
+}
+
+// dark blanks the screen for good and says so at once, whatever else there is
+// to do: the watch ends a desk that does not answer in time.
+func (d *desk) dark() {
+	d.screen.Blackout()
+	d.self.Control.Send(&role.Locking{})
 }
 
 func (d *desk) signals() {
@@ -198,7 +205,7 @@ func (d *desk) signals() {
 		if s == syscall.SIGWINCH {
 			continue // the screens take it themselves
 		}
-		d.screen.Blackout()
+		d.dark()
 		d.told.Store(true)
 		d.stop()
 	}

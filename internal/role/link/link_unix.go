@@ -4,6 +4,7 @@ package link
 
 import (
 	"context"
+	"time"
 
 	"github.com/awnumar/memguard"
 
@@ -49,18 +50,27 @@ func report(self *role.Self, l *link.Link) {
 	}
 }
 
-// attach takes what the watch says. Without a watch there is nobody to serve.
+// attach takes what the watch says. Without a watch there is nobody to serve,
+// and without one that can tell it to end, it does so by itself in time.
 func attach(self *role.Self, l *link.Link) {
 	defer l.Close()
+	var logoff *time.Timer
 	for {
 		m, err := self.Control.Receive()
 		if err != nil {
 			return
 		}
-		switch m.(type) {
+		switch m := m.(type) {
 		case *role.Attach:
 			if f := self.Control.TakeFile(); f != nil {
 				l.Attach(f)
+			}
+		case *role.Logoff:
+			if logoff != nil {
+				logoff.Stop()
+			}
+			if m.After > 0 {
+				logoff = time.AfterFunc(m.After, l.Close)
 			}
 		case *role.End:
 			return
