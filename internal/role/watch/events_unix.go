@@ -140,7 +140,7 @@ func (w *watch) fromDesk(e event) error {
 	case *role.Ready:
 		w.ready = true
 	case *role.Activity:
-		w.active = clock()
+		w.active = w.sleep.boot()
 	case *role.Locking:
 		w.locking()
 	case *role.Locked:
@@ -200,7 +200,7 @@ func (w *watch) locking() {
 // locked notes that nothing is shown any more.
 func (w *watch) locked() {
 	if w.lockedAt.IsZero() {
-		w.lockedAt = time.Now()
+		w.lockedAt, w.lockedFor = time.Now(), w.sleep.boot()
 	}
 	w.ready = false
 }
@@ -211,8 +211,12 @@ func (w *watch) killDesk() {
 		return
 	}
 	w.desk.Kill()
-	if w.gate == nil {
-		w.term.Write(role.Blackout)
+	if w.gate == nil || w.gateOK {
+		// Again when it has ended: something may be on its way still.
+		w.output.do(func() {
+			w.term.Drop()
+			w.term.Write(role.Blackout)
+		})
 	}
 }
 
@@ -240,9 +244,8 @@ func (w *watch) fromLink(e event) error {
 	w.buried(e.child)
 	w.link = nil
 	w.status = role.Status{Words: "not connected"}
-	if w.loggedOff {
-		w.loggedOff = false
-		w.status.Words = "logged off"
+	if w.loggedOff || w.alone && w.desk == nil && e.ended.Code == role.ExitDone {
+		w.noLink()
 		w.tellGate()
 		return nil
 	}
@@ -261,15 +264,18 @@ func (w *watch) fromLink(e event) error {
 	switch {
 	case w.desk != nil && (w.gate == nil || w.gateOK):
 		w.note = linkCrashed
-		if w.lockedAt.IsZero() { // it may not have noticed
-			w.desk.Control.Send(&role.Lock{})
-			w.deadline.Reset(lockAnswer)
-		}
+		w.lock() // it may not have noticed
 	case w.gate != nil && knewPassword:
 		w.note = linkCrashed
 		return w.startGate()
 	}
 	return nil
+}
+
+// noLink notes that the link has ended because it was to.
+func (w *watch) noLink() {
+	w.loggedOff, w.alone, w.signedIn = false, false, false
+	w.status = role.Status{Words: "logged off"}
 }
 
 func (w *watch) fromWard(e event) error {
@@ -288,28 +294,4 @@ func (w *watch) fromWard(e event) error {
 		return errors.New(said)
 	}
 	return errWard
-}
-
-// checkIdle locks a desk that should have locked by itself. The clock goes on
-// while the machine sleeps.
-func (w *watch) checkIdle() {
-	if w.desk == nil || !w.lockedAt.IsZero() || w.cfg.Display.LockAfter <= 0 {
-		return
-	}
-	if clock()-w.active > w.cfg.Display.LockAfter+lockGrace {
-		w.active = clock()
-		w.desk.Control.Send(&role.Lock{})
-		w.deadline.Reset(lockAnswer)
-	}
-}
-
-// checkLogoff ends the link, and the password it holds, after a long lock.
-func (w *watch) checkLogoff() {
-	if w.cfg.LogoffAfter <= 0 || w.lockedAt.IsZero() || w.link == nil || w.loggedOff || w.desk != nil {
-		return
-	}
-	if time.Since(w.lockedAt.Round(0)) > w.cfg.LogoffAfter {
-		w.loggedOff = true
-		w.link.Control.Send(&role.End{})
-	}
 }

@@ -90,7 +90,7 @@ func (w *watch) startGate() error {
 		return err
 	}
 	w.gate, w.keyEnd, w.linkEnd, w.gateOK = gate, keyR, ours, false
-	w.note = ""
+	w.shown, w.note = w.note, ""
 	w.listen(gate)
 	w.tellGate()
 	return nil
@@ -129,6 +129,10 @@ func (w *watch) startDesk() error {
 	}
 	defer theirs.Close()
 	defer ours.Close()
+	if w.loggedOff {
+		w.finish(endAnswer, w.link)
+		w.noLink()
+	}
 	if w.link == nil { // it was logged off
 		if err := w.startLink(); err != nil {
 			return err
@@ -143,8 +147,8 @@ func (w *watch) startDesk() error {
 	if err != nil {
 		return err
 	}
-	w.desk, w.ready, w.ring = desk, false, false
-	w.active = clock()
+	w.desk, w.ready, w.ring, w.alone = desk, false, false, false
+	w.active = w.sleep.boot()
 	w.lockedAt = time.Time{}
 	w.signedIn = true
 	w.listen(desk)
@@ -159,7 +163,7 @@ func (w *watch) bell() bool {
 		return false
 	}
 	w.ring = false
-	if now := clock(); w.rang == 0 || now-w.rang >= bellPause {
+	if now := w.sleep.boot(); w.rang == 0 || now-w.rang >= bellPause {
 		w.rang = now
 		return true
 	}

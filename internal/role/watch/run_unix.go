@@ -22,7 +22,7 @@ const (
 	deskCrashed = "The screen process ended unexpectedly. Nothing that was sent or received was lost; enter the PIN to go on."
 	gateCrashed = "The lock screen ended unexpectedly and was started again. Enter the PIN."
 	linkCrashed = "The connection process ended unexpectedly and was started again. Nothing was lost; enter the PIN to connect."
-	deskHung    = "The screen process did not lock by itself and was ended. Nothing that was sent or received was lost."
+	deskHung    = "The screen process did not lock in time and was ended. Nothing that was sent or received was lost; the last words of a draft may be."
 	wrongPIN    = "That PIN is not right."
 )
 
@@ -49,22 +49,31 @@ type watch struct {
 	linkEnd *role.Socket // the other end of the running gate's link socket
 	gateOK  bool         // the running gate has unlocked
 
-	status   role.Status
-	signedIn bool                   // the link was given a password, as far as the watch knows
-	lockedAt time.Time              // zero before the first unlock and while unlocked
-	active   time.Duration          // clock() at the person's last key
-	ready    bool                   // the desk shows something
-	ring     bool                   // the gate has yet to ring for a STAT message
-	rang     time.Duration          // clock() when it last did; zero before that
-	failures int                    // wrong PINs in a row
-	note     string                 // for the next gate
-	said     map[*role.Child]string // the last Note of each
-	crashes  limiter
-	full     bool // raw mode and the alternate screen are on
+	status    role.Status
+	signedIn  bool                   // the link was given a password, as far as the watch knows
+	lockedAt  time.Time              // zero before the first unlock and while unlocked
+	lockedFor time.Duration          // sleep.boot() then
+	active    time.Duration          // sleep.boot() at the person's last key
+	ready     bool                   // the desk shows something
+	ring      bool                   // the gate has yet to ring for a STAT message
+	rang      time.Duration          // sleep.boot() when it last did; zero before that
+	failures  int                    // wrong PINs in a row
+	note      string                 // for the next gate
+	shown     string                 // by the last gate
+	said      map[*role.Child]string // the last Note of each
+	crashes   limiter
+	full      bool // raw mode and the alternate screen are on
 
 	deadline   *time.Timer // for a desk that should end
 	mode       role.Mode   // of the next gate
 	loggedOff  bool        // the link was told to end
+	alone      bool        // the link was told to end by itself while the watch is stopped
+	sleep      *sleep
+	alarm      *time.Timer // for what standing says
+	output     *output
+	requests   int // to lock, from outside
+	told       told
+	hasTold    bool
 	ending     bool
 	exit       int
 	endingWith error
@@ -73,7 +82,9 @@ type watch struct {
 // Run opens sotto on the terminal and returns when the person is done, with the
 // exit code for the process. Call it on the main goroutine, locked to its
 // thread: see role.Spawn.
-func Run(cfg Config) (int, error) {
+func Run(cfg Config) (int, error) { return run(cfg, systemClocks(), wakes) }
+
+func run(cfg Config, c clocks, wakes func() (<-chan struct{}, error)) (int, error) {
 	if err := harden.Early(); err != nil {
 		return 1, err
 	}
@@ -86,24 +97,34 @@ func Run(cfg Config) (int, error) {
 		cfg: cfg, term: term,
 		events: make(chan event, 64), signals: make(chan os.Signal, 16),
 		said: make(map[*role.Child]string), deadline: time.NewTimer(time.Hour), mode: cfg.Mode,
+		sleep: newSleep(c), alarm: time.NewTimer(time.Hour), output: newOutput(),
 	}
 	w.deadline.Stop()
+	w.alarm.Stop()
 	// Notify and not Ignore: a role would inherit what is ignored.
 	signal.Notify(w.signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT,
-		syscall.SIGTSTP, syscall.SIGCONT, syscall.SIGTTIN, syscall.SIGTTOU)
+		syscall.SIGTSTP, syscall.SIGCONT, syscall.SIGTTIN, syscall.SIGTTOU, signalToLock, signalToLogOff)
 	defer signal.Stop(w.signals)
 	defer w.leave()
+	woken, err := wakes() // before the sandbox
+	var ticks <-chan time.Time
+	if err != nil {
+		ticker := time.NewTicker(tick)
+		defer ticker.Stop()
+		ticks = ticker.C
+	}
 	if err := w.start(); err != nil {
 		return 1, err
 	}
-	w.loop()
+	w.loop(woken, ticks)
 	return w.exit, w.endingWith
 }
 
-func (w *watch) loop() {
-	ticker := time.NewTicker(tick)
-	defer ticker.Stop()
+func (w *watch) loop(woken <-chan struct{}, ticks <-chan time.Time) {
+	gone := hungUp()
 	for !w.ending {
+		w.tell()
+		w.arm()
 		if len(w.kept) > 0 {
 			e := w.kept[0]
 			w.kept = w.kept[1:]
@@ -115,13 +136,15 @@ func (w *watch) loop() {
 			w.handle(e)
 		case s := <-w.signals:
 			w.signal(s.(syscall.Signal))
-		case <-ticker.C:
-			w.checkIdle()
-			w.checkLogoff()
+		case <-w.alarm.C:
+			w.rings()
+		case <-woken:
+			w.check(w.woke())
+		case <-ticks:
+			w.check(w.woke())
+		case <-gone:
+			w.end(128+int(syscall.SIGHUP), nil)
 		case <-w.deadline.C:
-			if w.lockedAt.IsZero() && w.note == "" {
-				w.note = deskHung
-			}
 			w.killDesk()
 		}
 	}
@@ -159,23 +182,37 @@ func (w *watch) enter() error {
 		return fmt.Errorf("take over the terminal: %w", err)
 	}
 	w.full = true
-	w.term.Write(role.AltOn + role.Clear)
+	w.output.do(func() { w.term.Write(role.AltOn + role.Clear) })
 	return nil
 }
 
 // release gives the terminal back.
 func (w *watch) release() {
-	if w.full {
-		w.full = false
-		w.term.Restore()
+	if !w.full {
+		return
 	}
+	w.full = false
+	if !w.term.Foreground() {
+		w.output.do(w.term.Abandon)
+		return
+	}
+	w.output.do(func() { w.term.Restore() })
 }
 
 // repair makes the terminal usable for the next role after one that died.
 func (w *watch) repair() {
 	if w.full {
-		w.term.Raw()
-		w.term.Write(role.Reset + role.Clear)
+		w.output.do(func() {
+			w.term.Raw()
+			w.term.Write(role.Reset + role.Clear)
+		})
+	}
+}
+
+// check ends with an error that leaves nothing to go on with.
+func (w *watch) check(err error) {
+	if err != nil {
+		w.end(1, err)
 	}
 }
 
@@ -192,62 +229,45 @@ func (w *watch) signal(s syscall.Signal) {
 	case syscall.SIGTSTP:
 		w.stop()
 	case syscall.SIGCONT: // someone else stopped us; the terminal may have been used
-		if w.full {
-			w.term.Raw()
-			w.term.Write(role.AltOn)
-		}
-		if w.gate != nil {
-			w.gate.Control.Send(&role.Redraw{})
-		}
-		if w.desk != nil {
-			w.desk.Signal(syscall.SIGWINCH)
+		switch {
+		case !w.full:
+		case !w.term.Foreground(): // a shell has it: stop properly
+			w.stop()
+		default:
+			w.output.do(func() {
+				w.term.Raw()
+				w.term.Write(role.AltOn)
+			})
+			if w.gate != nil {
+				w.gate.Control.Send(&role.Redraw{})
+			}
+			w.lock()
 		}
 	case syscall.SIGTTIN, syscall.SIGTTOU:
+	case signalToLock:
+		w.check(w.asked(false))
+	case signalToLogOff:
+		w.check(w.asked(true))
 	default:
 		w.end(128+int(s), nil)
-	}
-}
-
-// stop locks, gives the terminal back and stops this process, as a shell's job
-// control expects; then it goes on with a fresh gate.
-func (w *watch) stop() {
-	if !w.full { // nothing is shown yet
-		unix.Kill(os.Getpid(), unix.SIGSTOP)
-		return
-	}
-	if w.desk != nil {
-		w.desk.Control.Send(&role.Lock{})
-		w.locked()
-	}
-	w.finish(lockAnswer, w.desk)
-	w.dropGate()
-	w.release()
-	unix.Kill(os.Getpid(), unix.SIGSTOP)
-	if err := w.enter(); err != nil {
-		w.end(1, err)
-		return
-	}
-	if err := w.startGate(); err != nil {
-		w.end(1, err)
 	}
 }
 
 // leave ends every role, and last gives the terminal back: whatever happened.
 func (w *watch) leave() {
 	w.ending = true
-	for _, c := range []*role.Child{w.desk, w.gate} {
+	for _, c := range []*role.Child{w.link, w.gate} {
 		if c != nil {
 			c.Control.Send(&role.End{})
 		}
 	}
+	w.lock()
 	w.finish(lockAnswer, w.desk, w.gate)
 	w.release()
-	for _, c := range []*role.Child{w.link, w.ward} {
-		if c != nil {
-			c.Control.Send(&role.End{})
-		}
-	}
 	w.finish(endAnswer, w.link)
+	if w.ward != nil {
+		w.ward.Control.Send(&role.End{})
+	}
 	w.finish(endAnswer, w.ward)
 	if w.cfg.Demo != "" {
 		os.RemoveAll(w.cfg.Demo)

@@ -32,6 +32,12 @@ type Config struct {
 	CAFile  string
 	Rotate  bool
 
+	// Tell, unless nil, is told whenever it changes how sotto stands: whether
+	// conversations are open, or a key to them is in memory; whether the link
+	// has a password; and how many requests to lock were heard. Such a request
+	// is SIGUSR1, or SIGUSR2 to log off, too, and may come once it was called.
+	Tell func(open, online bool, asked int)
+
 	// Demo is the folder that everything of a demo is kept in, or "". A ward
 	// is started first and fills it; it is removed at the end.
 	Demo string
@@ -40,13 +46,26 @@ type Config struct {
 
 // Times of the watch.
 const (
-	tick       = 5 * time.Second // how often deadlines are looked at
-	lockGrace  = 3 * time.Second // what the desk may be late with locking by itself
-	lockAnswer = 3 * time.Second // for a desk to end once it was told to or said so
+	tick       = 5 * time.Second // how often clocks are looked at where the system does not say that it slept
+	lockAnswer = 3 * time.Second // for a desk that has blanked the screen to keep the draft and end
 	endAnswer  = 2 * time.Second // for a link or a ward to end in good order
 	wardSetup  = time.Minute     // for the ward to set the demo up
 	bellPause  = time.Minute     // from one ring of the bell to the next, at least
 )
+
+// A desk that is told to lock is looked at so often, so far apart, and ended
+// when it has not blanked the screen by then.
+const (
+	answerLooks = 4
+	answerLook  = 20 * time.Millisecond
+)
+
+// lockGrace is what the desk may be late with locking by itself before the watch
+// does it: a second since the last key that it has told of, as it tells of one a
+// second; a second until it looks at its clock; and a half on a busy machine.
+const lockGrace = 2500 * time.Millisecond
+
+var errNoWakes = errors.New("the system does not say when it wakes up")
 
 // joinTries is how often a relay may refuse the password before joining ends.
 const joinTries = 5
