@@ -102,7 +102,7 @@ func (j joining) run(address string) error {
 	}
 	err = watchOver(watch.Config{
 		Mode: role.Join, Profile: places(p), Label: c.Organisation, User: c.Address,
-		Display: display(c), LogoffAfter: c.LogoffAfter, DestroyAfter: c.DestroyAfter,
+		Display: display(c), LogoffAfter: c.LogoffAfter, DestroyAfter: c.DestroyAfter, Tell: lock.Tell,
 		Address: c.Address, Relay: j.relay, CAFile: j.ca, Rotate: j.rotate,
 	})
 	if exists, statErr := p.Exists(); statErr == nil && !exists {

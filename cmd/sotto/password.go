@@ -26,7 +26,7 @@ tried before it is kept. Messages, keys and the PIN stay as they are.`,
 				return err
 			}
 			defer lock.Unlock()
-			err = watchOver(watch.Config{Mode: role.ChangePassword, Profile: places(p), Label: c.Organisation, User: c.Address})
+			err = watchOver(watch.Config{Mode: role.ChangePassword, Profile: places(p), Label: c.Organisation, User: c.Address, Tell: lock.Tell})
 			if err == nil {
 				again := "sotto"
 				if name != profile.Default {

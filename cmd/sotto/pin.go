@@ -25,7 +25,7 @@ else changes: messages, keys and the password stay as they are.`,
 				return err
 			}
 			defer lock.Unlock()
-			err = watchOver(watch.Config{Mode: role.ChangePIN, Profile: places(p), Label: c.Organisation, User: c.Address})
+			err = watchOver(watch.Config{Mode: role.ChangePIN, Profile: places(p), Label: c.Organisation, User: c.Address, Tell: lock.Tell})
 			if err == nil {
 				fmt.Fprintln(os.Stdout, "The PIN is changed.")
 			}

@@ -102,7 +102,7 @@ Without a command it opens your profile. Start with one of these:
 		RunE: func(*cobra.Command, []string) error { return openProfile(name) },
 	}
 	root.Flags().StringVar(&name, "profile", profile.Default, "which account to open")
-	root.AddCommand(demoCommand(), joinCommand(), pinCommand(), passwordCommand(), relayCommand(), versionCommand())
+	root.AddCommand(demoCommand(), joinCommand(), lockCommand(), pinCommand(), passwordCommand(), relayCommand(), versionCommand())
 	return root
 }
 
@@ -115,7 +115,7 @@ func openProfile(name string) error {
 	defer lock.Unlock()
 	return watchOver(watch.Config{
 		Profile: places(p), Label: c.Organisation, User: c.Address,
-		Display: display(c), LogoffAfter: c.LogoffAfter, DestroyAfter: c.DestroyAfter,
+		Display: display(c), LogoffAfter: c.LogoffAfter, DestroyAfter: c.DestroyAfter, Tell: lock.Tell,
 	})
 }
 
