@@ -26,7 +26,8 @@ type account struct {
 	blocks   map[string]bool     // normalised addresses (XEP-0191)
 	inFlight map[int64]*mail     // mailbox rows that a session holds unacknowledged
 	mail     int64               // mailbox rows, those in flight included
-	archived int64               // archive rows; -1 until counted
+	held     int64               // bytes of the mailbox rows that hold their own stanza
+	admin    bool                // may manage accounts (XEP-0133)
 	changing bool                // a password change is being worked out
 }
 
@@ -86,7 +87,7 @@ func (s *store) removeUser(name string) error {
 	if id == 0 {
 		return ErrUserUnknown
 	}
-	for _, table := range []string{"archive", "mailbox", "nodes", "items", "blocks"} {
+	for _, table := range []string{"archive", "archive_use", "mailbox", "nodes", "items", "blocks"} {
 		s.exec(`DELETE FROM `+table+` WHERE account=?`, id)
 	}
 	s.exec(`DELETE FROM users WHERE id=?`, id)
@@ -140,11 +141,10 @@ func (s *store) credentials(name string) (c credentials, ok bool) {
 // users returns every account without its sessions.
 func (s *store) users(domain string) map[int64]*account {
 	all := map[int64]*account{}
-	s.each(`SELECT id, name, display, team, changed FROM users`, func(st *sqlite3.Stmt) bool {
-		a := &account{id: st.ColumnInt64(0), name: st.ColumnText(1), display: st.ColumnText(2), team: st.ColumnText(3), changed: st.ColumnInt64(4)}
+	s.each(`SELECT id, name, display, team, changed, admin FROM users`, func(st *sqlite3.Stmt) bool {
+		a := &account{id: st.ColumnInt64(0), name: st.ColumnText(1), display: st.ColumnText(2), team: st.ColumnText(3), changed: st.ColumnInt64(4), admin: st.ColumnBool(5)}
 		a.bare = a.name + "@" + domain
 		a.sessions, a.inFlight, a.blocks = map[string]*session{}, map[int64]*mail{}, map[string]bool{}
-		a.archived = -1
 		all[a.id] = a
 		return true
 	})
@@ -154,9 +154,9 @@ func (s *store) users(domain string) map[int64]*account {
 		}
 		return true
 	})
-	s.each(`SELECT account, count(*) FROM mailbox GROUP BY account`, func(st *sqlite3.Stmt) bool {
+	s.each(`SELECT account, count(*), coalesce(sum(length(stanza)), 0) FROM mailbox GROUP BY account`, func(st *sqlite3.Stmt) bool {
 		if a := all[st.ColumnInt64(0)]; a != nil {
-			a.mail = st.ColumnInt64(1)
+			a.mail, a.held = st.ColumnInt64(1), st.ColumnInt64(2)
 		}
 		return true
 	})

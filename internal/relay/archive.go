@@ -16,18 +16,11 @@ import (
 
 const defaultPage = 50
 
-// archive adds a message to the archive of a and returns its id.
-func (c *core) archive(a *account, peer, resource string, wire []byte, now time.Time) int64 {
-	if a.archived < 0 {
-		a.archived = c.store.number(`SELECT count(*) FROM archive WHERE account=?`, a.id)
-	}
-	if a.archived >= int64(c.limits.Archive) {
-		n := max(a.archived/100, 1)
-		c.store.exec(`DELETE FROM archive WHERE id IN (SELECT id FROM archive WHERE account=? ORDER BY id LIMIT ?)`, a.id, n)
-		a.archived -= n
-	}
-	a.archived++
-	return c.store.putArchive(a.id, peer, resource, wire, now)
+// archive adds a message to an archive, a person's or a room's, and returns its id.
+func (c *core) archive(account int64, peer, resource string, wire []byte, now time.Time) int64 {
+	c.makeRoom(account, int64(len(wire)))
+	c.book(account, peer, 1, int64(len(wire)))
+	return c.store.putArchive(account, peer, resource, wire, now)
 }
 
 func (s *store) putArchive(account int64, peer, resource string, wire []byte, now time.Time) int64 {

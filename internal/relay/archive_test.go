@@ -244,7 +244,7 @@ func (s *server) archivedID(c *client, id string) (got string) {
 }
 
 func TestMailbox(t *testing.T) {
-	s := startRelay(t, Config{Limits: Limits{Mailbox: 3 * pumpSize}}, "alice", "bob")
+	s := startRelay(t, Config{Limits: Limits{Mailbox: 3 * pumpSize, MailboxShare: 3 * pumpSize}}, "alice", "bob")
 	alice := s.online("alice", "a")
 	for i := range 3 * pumpSize {
 		alice.chat("bob@ward.example", fmt.Sprint(i))

@@ -31,6 +31,7 @@ type core struct {
 	conns         map[*conn]bool
 	resumable     map[string]*session // by XEP-0198 id
 	caps          *capsCache
+	books         books
 	serial        uint64 // sessions so far
 	version       int64  // of the database, to notice other writers
 	rosterVersion string // of the roster, "" when it has to be worked out anew
@@ -95,6 +96,7 @@ drain:
 			break drain
 		}
 	}
+	c.writeBooks()
 	if c.store.inTx {
 		c.forgetDelivered() // a transaction is under way anyway
 	}
@@ -222,6 +224,7 @@ func (c *core) abandon(err error) {
 		c.drop(s)
 		c.letGo(s)
 	}
+	c.books = newBooks()
 	c.recount()
 	if err := c.store.err; err != nil {
 		c.log.Error("cannot read the database", "error", err)
@@ -234,7 +237,7 @@ func (c *core) recount() {
 	fresh := c.store.users(c.domain)
 	for id, a := range c.byID {
 		if now := fresh[id]; now != nil {
-			a.blocks, a.mail, a.archived = now.blocks, now.mail, -1
+			a.blocks, a.mail, a.held = now.blocks, now.mail, now.held
 		}
 	}
 }
@@ -271,6 +274,7 @@ func (c *core) tick() error {
 			}
 		}
 	}
+	c.sweep(now)
 	c.forgetDelivered()
 	return nil
 }

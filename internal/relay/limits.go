@@ -44,8 +44,15 @@ type Limits struct {
 	// Mailbox is the number of undelivered messages kept for one account; beyond
 	// it senders get an error.
 	Mailbox int
-	// Archive is the number of messages kept in one account's archive; the oldest go first.
-	Archive int
+	// MailboxShare is how many of them may be from one sender.
+	MailboxShare int
+	// MailboxBytes bounds those of them that are in no archive.
+	MailboxBytes int
+	// Archive and ArchiveBytes bound one account's archive. When it is full, the
+	// oldest messages of the largest conversation go.
+	Archive, ArchiveBytes int
+	// RoomArchive and RoomArchiveBytes do the same for a room's.
+	RoomArchive, RoomArchiveBytes int
 	// Page is the largest page of the archive.
 	Page int
 
@@ -80,7 +87,12 @@ func DefaultLimits() Limits {
 		UnackedBytes:       16 << 20,
 		Resume:             5 * time.Minute,
 		Mailbox:            10000,
+		MailboxShare:       5000,
+		MailboxBytes:       64 << 20,
 		Archive:            500000,
+		ArchiveBytes:       1 << 30,
+		RoomArchive:        500000,
+		RoomArchiveBytes:   1 << 30,
 		Page:               250,
 		Nodes:              128,
 		Items:              256,
@@ -105,7 +117,9 @@ func (l Limits) withDefaults() Limits {
 		{&l.BytesPerSecond, d.BytesPerSecond}, {&l.ByteBurst, d.ByteBurst},
 		{&l.QueueStanzas, d.QueueStanzas}, {&l.QueueBytes, d.QueueBytes},
 		{&l.UnackedStanzas, d.UnackedStanzas}, {&l.UnackedBytes, d.UnackedBytes},
-		{&l.Mailbox, d.Mailbox}, {&l.Archive, d.Archive}, {&l.Page, d.Page},
+		{&l.Mailbox, d.Mailbox}, {&l.MailboxShare, d.MailboxShare}, {&l.MailboxBytes, d.MailboxBytes},
+		{&l.Archive, d.Archive}, {&l.ArchiveBytes, d.ArchiveBytes},
+		{&l.RoomArchive, d.RoomArchive}, {&l.RoomArchiveBytes, d.RoomArchiveBytes}, {&l.Page, d.Page},
 		{&l.Nodes, d.Nodes}, {&l.Items, d.Items}, {&l.ItemBytes, d.ItemBytes},
 		{&l.Notify, d.Notify}, {&l.Blocks, d.Blocks},
 	} {

@@ -22,14 +22,16 @@ func (c *core) mailFor(l *letter, archived int64, wire []byte, now time.Time) *m
 			return nil
 		}
 	}
-	var row int64
+	m := &mail{}
 	if archived != 0 {
-		row = c.store.putMail(a.id, now, archived, nil)
+		m.id = c.store.putMail(a.id, l.peer(), now, archived, nil)
 	} else {
-		row = c.store.putMail(a.id, now, 0, wire)
+		m.id = c.store.putMail(a.id, l.peer(), now, 0, wire)
+		m.own = int64(len(wire))
 	}
 	a.mail++
-	return &mail{id: row}
+	a.held += m.own
+	return m
 }
 
 // openMailbox starts to send s what waits for its account.
@@ -69,6 +71,9 @@ func (c *core) pumpNow(s *session) {
 		switch {
 		case m == nil:
 			m = &mail{id: r.id}
+			if r.archived == 0 {
+				m.own = int64(len(r.stanza))
+			}
 		case m.live > 0 || s.holds(m):
 			s.mailCursor = r.id
 			continue // somebody is there to acknowledge it
@@ -123,12 +128,12 @@ type mailRow struct {
 }
 
 // putMail adds a row that points into the archive or holds data.
-func (s *store) putMail(account int64, now time.Time, archived int64, data []byte) int64 {
+func (s *store) putMail(account int64, peer string, now time.Time, archived int64, data []byte) int64 {
 	var ref any
 	if archived != 0 {
 		ref = archived
 	}
-	s.exec(`INSERT INTO mailbox(account, time, archive, stanza) VALUES(?,?,?,?)`, account, micros(now), ref, data)
+	s.exec(`INSERT INTO mailbox(account, peer, time, archive, stanza) VALUES(?,?,?,?,?)`, account, peer, micros(now), ref, data)
 	return s.db.LastInsertRowID()
 }
 

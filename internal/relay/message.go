@@ -55,10 +55,24 @@ type letter struct {
 	sent       *stanza.Element // as the sender's other devices see it
 }
 
+// peer is whom l is from, as archives and mailboxes have it.
+func (l *letter) peer() string { return l.from.account.bare }
+
+// mailboxFull reports whether l cannot wait: because too much does, or because
+// too much of it is from this sender, who may not keep out all others.
+func (c *core) mailboxFull(l *letter) bool {
+	a := l.to.account
+	if a.mail >= int64(c.limits.Mailbox) || !l.keep && a.held >= int64(c.limits.MailboxBytes) {
+		return true
+	}
+	return a.mail >= int64(c.limits.MailboxShare) &&
+		c.store.number(`SELECT count(*) FROM mailbox WHERE account=? AND peer=?`, a.id, l.peer()) >= int64(c.limits.MailboxShare)
+}
+
 // deliver stores l and hands it to its recipients.
 func (c *core) deliver(l *letter) {
 	a := l.to.account
-	if l.wait && len(l.recipients) == 0 && a.mail >= int64(c.limits.Mailbox) {
+	if l.wait && len(l.recipients) == 0 && c.mailboxFull(l) {
 		c.refuse(l.from, l.m, "wait", "resource-constraint", "too many messages are waiting for this person")
 		return
 	}
@@ -73,11 +87,11 @@ func (c *core) deliver(l *letter) {
 	l.sent = l.m
 	var id int64
 	if l.keep {
-		own := c.archive(l.from.account, l.to.account.bare, l.to.resource, wire, now)
+		own := c.archive(l.from.account.id, l.to.account.bare, l.to.resource, wire, now)
 		id = own
 		l.sent = withStanzaID(l.m, own, l.from.account.bare)
 		if a != l.from.account {
-			id = c.archive(a, l.from.account.bare, l.from.resource, wire, now)
+			id = c.archive(a.id, l.from.account.bare, l.from.resource, wire, now)
 		}
 		l.m = withStanzaID(l.m, id, a.bare)
 		wire = l.m.Bytes()

@@ -46,6 +46,9 @@ type Config struct {
 	Iterations int
 	// Limits bound clients; zero fields take the default.
 	Limits Limits
+	// Keep is how long messages stay in archives and mailboxes; 0 keeps them
+	// until there is no room.
+	Keep time.Duration
 	// Logger takes what goes wrong; nil discards it. No content is ever logged.
 	Logger *slog.Logger
 
@@ -129,7 +132,7 @@ func newCore(cfg Config) (*core, error) {
 	c := &core{
 		cfg: cfg, domain: cfg.Domain, limits: cfg.Limits, log: cfg.Logger, store: s, now: time.Now,
 		accounts: map[string]*account{}, byID: map[int64]*account{},
-		conns: map[*conn]bool{}, resumable: map[string]*session{}, caps: newCapsCache(),
+		conns: map[*conn]bool{}, resumable: map[string]*session{}, caps: newCapsCache(), books: newBooks(),
 	}
 	if cfg.Store != "" {
 		s.lock, err = lockFolder(cfg.Store)

@@ -157,6 +157,7 @@ func (c *core) settle(a *account, m *mail) {
 	m.done = true
 	delete(a.inFlight, m.id)
 	a.mail--
+	a.held -= m.own
 	c.delivered = append(c.delivered, m.id)
 }
 

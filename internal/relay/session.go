@@ -58,6 +58,7 @@ type mail struct {
 	holders int // those sessions
 	live    int // those of them that have a connection
 	done    bool
+	own     int64 // bytes of the stanza, if the row holds its own
 }
 
 // bind makes a session for k (RFC 6120 section 7). It has answered on failure.

@@ -24,40 +24,6 @@ type store struct {
 	lastID int64 // newest archive id given out
 }
 
-// schema of version 1. Times are microseconds since 1970. An archive id is the
-// time of archiving in microseconds, made unique by counting up, so that ids
-// sort by time and tell a client nothing about other people's traffic.
-// A mailbox row either points into the archive or holds its own stanza.
-const schema = `
-CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE users(
-	id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,
-	display TEXT NOT NULL, team TEXT NOT NULL,
-	salt BLOB NOT NULL, stored BLOB NOT NULL, server BLOB NOT NULL, iterations INTEGER NOT NULL,
-	changed INTEGER NOT NULL);
-CREATE TABLE archive(
-	id INTEGER PRIMARY KEY, account INTEGER NOT NULL, time INTEGER NOT NULL,
-	peer TEXT NOT NULL, resource TEXT NOT NULL, stanza BLOB NOT NULL);
-CREATE INDEX archive_account ON archive(account);
-CREATE INDEX archive_peer ON archive(account, peer);
-CREATE TABLE mailbox(
-	id INTEGER PRIMARY KEY AUTOINCREMENT, account INTEGER NOT NULL, time INTEGER NOT NULL,
-	archive INTEGER, stanza BLOB);
-CREATE INDEX mailbox_account ON mailbox(account);
-CREATE TABLE nodes(
-	account INTEGER NOT NULL, node TEXT NOT NULL, access TEXT NOT NULL,
-	max_items INTEGER NOT NULL, send_last INTEGER NOT NULL,
-	PRIMARY KEY(account, node)) WITHOUT ROWID;
-CREATE TABLE items(
-	seq INTEGER PRIMARY KEY AUTOINCREMENT, account INTEGER NOT NULL, node TEXT NOT NULL,
-	item TEXT NOT NULL, payload BLOB NOT NULL, UNIQUE(account, node, item));
-CREATE INDEX items_node ON items(node);
-CREATE TABLE blocks(account INTEGER NOT NULL, address TEXT NOT NULL, PRIMARY KEY(account, address)) WITHOUT ROWID;
-PRAGMA user_version = 1;
-`
-
-const schemaVersion = 1
-
 // openStore opens the database in folder dir, or one in memory if dir is empty.
 // The folder is made if need be. Its files are readable by their owner only,
 // whatever the umask and the folder: they hold who writes to whom.
@@ -111,7 +77,7 @@ func (s *store) setUp() (err error) {
 	// synchronous=FULL syncs the log at every commit: what has been acknowledged
 	// survives a power cut, not only a crash of the relay.
 	err = s.db.Exec(`PRAGMA busy_timeout=5000; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
-		PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF; PRAGMA cache_size=-16384;`)
+		PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF; PRAGMA secure_delete=FAST; PRAGMA cache_size=-16384;`)
 	if err != nil {
 		return err
 	}
@@ -120,13 +86,16 @@ func (s *store) setUp() (err error) {
 		return err
 	}
 	defer tx.End(&err)
-	switch version := s.number(`PRAGMA user_version`); {
+	version := s.number(`PRAGMA user_version`)
+	switch {
 	case s.err != nil:
 		err = s.err
-	case version == 0:
-		err = s.db.Exec(schema)
-	case version != schemaVersion:
-		err = fmt.Errorf("its format is version %d, this program knows version %d", version, schemaVersion)
+	case version < 0 || version > int64(len(schema)):
+		err = fmt.Errorf("its format is version %d, this program knows version %d", version, len(schema))
+	default:
+		for ; err == nil && version < int64(len(schema)); version++ {
+			err = s.db.Exec(schema[version] + fmt.Sprintf(`PRAGMA user_version = %d;`, version+1))
+		}
 	}
 	if err == nil {
 		s.lastID = s.number(`SELECT coalesce(max(id), 0) FROM archive`)
