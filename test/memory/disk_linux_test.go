@@ -16,8 +16,7 @@ import (
 // although there was no TLS to hide it.
 func TestNothingReadableOutside(t *testing.T) {
 	t.Parallel()
-	people := [2]user{{"ada", "Okafor, Ada", secret("pass")}, {"per", "Lind, Per", secret("pass")}}
-	r := startRelay(t, people[:]...)
+	r, people := startRelay(t, "Okafor, Ada", "Lind, Per")
 	tap := NewTap(t, r.addr)
 	var canaries []Canary
 	text := func(name, what string) string {
@@ -27,9 +26,9 @@ func TestNothingReadableOutside(t *testing.T) {
 	sottos := [2]*sotto{newSotto(t, people[0]), newSotto(t, people[1])}
 	ada, per := sottos[0], sottos[1]
 	for i, s := range sottos {
-		text("PIN of "+people[i].name, s.pin)
-		text("password of "+people[i].name, people[i].password)
-		s.join(tap.Addr(), func(string) {})
+		text("PIN of "+nameOf(people[i].display), s.pin)
+		text("password of "+nameOf(people[i].display), people[i].password)
+		s.join("ws://"+tap.Addr()+"/ws", func(string) {})
 	}
 	search := func(moment string) {
 		t.Helper()
@@ -93,7 +92,7 @@ func TestNothingReadableOutside(t *testing.T) {
 	per.say(second)
 	ada.See(second)
 	for i, s := range sottos {
-		draft := text("draft of "+people[i].name, secret("Draft"))
+		draft := text("draft of "+nameOf(people[i].display), secret("Draft"))
 		s.Type(draft)
 		s.See(">  " + draft)
 	}
@@ -118,9 +117,9 @@ func TestNothingReadableOutside(t *testing.T) {
 
 	var ids []Canary
 	for i, s := range sottos {
-		keys, known := s.keys(people[1-i].address())
+		keys, known := s.keys(people[1-i].address)
 		for _, k := range keys {
-			k.Name += " of " + people[i].name
+			k.Name += " of " + nameOf(people[i].display)
 			canaries = append(canaries, k)
 		}
 		ids = append(ids, known...)

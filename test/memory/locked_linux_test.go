@@ -2,10 +2,8 @@ package memory
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -22,12 +20,8 @@ type proof struct {
 	canaries []Canary
 }
 
-// allowed says which roles may have a canary at a moment; "+" before a role says
-// that it must have it, which is the positive control.
-type allowed map[string][]string
-
 // look searches every process. What is not allowed for a role must not be there.
-func (p *proof) look(moment string, may allowed) {
+func (p *proof) look(moment string, may Allowed) {
 	p.t.Helper()
 	for _, wrong := range p.wrong(moment, may) {
 		p.t.Errorf("%s: %s", moment, wrong)
@@ -35,63 +29,14 @@ func (p *proof) look(moment string, may allowed) {
 }
 
 // wrong is what look complains about.
-func (p *proof) wrong(moment string, may allowed) (list []string) {
+func (p *proof) wrong(moment string, may Allowed) []string {
 	p.t.Helper()
-	family, err := Family(p.PID)
+	sight, err := Look(p.PID, p.canaries...)
 	if err != nil {
-		p.t.Fatal(err)
+		p.t.Fatalf("%s: %v", moment, err)
 	}
-	search := NewSearch(p.canaries...)
-	found := map[string][]Hit{}
-	var roles []string
-	var size int64
-	for _, process := range family {
-		hits, n, err := search.Memory(process.PID)
-		if errors.Is(err, ErrGone) {
-			continue
-		}
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		roles = append(roles, process.Role)
-		size += n
-		found[process.Role] = append(found[process.Role], hits...)
-	}
-	if !slices.Contains(roles, "watch") {
-		p.t.Fatalf("%s: sotto does not run", moment)
-	}
-	p.t.Logf("%s: %d MB of %s: %s", moment, size>>20, strings.Join(roles, ", "), summary(found, p.canaries))
-	for canary, who := range may {
-		for _, role := range who {
-			if role, must := strings.CutPrefix(role, "+"); must && Count(found[role], canary) == 0 {
-				list = append(list, fmt.Sprintf("the search finds no %s in the %s, where it is; so it proves nothing", canary, role))
-			}
-		}
-	}
-	for role, hits := range found {
-		for _, c := range p.canaries {
-			if Count(hits, c.Name) > 0 && !slices.Contains(may[c.Name], role) && !slices.Contains(may[c.Name], "+"+role) {
-				list = append(list, fmt.Sprintf("the %s is in the memory of the %s: %s", c.Name, role, Describe(hits, c.Name)))
-			}
-		}
-	}
-	return list
-}
-
-func summary(found map[string][]Hit, canaries []Canary) string {
-	var parts []string
-	for _, c := range canaries {
-		for role, hits := range found {
-			if n := Count(hits, c.Name); n > 0 {
-				parts = append(parts, fmt.Sprintf("%s %d in %s", c.Name, n, role))
-			}
-		}
-	}
-	if parts == nil {
-		return "nothing"
-	}
-	slices.Sort(parts)
-	return strings.Join(parts, ", ")
+	p.t.Logf("%s: %v", moment, sight)
+	return sight.Wrong(may)
 }
 
 // TestLockedMeansGone is invariant 1: locked, there is no key, no PIN and no text
@@ -99,9 +44,8 @@ func summary(found map[string][]Hit, canaries []Canary) string {
 // link has the relay's password, until it ends too.
 func TestLockedMeansGone(t *testing.T) {
 	t.Parallel()
-	ada := user{"ada", "Okafor, Ada", secret("pass")}
-	per := user{"per", "Lind, Per", secret("pass")}
-	r := startRelay(t, ada, per)
+	r, people := startRelay(t, "Okafor, Ada", "Lind, Per")
+	ada, per := people[0], people[1]
 
 	const (
 		sent, received, waiting, draft = "sent text", "received text", "waiting text", "draft"
@@ -116,14 +60,14 @@ func TestLockedMeansGone(t *testing.T) {
 	p.canaries = append(p.canaries, TextCanary(pin, p.pin), TextCanary(password, ada.password))
 
 	// Joining: what is typed is in the gate, and nowhere else.
-	gate := func(what string) allowed {
+	gate := func(what string) Allowed {
 		if what == "PIN" {
-			return allowed{pin: {"+gate"}, password: {"gate", "link"}}
+			return Allowed{pin: {"+gate"}, password: {"gate", "link"}}
 		}
-		return allowed{password: {"+gate"}}
+		return Allowed{password: {"+gate"}}
 	}
-	p.join(r.addr, func(what string) { p.look("typing the "+what+" to join", gate(what)) })
-	p.look("joined", allowed{password: {"desk", "link"}})
+	p.join(r.url, func(what string) { p.look("typing the "+what+" to join", gate(what)) })
+	p.look("joined", Allowed{password: {"desk", "link"}})
 
 	// Talking.
 	peer := talker(t, r, per, ada)
@@ -133,20 +77,20 @@ func TestLockedMeansGone(t *testing.T) {
 	p.See(texts[received])
 	p.Type(texts[draft])
 	p.See(">  " + texts[draft])
-	inDesk := allowed{password: {"desk", "link"}, sent: {"+desk"}, received: {"+desk"}, draft: {"+desk"}}
+	inDesk := Allowed{password: {"desk", "link"}, sent: {"+desk"}, received: {"+desk"}, draft: {"+desk"}}
 	p.look("talking", inDesk)
 
 	// Locked by hand. The keys are known from here on.
-	linkOnly := allowed{password: {"link"}}
+	linkOnly := Allowed{password: {"link"}}
 	p.lock()
 	p.look("locked with Ctrl+L", linkOnly)
-	keys, _ := p.keys(per.address())
+	keys, _ := p.keys(per.address)
 	p.canaries = append(p.canaries, keys...)
 	late := peer.send(texts[waiting])
 	p.See("1 waiting")
 	p.look("locked with Ctrl+L, a message waits", linkOnly)
 	p.typed(p.pin)
-	p.look("the PIN stands there", allowed{password: {"link"}, pin: {"+gate"}})
+	p.look("the PIN stands there", Allowed{password: {"link"}, pin: {"+gate"}})
 	p.Type("\x15") // Ctrl+U
 	p.SeeGone("•")
 	p.look("the PIN is taken back", linkOnly)
@@ -188,6 +132,7 @@ func TestLockedMeansGone(t *testing.T) {
 	if err := config.Save(c); err != nil {
 		t.Fatal(err)
 	}
+	p.own()
 	p.run()
 	p.unlock()
 	p.See(texts[waiting])
@@ -196,7 +141,7 @@ func TestLockedMeansGone(t *testing.T) {
 	p.look("locked when idle", linkOnly)
 	p.Wait("logged off", func() bool { return roletest.Gone(link) })
 	p.See("logged off")
-	p.look("logged off", allowed{})
+	p.look("logged off", Allowed{})
 	p.quit()
 
 	p.changePIN()
@@ -213,7 +158,7 @@ func (p *proof) changePIN() {
 	p.Type(p.pin + "\r")
 	p.See("New PIN  _")
 	p.typed(next)
-	p.look("the next PIN stands there", allowed{"next PIN": {"+gate"}, "PIN": {"gate"}, "master key": {"gate"}, "relay password": {"gate"}})
+	p.look("the next PIN stands there", Allowed{"next PIN": {"+gate"}, "PIN": {"gate"}, "master key": {"gate"}, "relay password": {"gate"}})
 	p.Type("\r")
 	p.See("Again  _")
 	// On a busy machine it shall be the gate that waits, and not this test.
@@ -222,7 +167,7 @@ func (p *proof) changePIN() {
 	p.Type(next + "\r")
 	p.See("changing the PIN")
 	signal(p.t, gate, syscall.SIGSTOP)
-	p.look("changing the PIN, stopped there", allowed{
+	p.look("changing the PIN, stopped there", Allowed{
 		"master key": {"+gate"}, "PIN": {"gate"}, "next PIN": {"+gate"}, "relay password": {"+gate"}, "database key": {"gate"},
 	})
 	signal(p.t, gate, syscall.SIGCONT)
@@ -246,7 +191,7 @@ func talker(t *testing.T, r *relay, who, with user) *other {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := headless.Start(headless.Account{Address: who.address(), Password: who.password, Relay: "ws://" + r.addr + "/ws"}, st)
+	s, err := headless.Start(headless.Account{Address: who.address, Password: who.password, Relay: r.url}, st)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,7 +201,7 @@ func talker(t *testing.T, r *relay, who, with user) *other {
 		}
 		cancel()
 	})
-	o := &other{s, t, ctx, with.address()}
+	o := &other{s, t, ctx, with.address}
 	if err := s.Online(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(holding) != "" {
 		hold()
 	}
+	if folder := os.Getenv(faking); folder != "" {
+		fake(folder)
+	}
 	code := 1
 	defer func() { os.Exit(code) }()
 	folder, err := os.MkdirTemp("", "sotto-memory")
@@ -23,6 +26,10 @@ func TestMain(m *testing.M) {
 		return
 	}
 	defer os.RemoveAll(folder)
+	if err := os.Chmod(folder, 0o711); err != nil { // sotto does not run as root
+		fmt.Fprintln(os.Stderr, err)
+		return
+	}
 	program = filepath.Join(folder, "sotto")
 	build := exec.Command("go", "build", "-trimpath", "-o", program, "../../cmd/sotto")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")

@@ -25,7 +25,7 @@ func (s *Search) OpenFiles(pid int) (hits []Hit, files int, err error) {
 			continue // closed meanwhile
 		}
 		info, err := os.Stat(link)
-		if err != nil || !info.Mode().IsRegular() || name == program || strings.HasPrefix(name, "/sys/") {
+		if err != nil || !info.Mode().IsRegular() || name == program || strings.HasPrefix(name, "/sys/") || !strings.HasPrefix(name, "/") {
 			continue
 		}
 		b, err := readFile(link)

@@ -73,11 +73,10 @@ func TestTerminalGetsNothingElse(t *testing.T) {
 // TestMessagesReachNoTerminal is the same for what other people send.
 func TestMessagesReachNoTerminal(t *testing.T) {
 	t.Parallel()
-	ada := user{"ada", "Okafor, Ada", secret("pass")}
-	per := user{"per", "Lind, Per", secret("pass")}
-	r := startRelay(t, ada, per)
+	r, people := startRelay(t, "Okafor, Ada", "Lind, Per")
+	ada, per := people[0], people[1]
 	s := newSotto(t, ada)
-	s.join(r.addr, func(string) {})
+	s.join(r.url, func(string) {})
 	peer := talker(t, r, per, ada)
 	s.See("Lind, Per")
 	for i, text := range hostile {

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"testing"
 	"unsafe"
@@ -130,23 +129,13 @@ func TestSearchSeesThrough(t *testing.T) {
 // not find nothing. Nobody who is not root sees the memory of a role.
 func TestSearchNeedsTheRight(t *testing.T) {
 	t.Parallel()
-	done := make(chan error)
-	go func() { // the thread is not used again: its goroutine ends while locked to it
-		runtime.LockOSThread()
-		// Only this thread becomes somebody else.
-		if _, _, e := unix.RawSyscall(unix.SYS_SETRESUID, 65534, 65534, 65534); e != 0 {
-			done <- fmt.Errorf("become nobody: %w", e)
-			return
-		}
-		_, err := open(os.Getppid(), "mem")
-		if err == nil {
-			err = fmt.Errorf("nobody can read the memory of another process")
-		} else if strings.Contains(err.Error(), "the proof needs root") {
-			err = nil
-		}
-		done <- err
-	}()
-	if err := <-done; err != nil {
+	var err error
+	if failed := As(nobody, func() { _, err = open(os.Getppid(), "mem") }); failed != nil {
+		t.Fatal(failed)
+	}
+	if err == nil {
+		t.Error("nobody can read the memory of another process")
+	} else if !strings.Contains(err.Error(), "the proof needs root") {
 		t.Error(err)
 	}
 }

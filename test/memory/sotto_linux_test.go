@@ -32,22 +32,22 @@ import (
 // secret makes up a word that is nowhere else, short enough for one line.
 func secret(what string) string { return what + rand.Text()[:12] }
 
-// relay is "sotto relay serve" without TLS, so that a test can see what it sees.
+// relay is a relay without TLS, so that a test can see what it sees.
 type relay struct {
-	dir  string // all that it writes: its folder for data and its log
-	addr string // host:port
+	dir  string // all that it writes: data and logs
+	url  string // ws:// address
+	addr string // host:port of url
 	pid  int
 }
 
-const domain = "ward.localhost"
+// user is an account on a relay.
+type user struct{ address, display, password string }
 
-// user is an account on the relay.
-type user struct{ name, display, password string }
-
-func (u user) address() string { return u.name + "@" + domain }
-
-func startRelay(t *testing.T, users ...user) *relay {
+// startRelay starts the relay that is in sotto, with accounts for people who
+// are each other's colleagues.
+func startRelay(t *testing.T, displays ...string) (*relay, []user) {
 	t.Helper()
+	const domain = "ward.localhost"
 	r := &relay{dir: t.TempDir()}
 	data, log := filepath.Join(r.dir, "data"), filepath.Join(r.dir, "log")
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -74,14 +74,25 @@ func startRelay(t *testing.T, users ...user) *relay {
 		}
 		return r.addr != ""
 	})
-	for _, u := range users {
-		add := exec.Command(program, "relay", "user", "add", u.name, "--name", u.display, "--group", "ICU", "--data", data)
+	r.url = "ws://" + r.addr + "/ws"
+	var users []user
+	for _, display := range displays {
+		name := nameOf(display)
+		u := user{name + "@" + domain, display, secret("pass")}
+		add := exec.Command(program, "relay", "user", "add", name, "--name", u.display, "--group", "ICU", "--data", data)
 		add.Stdin = strings.NewReader(u.password + "\n")
 		if out, err := add.CombinedOutput(); err != nil {
-			t.Fatalf("add %s to the relay: %v: %s", u.name, err, out)
+			t.Fatalf("add %s to the relay: %v: %s", u.display, err, out)
 		}
+		users = append(users, u)
 	}
-	return r
+	return r, users
+}
+
+// nameOf makes "ada" of "Okafor, Ada".
+func nameOf(display string) string {
+	_, first, _ := strings.Cut(display, ", ")
+	return strings.ToLower(first)
 }
 
 // sotto is a person's sotto with all its folders, at a terminal of its own.
@@ -95,11 +106,26 @@ type sotto struct {
 
 func newSotto(t *testing.T, u user) *sotto {
 	t.Helper()
-	s := &sotto{t: t, user: u, pin: secret("pin"), home: t.TempDir()}
+	s := &sotto{t: t, user: u, pin: secret("pin"), home: folderOf(t)}
 	if err := os.Mkdir(s.tmp(), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	s.own()
 	return s
+}
+
+// own gives the person all that is in their home, whoever wrote it.
+func (s *sotto) own() {
+	s.t.Helper()
+	err := filepath.WalkDir(s.home, func(path string, _ os.DirEntry, err error) error {
+		if err != nil || os.Getuid() != 0 {
+			return err
+		}
+		return os.Lchown(path, somebody(), somebody())
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 func (s *sotto) tmp() string { return filepath.Join(s.home, "tmp") }
@@ -117,6 +143,10 @@ func (s *sotto) profile() profile.Profile {
 func (s *sotto) run(arguments ...string) {
 	s.t.Helper()
 	cmd := exec.Command(program, arguments...)
+	if os.Getuid() == 0 {
+		become := []string{"--reuid=" + strconv.Itoa(somebody()), "--regid=" + strconv.Itoa(somebody()), "--clear-groups", "--", program}
+		cmd = exec.Command("setpriv", append(become, arguments...)...)
+	}
 	cmd.Env = []string{"TERM=xterm-256color", "LANG=C.UTF-8", "PATH=" + os.Getenv("PATH"), "HOME=" + s.home, "TMPDIR=" + s.tmp()}
 	cmd.Dir = s.home
 	c := roletest.Start(s.t, cmd, 80, 24)
@@ -142,10 +172,10 @@ func harmless(t *testing.T, c *roletest.Console) {
 
 // join signs in at the relay and chooses a PIN, up to the first screen with
 // conversations. While is called with what is being typed standing there.
-func (s *sotto) join(relay string, while func(what string)) {
+func (s *sotto) join(url string, while func(what string)) {
 	s.t.Helper()
-	s.run("join", s.user.address(), "--relay", "ws://"+relay+"/ws")
-	s.See("Password of " + s.user.address())
+	s.run("join", s.user.address, "--relay", url)
+	s.See("Password of " + s.user.address)
 	s.typed(s.user.password)
 	while("password")
 	s.Type("\r")
