@@ -5,6 +5,7 @@ import (
 
 	"sotto/client"
 	"sotto/client/store"
+	"sotto/client/text"
 	"sotto/themes"
 )
 
@@ -16,7 +17,7 @@ type devicesDialog struct {
 	list   []client.Device // theirs, then the own ones
 	theirs int             // how many of list are theirs
 	loaded bool
-	failed string
+	failed text.Safe
 	chosen int
 	sure   bool // asked whether to refuse the chosen device
 }
@@ -55,7 +56,7 @@ func (m *Model) loadDevices(d *devicesDialog) tea.Cmd {
 // decision is chosen.
 func (d *devicesDialog) fill(msg devicesMsg) {
 	if msg.err != nil {
-		d.failed = msg.err.Error()
+		d.failed = text.Line(msg.err.Error())
 		return
 	}
 	active := func(all []client.Device) (list []client.Device) {
@@ -115,6 +116,15 @@ func (d *devicesDialog) key(m *Model, key, typed string) (bool, tea.Cmd) {
 	return false, nil
 }
 
+// wheel goes a device up or down.
+func (d *devicesDialog) wheel(_ *Model, n int) {
+	d.chosen, d.sure = min(max(d.chosen+sign(n), 0), max(len(d.list)-1, 0)), false
+}
+
+func (d *devicesDialog) click(*Model, int, int) (bool, tea.Cmd) { return false, nil }
+
+func (d *devicesDialog) covers() bool { return true }
+
 // owner is whose the chosen device is.
 func (d *devicesDialog) owner(m *Model) string {
 	if d.chosen < d.theirs {
@@ -166,8 +176,8 @@ func (d *devicesDialog) render(m *Model, w, h int) ([]string, rect, *point) {
 	}
 	from, to := 0, 0 // the lines of the chosen device
 	switch {
-	case d.failed != "":
-		say(k.Failed, d.failed)
+	case !d.failed.Empty():
+		say(k.Failed, d.failed.String())
 	case !d.loaded:
 		say(k.Faint, "Reading the devices")
 	case len(d.list) == 0:

@@ -10,6 +10,13 @@ import (
 type dialog interface {
 	// key handles a key. done takes the dialog away.
 	key(m *Model, key, typed string) (done bool, cmd tea.Cmd)
+	// wheel scrolls by n lines, up if n is negative.
+	wheel(m *Model, n int)
+	// click handles a click at a column and row of the screen, which may be
+	// anywhere. done takes the dialog away.
+	click(m *Model, x, y int) (done bool, cmd tea.Cmd)
+	// covers reports whether the curtain covers the dialog.
+	covers() bool
 	// render draws the dialog for a screen of w columns and h rows. The
 	// cursor is within the drawn lines; nil hides it.
 	render(m *Model, w, h int) (box []string, at rect, cursor *point)
@@ -89,6 +96,10 @@ func (d *helpDialog) key(m *Model, key, typed string) (bool, tea.Cmd) {
 	return !d.scrolled.key(key, d.page), nil
 }
 
+func (d *helpDialog) wheel(_ *Model, n int)                         { d.top += n }
+func (d *helpDialog) click(*Model, int, int) (done bool, _ tea.Cmd) { return false, nil }
+func (d *helpDialog) covers() bool                                  { return false }
+
 func (d *helpDialog) render(m *Model, w, h int) ([]string, rect, *point) {
 	k := &m.look
 	bw := min(w, 64)
@@ -109,13 +120,22 @@ func (d *helpDialog) render(m *Model, w, h int) ([]string, rect, *point) {
 		}
 		lines = append(lines, l.String())
 	}
-	for _, b := range bindings() {
+	for _, b := range bindings(m.cfg.Reveal) {
 		if b.label != "" {
 			entry(b.label, b.words)
 		}
 	}
+	if m.cfg.Mouse {
+		lines = append(lines, "", paint(k.Title, "Mouse"))
+		entry("wheel", "read further up, down")
+		if m.cfg.Reveal {
+			entry("click", "go to a conversation, show a message")
+		} else {
+			entry("click", "go to a conversation")
+		}
+	}
 	lines = append(lines, "", paint(k.Title, "Writing"))
-	for _, e := range writing() {
+	for _, e := range writing(m.cfg.Reveal) {
 		entry(e[0], e[1])
 	}
 	lines = append(lines, "", paint(k.Title, "Commands"))
@@ -148,8 +168,22 @@ func (d *listDialog) key(m *Model, key, typed string) (bool, tea.Cmd) {
 	return m.listKey(key)
 }
 
+func (d *listDialog) wheel(m *Model, n int) { m.list.scroll(n, m.height) }
+
+func (d *listDialog) click(m *Model, x, y int) (bool, tea.Cmd) {
+	if to := m.list.at(y); to != "" && x < listWidth(m.width) {
+		return true, m.openPeer(to)
+	}
+	return false, nil
+}
+
+func (d *listDialog) covers() bool { return false }
+
+// listWidth is the width of the list as a dialog, on a screen of w columns.
+func listWidth(w int) int { return min(w, 34) }
+
 func (d *listDialog) render(m *Model, w, h int) ([]string, rect, *point) {
-	lw := min(w, 34)
+	lw := listWidth(w)
 	rows := m.list.render(&m.look, lw-1, h, m.list.chosen)
 	for i := range rows {
 		rows[i] += paint(m.look.Rule, m.look.bar)

@@ -172,9 +172,13 @@ func (f *filter) end() {
 // Finals of control sequences that move, erase, scroll and colour.
 const drawing = "@ABCDEFGHJKLMPSTXZ`abdefgmr"
 
-// modes that may be set: cursor keys, autowrap, cursor shown, focus reports,
-// bracketed paste, synchronized output, grapheme clusters.
-var modes = map[string]bool{"1": true, "7": true, "25": true, "1004": true, "2004": true, "2026": true, "2027": true}
+// modes that may be set: cursor keys, autowrap, cursor shown, buttons of the
+// mouse, focus reports, coordinates of the mouse in digits, bracketed paste,
+// synchronized output, grapheme clusters.
+var modes = map[string]bool{
+	"1": true, "7": true, "25": true, "1000": true, "1004": true, "1006": true,
+	"2004": true, "2026": true, "2027": true,
+}
 
 // appendCSI appends the control sequence whose body, final byte included, is
 // b, if it is allowed.

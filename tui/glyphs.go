@@ -12,13 +12,14 @@ type glyphs struct {
 	rule, bar              string // horizontal, vertical
 	dot                    string // between parts of a line
 	more                   string // where text was cut
+	hidden                 string // in place of a message's text
 	topLeft, topRight      string
 	bottomLeft, bottomRght string
 }
 
 var (
-	unicodeGlyphs = glyphs{"─", "│", "·", "…", "┌", "┐", "└", "┘"}
-	asciiGlyphs   = glyphs{"-", "|", "-", "~", "+", "+", "+", "+"}
+	unicodeGlyphs = glyphs{"─", "│", "·", "…", "••••", "┌", "┐", "└", "┘"}
+	asciiGlyphs   = glyphs{"-", "|", "-", "~", "****", "+", "+", "+", "+"}
 )
 
 // environment answers what the variables of an environment say.

@@ -8,14 +8,13 @@ import (
 
 // active is called first for everything a person does. It reports true if the
 // screen locks instead, because that came too late.
-func (m *Model) active() (tea.Cmd, bool) {
+func (m *Model) active() (lock tea.Cmd, late bool) {
 	if _, why := m.clock.look(); why != "" {
 		return m.lock(why, Unlock), true
 	}
 	if m.clock.touch() && m.cfg.OnActivity != nil {
 		m.cfg.OnActivity()
 	}
-	m.notice = notice{}
 	return nil, false
 }
 
@@ -26,16 +25,28 @@ func (m *Model) pressed(msg tea.KeyPressMsg) tea.Cmd {
 	}
 	key, typed := msg.Keystroke(), msg.Text
 	action := m.keys[key]
+	if m.burst.holds(m.clock) && action != lockNow && action != quit && action != interrupt {
+		m.together(action, typed)
+		return nil
+	}
+	covered := m.covered()
+	m.entered() // whatever it reported, a terminal without the focus has no keys
+	m.notice = notice{}
 	switch action {
 	case lockNow:
 		return m.lock(Asked, Unlock)
 	case quit:
 		return m.finish(Quit, Unlock)
+	}
+	if covered {
+		return nil // it shows what is here, and does no more
+	}
+	switch action {
 	case copyKey:
-		m.say("Copying is off: what is written here stays in sotto.")
+		m.say(copyWords)
 		return nil
 	case pasteKey:
-		m.say("Paste with your terminal's own key, often Ctrl+Shift+V or the middle button.")
+		m.say(m.pasteWords())
 		return nil
 	}
 	if !m.frame.fits {
@@ -85,19 +96,23 @@ func (m *Model) act(a action, key string) (tea.Cmd, bool) {
 		return m.nextUnread(), true
 	case interrupt:
 		if c.empty() {
-			m.say("Ctrl+Q ends sotto, Ctrl+L locks it.")
+			m.say("Nothing is copied from here. Ctrl+Q ends sotto, Ctrl+L locks it.")
 		} else {
 			c.clear()
-			m.say("Cleared. Ctrl+Q ends sotto, Ctrl+L locks it.")
+			m.say("Cleared, and not copied. Ctrl+Q ends sotto, Ctrl+L locks it.")
 		}
 	case submit:
 		return m.enter(), true
 	case complete:
 		m.complete()
 	case back:
-		if m.tl != nil {
+		if m.tl != nil && !m.tl.unchoose() {
 			m.tl.end()
 		}
+	case showAbove:
+		m.choose(-1)
+	case showBelow:
+		m.choose(1)
 	case pageUp, pageDown, lineUp, lineDown, toStart, toEnd:
 		m.scroll(a)
 	default:
@@ -106,9 +121,13 @@ func (m *Model) act(a action, key string) (tea.Cmd, bool) {
 			m.scroll(toStart)
 		case key == "end" && m.tl != nil && !m.tl.follow && c.at == c.lineEnd():
 			m.scroll(toEnd)
-		case key == "up":
+		case key == "up" && m.cfg.Reveal && c.empty():
+			m.choose(-1)
+		case key == "down" && m.cfg.Reveal && c.empty():
+			m.choose(1)
+		case key == "up" || key == "ctrl+p":
 			c.up(m.look.m)
-		case key == "down":
+		case key == "down" || key == "ctrl+n":
 			c.down(m.look.m)
 		default:
 			return nil, false
@@ -133,26 +152,6 @@ func (m *Model) write(key, typed string) {
 
 func (m *Model) full() {
 	m.warn("A message has at most " + itoa(maxDraft>>10) + " kB. What came last was left out.")
-}
-
-// pasted takes text from the terminal's clipboard.
-func (m *Model) pasted(s string) tea.Cmd {
-	if cmd, late := m.active(); late {
-		return cmd
-	}
-	if !m.frame.fits || m.asList {
-		return nil
-	}
-	if n := len(m.dialogs); n > 0 {
-		if d, ok := m.dialogs[n-1].(*switcher); ok {
-			d.input.typed(clip(m.look.m, s, 200, ""))
-		}
-		return nil
-	}
-	if !m.composer().paste(s) {
-		m.full()
-	}
-	return nil
 }
 
 // enter sends what is written, or does what it says.
@@ -210,7 +209,11 @@ func (m *Model) scroll(a action) {
 // or in another conversation.
 func (m *Model) nextUnread() tea.Cmd {
 	if m.tl != nil {
-		if m.tl.unreadBelow() {
+		switch {
+		case m.tl.chooseUnread():
+			m.showChosen()
+			return nil
+		case m.tl.unreadBelow() && !m.cfg.Reveal:
 			m.tl.end()
 			return nil
 		}

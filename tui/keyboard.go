@@ -41,21 +41,25 @@ const (
 )
 
 // pasteGuard looks at what a terminal sends. Outside of pastes it changes
-// nothing. Inside it takes out every control but tabs and line ends: what waits
+// nothing but the mouse reports of terminals that do not know mode 1006: those
+// hold their coordinates as characters, which would be taken for typed ones if
+// the report came in two parts. Inside of pastes it takes out every control but tabs and line ends: what waits
 // for the end of some sequence would wait for it beyond the end of the paste.
 // And where a paste has stalled, Ctrl+C, Ctrl+L and Ctrl+Q end it.
 type pasteGuard struct {
+	mouse  bool // the terminal was asked to report the mouse
 	inside bool
 	match  int  // bytes of pasteBegins or pasteEnds that were seen
 	lead   byte // 0xc2, when the last byte of a paste was that: a C1 control may follow
 	need   int  // continuation bytes that a character still lacks
+	drop   int  // bytes of a report that are still to come
 	size   int  // of the paste so far
 }
 
 // feed appends to dst what becomes of p, which came after a pause.
 func (g *pasteGuard) feed(dst, p []byte, pause time.Duration) []byte {
 	if g.inside && len(p) == 1 && pause >= pasteStalls && (p[0] == 0x03 || p[0] == 0x0c || p[0] == 0x11) {
-		*g = pasteGuard{}
+		*g = pasteGuard{mouse: g.mouse}
 		return append(append(dst, pasteEnds...), p[0])
 	}
 	for _, c := range p {
@@ -63,11 +67,18 @@ func (g *pasteGuard) feed(dst, p []byte, pause time.Duration) []byte {
 			dst = g.pasted(dst, c)
 			continue
 		}
+		if g.drop > 0 {
+			g.drop--
+			continue
+		}
 		dst = append(dst, c)
 		switch {
+		case c == 'M' && g.match == 2 && g.mouse: // after ESC [
+			dst[len(dst)-1] = 'n' // a report that means nothing
+			g.match, g.drop = 0, 3
 		case c == pasteBegins[g.match]:
 			if g.match++; g.match == len(pasteBegins) {
-				*g = pasteGuard{inside: true}
+				*g = pasteGuard{mouse: g.mouse, inside: true}
 			}
 		case c == pasteBegins[0]:
 			g.match = 1
@@ -82,7 +93,7 @@ func (g *pasteGuard) feed(dst, p []byte, pause time.Duration) []byte {
 func (g *pasteGuard) pasted(dst []byte, c byte) []byte {
 	if c == pasteEnds[g.match] {
 		if g.match++; g.match == len(pasteEnds) {
-			*g = pasteGuard{}
+			*g = pasteGuard{mouse: g.mouse}
 			return append(dst, pasteEnds...)
 		}
 		return dst

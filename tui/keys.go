@@ -1,5 +1,7 @@
 package tui
 
+import "strings"
+
 // action is something a key does outside the composer.
 type action int
 
@@ -18,6 +20,8 @@ const (
 	pageDown
 	lineUp
 	lineDown
+	showAbove
+	showBelow
 	toStart
 	toEnd
 	submit
@@ -36,9 +40,10 @@ type binding struct {
 }
 
 // bindings are the keys outside the composer, in the order of the help. Alt
-// stands beside Ctrl for those who work under tmux or screen.
-func bindings() []binding {
-	return []binding{
+// stands beside Ctrl for those who work under tmux or screen. Where text is
+// shown only while its line is chosen, Alt with an arrow chooses.
+func bindings(reveal bool) []binding {
+	list := []binding{
 		{lockNow, []string{"ctrl+l"}, "Ctrl+L", "lock now"},
 		{switchTo, []string{"ctrl+k", "alt+g"}, "Ctrl+K, Alt+G", "go to a conversation"},
 		{nextUnread, []string{"alt+a"}, "Alt+A", "next unread, the urgent first"},
@@ -47,25 +52,42 @@ func bindings() []binding {
 		{help, []string{"f1", "alt+h"}, "F1, Alt+H", "this help"},
 		{pageUp, []string{"pgup", "alt+v", "shift+pgup"}, "PgUp", "read further up"},
 		{pageDown, []string{"pgdown", "shift+pgdown"}, "PgDn", "read further down"},
-		{lineUp, []string{"alt+up", "shift+up"}, "Alt+Up, Alt+Down", "the same by a line"},
-		{lineDown, []string{"alt+down", "shift+down"}, "", ""},
+		{lineUp, []string{"shift+up", "alt+up"}, "Alt+Up, Alt+Down", "the same by a line"},
+		{lineDown, []string{"shift+down", "alt+down"}, "", ""},
 		{toStart, []string{"ctrl+home", "alt+<"}, "Home, Ctrl+Home", "first loaded message"},
 		{toEnd, []string{"ctrl+end", "alt+>"}, "End, Ctrl+End", "newest message"},
 		{submit, []string{"enter", "kpenter"}, "Enter", "send"},
 		{complete, []string{"tab"}, "Tab", "complete a / command"},
 		{back, []string{"esc"}, "Esc", "back"},
-		{interrupt, []string{"ctrl+c"}, "Ctrl+C", "clear what is written"},
+		{interrupt, []string{"ctrl+c"}, "Ctrl+C", "clear what is written; nothing is copied"},
 		{quit, []string{"ctrl+q"}, "Ctrl+Q", "quit"},
 		{copyKey, []string{"ctrl+shift+c", "ctrl+insert", "alt+w", "super+c", "ctrl+x", "ctrl+shift+x"}, "", ""},
 		{pasteKey, []string{"ctrl+v", "shift+insert", "super+v", "ctrl+shift+v"}, "", ""},
 	}
+	if !reveal {
+		return list
+	}
+	for i := range list {
+		if a := list[i].action; a == lineUp || a == lineDown {
+			list[i].keys = list[i].keys[:1]
+			list[i].label = strings.ReplaceAll(list[i].label, "Alt", "Shift")
+		}
+	}
+	return append([]binding{
+		{showAbove, []string{"alt+up"}, "Alt+Up, Alt+Down", "show the message above, below; without a draft Up and Down do, too"},
+		{showBelow, []string{"alt+down"}, "", ""},
+	}, list...)
 }
 
 // writing are the composer's keys, for the help. They are those of readline.
-func writing() [][2]string {
+func writing(reveal bool) [][2]string {
+	history := "Up, Down"
+	if reveal {
+		history = "Ctrl+P, Ctrl+N"
+	}
 	return [][2]string{
 		{"Alt+Enter, Ctrl+J", "new line"},
-		{"Up, Down", "what was sent before"},
+		{history, "what was sent before"},
 		{"Ctrl+A, Ctrl+E", "start, end of the line"},
 		{"Alt+B, Alt+F", "a word back, forward"},
 		{"Ctrl+W, Alt+D", "delete the word before, after"},
@@ -78,9 +100,9 @@ func writing() [][2]string {
 // keymap finds the action of a key.
 type keymap map[string]action
 
-func defaultKeys() keymap {
+func keysFor(list []binding) keymap {
 	m := keymap{}
-	for _, b := range bindings() {
+	for _, b := range list {
 		for _, k := range b.keys {
 			m[k] = b.action
 		}

@@ -12,6 +12,8 @@ type list struct {
 	all    []client.Conversation
 	chosen string // address of the chosen line
 	top    int    // first line shown
+	marked string // address of the line shown reversed
+	turned string // the wheel has moved top; the line that was marked then
 }
 
 // set replaces the conversations. The chosen one stays chosen wherever it moves.
@@ -40,6 +42,20 @@ func (l *list) move(n int) {
 	if len(l.all) > 0 {
 		l.chosen = l.all[min(max(l.index()+n, 0), len(l.all)-1)].Peer
 	}
+}
+
+// scroll moves by n lines.
+func (l *list) scroll(n, h int) {
+	l.top = min(max(l.top+n, 0), max(len(l.all)-max(h-1, 1), 0))
+	l.turned = l.marked
+}
+
+// at is the address of the line at row y of the list; "" if there is none.
+func (l *list) at(y int) string {
+	if i := l.top + y - 1; y >= 1 && i >= 0 && i < len(l.all) {
+		return l.all[i].Peer
+	}
+	return ""
 }
 
 // unread sums up what waits.
@@ -80,7 +96,12 @@ func (l *list) render(k *look, w, h int, chosen string) []string {
 		}
 	}
 	room := max(h-1, 1)
-	l.top = min(max(min(l.top, at), at-room+1, 0), max(len(l.all)-room, 0))
+	if l.turned != chosen { // the marked line is in view, unless the wheel took it away
+		l.turned = ""
+		l.top = max(min(l.top, at), at-room+1)
+	}
+	l.top = min(max(l.top, 0), max(len(l.all)-room, 0))
+	l.marked = chosen
 	for i := l.top; i < len(l.all) && len(rows) < h; i++ {
 		rows = append(rows, l.row(k, &l.all[i], w, l.all[i].Peer == chosen))
 	}

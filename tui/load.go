@@ -10,6 +10,7 @@ import (
 
 	"sotto/client"
 	"sotto/client/store"
+	"sotto/client/text"
 )
 
 // storeTime bounds one reading or writing of the store.
@@ -116,7 +117,7 @@ func (m *Model) openAt(peer string, at anchor) tea.Cmd {
 	// From here on keys are for the new conversation, although its messages have
 	// yet to be read: what is typed at once must not go to somebody else.
 	m.open, m.list.chosen, m.security, m.asked, m.sure = peer, peer, nil, 0, ""
-	m.tl = newTimeline(peer)
+	m.tl = newTimeline(peer, m.cfg.Reveal)
 	m.tl.opening, m.tl.anchor, m.tl.blank = true, at, m.composer().empty()
 	limit := pageSize
 	if c := m.list.find(peer); c != nil {
@@ -124,15 +125,8 @@ func (m *Model) openAt(peer string, at anchor) tea.Cmd {
 	}
 	load := m.query(func(q queryContext) tea.Msg {
 		msg := openedMsg{peer: peer, limit: limit, anchor: at}
-		for {
-			if msg.msgs, msg.err = q.Messages(q.ctx, peer, 0, msg.limit); msg.err != nil {
-				return msg
-			}
-			// The place to come back to may be further up.
-			if at.id == 0 || msg.limit == maxLoaded || len(msg.msgs) < msg.limit || slices.ContainsFunc(msg.msgs, func(m client.Message) bool { return m.ID == at.id }) {
-				break
-			}
-			msg.limit = min(msg.limit*4, maxLoaded)
+		if msg.msgs, msg.limit, msg.err = q.newest(peer, at.id, msg.limit); msg.err != nil {
+			return msg
 		}
 		if msg.security, msg.err = q.Security(q.ctx, peer); msg.err != nil {
 			return msg
@@ -168,10 +162,11 @@ func (m *Model) opened(msg openedMsg) tea.Cmd {
 			break
 		}
 	}
-	if c := m.composer(); c.empty() && msg.draft != "" {
-		c.set(msg.draft)
-	} else if m.tl.blank && msg.draft != "" { // typing began before the draft was there
-		c.set(msg.draft + "\n" + c.written())
+	draft := text.Sanitize(msg.draft).String()
+	if c := m.composer(); c.empty() && draft != "" {
+		c.set(draft)
+	} else if m.tl.blank && draft != "" { // typing began before the draft was there
+		c.set(draft + "\n" + c.written())
 		c.dirty = true
 	}
 	m.arrange() // the timeline must know its lines to find one
@@ -184,11 +179,29 @@ func (m *Model) opened(msg openedMsg) tea.Cmd {
 	return nil
 }
 
+// newest reads messages of a conversation from its end: limit of them, or more
+// where it takes more to come to the message with the id to. It returns how many
+// it asked for.
+func (q queryContext) newest(peer string, to int64, limit int) ([]client.Message, int, error) {
+	for {
+		msgs, err := q.Messages(q.ctx, peer, 0, limit)
+		if err != nil || to == 0 || limit == maxLoaded || len(msgs) < limit || contains(msgs, to) {
+			return msgs, limit, err
+		}
+		limit = min(limit*4, maxLoaded)
+	}
+}
+
+func contains(msgs []client.Message, id int64) bool {
+	return slices.ContainsFunc(msgs, func(m client.Message) bool { return m.ID == id })
+}
+
 // pageMsg is a page of older messages, or the newest for before 0.
 type pageMsg struct {
 	peer   string
 	before int64
 	limit  int
+	within bool // it replaces what is loaded, and ends where that ended
 	msgs   []client.Message
 	err    error
 }
@@ -197,9 +210,36 @@ type pageMsg struct {
 func (m *Model) loadPage(before int64, limit int) tea.Cmd {
 	peer := m.open
 	m.tl.loading = true
+	if before == 0 {
+		m.tl.replacing++
+	}
 	return m.query(func(q queryContext) tea.Msg {
 		msgs, err := q.Messages(q.ctx, peer, before, limit)
-		return pageMsg{peer, before, limit, msgs, err}
+		return pageMsg{peer: peer, before: before, limit: limit, msgs: msgs, err: err}
+	})
+}
+
+// reload reads again what is loaded, which may have changed unseen. Somebody
+// who reads further up stays at the same line.
+func (m *Model) reload() tea.Cmd {
+	t := m.tl
+	if t == nil || t.opening || len(t.msgs) == 0 && t.loading {
+		return nil
+	}
+	t.replacing++
+	peer, loaded, at, last := t.peer, len(t.msgs), int64(0), int64(0)
+	if !t.follow && loaded > 0 {
+		at, last = t.anchor.id, t.msgs[loaded-1].ID
+	}
+	limit := min(max(loaded+t.newer, pageSize), maxLoaded)
+	return m.query(func(q queryContext) tea.Msg {
+		msg := pageMsg{peer: peer}
+		msg.msgs, msg.limit, msg.err = q.newest(peer, at, limit)
+		if msg.err == nil && at != 0 && len(msg.msgs) == msg.limit && !contains(msg.msgs, at) {
+			msg.within, msg.limit = true, loaded
+			msg.msgs, msg.err = q.Messages(q.ctx, peer, last, loaded)
+		}
+		return msg
 	})
 }
 
@@ -207,14 +247,20 @@ func (m *Model) page(msg pageMsg) {
 	if m.tl == nil || m.tl.peer != msg.peer {
 		return
 	}
+	if msg.before == 0 {
+		defer m.tl.replaced()
+	}
 	if msg.err != nil {
 		m.tl.loading = false
 		m.warn("The messages could not be read: " + msg.err.Error())
 		return
 	}
-	if msg.before == 0 {
+	switch {
+	case msg.within:
+		m.tl.renew(msg.msgs, msg.limit)
+	case msg.before == 0:
 		m.tl.fill(msg.msgs, msg.limit)
-	} else {
+	default:
 		m.tl.prepend(msg.msgs, msg.before, msg.limit)
 	}
 }
@@ -256,6 +302,7 @@ func (m *Model) post(text string) tea.Cmd {
 	c.sent(text)
 	c.dirty = false
 	m.tl.unreadAt = 0
+	m.tl.unchoose()
 	m.tl.touch()
 	m.tl.end()
 	unread := m.tl.opening && m.tl.blank // an earlier draft has yet to be offered
@@ -334,6 +381,9 @@ func (m *Model) markRead() tea.Cmd {
 	id := m.tl.seen()
 	if id == 0 || id == m.asked {
 		return nil
+	}
+	if c := m.list.find(m.open); c != nil && m.cfg.Reveal && c.FirstUnread != 0 && m.tl.index(c.FirstUnread) < 0 {
+		return nil // what is unread further up would be marked along with it
 	}
 	m.asked = id
 	m.tl.read(id)

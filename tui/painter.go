@@ -171,9 +171,10 @@ func cursorMode(show bool) string {
 
 // greeting is written before the first picture: it asks the terminal what it
 // can do, without waiting for an answer, and has it report pastes and the
-// focus, and tell keys like Shift+Enter apart. Simple terminals are not asked,
-// as they would show the question.
-func (e environment) greeting(background bool) (questions, modes string) {
+// focus, and tell keys like Shift+Enter apart. With mouse it reports the buttons,
+// with coordinates in digits. Simple terminals are not asked, as they would show
+// the question.
+func (e environment) greeting(background, mouse bool) (questions, modes string) {
 	if e.simple() {
 		return "", ""
 	}
@@ -183,5 +184,9 @@ func (e environment) greeting(background bool) (questions, modes string) {
 	if background {
 		questions += ansi.RequestBackgroundColor
 	}
-	return questions, ansi.SetModeBracketedPaste + ansi.SetModeFocusEvent + ansi.SetModifyOtherKeys2 + ansi.PushKittyKeyboard(1)
+	modes = ansi.SetModeBracketedPaste + ansi.SetModeFocusEvent + ansi.SetModifyOtherKeys2 + ansi.PushKittyKeyboard(1)
+	if mouse {
+		modes += ansi.SetModeMouseNormal + ansi.SetModeMouseExtSgr
+	}
+	return questions, modes
 }

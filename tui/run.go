@@ -37,9 +37,9 @@ func (m *Model) Run(ctx context.Context) (Result, error) {
 	}
 	switch in := m.cfg.Input.(type) {
 	case nil:
-		options = append(options, tea.WithInput(&keyboard{File: os.Stdin}))
+		options = append(options, tea.WithInput(&keyboard{File: os.Stdin, guard: pasteGuard{mouse: m.cfg.Mouse}}))
 	case *os.File:
-		options = append(options, tea.WithInput(&keyboard{File: in}))
+		options = append(options, tea.WithInput(&keyboard{File: in, guard: pasteGuard{mouse: m.cfg.Mouse}}))
 	default:
 		options = append(options, tea.WithInput(in))
 	}
@@ -77,7 +77,7 @@ func (m *Model) Run(ctx context.Context) (Result, error) {
 // greet says to the terminal what it has to know before the first picture.
 func (m *Model) greet() error {
 	_, known := m.env.background()
-	questions, modes := m.env.greeting(m.auto && !known)
+	questions, modes := m.env.greeting(m.auto && !known, m.cfg.Mouse)
 	for _, s := range []string{questions, modes} {
 		if _, err := io.WriteString(m.cfg.Screen, s); err != nil {
 			return fmt.Errorf("write to the terminal: %w", err)

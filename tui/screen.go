@@ -21,11 +21,11 @@ const (
 	endFrame   = "\x1b[?2026l"
 
 	// blank ends whatever sequence or synchronized update was under way, puts
-	// back what was switched on (bracketed paste, focus reports, the two
-	// extended keyboards, clusters; see environment.greeting), and erases the
+	// back what was switched on (the mouse, bracketed paste, focus reports, the
+	// two extended keyboards, clusters; see environment.greeting), and erases the
 	// picture. Erasing comes last, in the same write: a simple terminal may have
 	// shown a sequence that it does not know.
-	blank = "\x18\x1b[?2026l\x1b[?2004l\x1b[?1004l\x1b[>4m\x1b[<u\x1b[?2027l" +
+	blank = "\x18\x1b[?2026l\x1b[?1000l\x1b[?1006l\x1b[?2004l\x1b[?1004l\x1b[>4m\x1b[<u\x1b[?2027l" +
 		"\x1b[0m\x1b[r\x1b[?25h\x1b[H\x1b[2J"
 )
 

@@ -23,7 +23,7 @@ func TestFilter(t *testing.T) {
 		{"printing", "a\x1b[5ib\x1b[?5ic\x1b[4id", "abcd"},
 		{"reset", "a\x1bcb\x1b[!pc\x1b#8d\x1b(0e", "abcde"},
 		{"window", "a\x1b[8;1;1tb\x1b[21tc", "abc"},
-		{"mouse", "\x1b[?1000h\x1b[?1006;1003h", ""},
+		{"mouse", "\x1b[?1000h\x1b[?1006;1003;1002;1015h", "\x1b[?1000h\x1b[?1006h"},
 		{"reports", "a\x1b[6nb\x1b[cc", "abc"},
 		{"cursor shape", "\x1b[1 qa", "a"},
 		{"C1 as characters", "a\u009b2Jb\u009d0;x\u0007c\u0085", "a2Jb0;xc"},

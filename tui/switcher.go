@@ -16,6 +16,8 @@ import (
 type switcher struct {
 	input  composer
 	chosen int
+	top    int  // first line shown
+	lines  rect // where the lines stand on the screen
 }
 
 func (d *switcher) key(m *Model, key, typed string) (bool, tea.Cmd) {
@@ -50,6 +52,24 @@ func (d *switcher) key(m *Model, key, typed string) (bool, tea.Cmd) {
 	}
 	return false, nil
 }
+
+func (d *switcher) wheel(m *Model, n int) {
+	d.chosen = min(max(d.chosen+sign(n), 0), max(len(d.found(m))-1, 0))
+}
+
+// click opens what is clicked.
+func (d *switcher) click(m *Model, x, y int) (bool, tea.Cmd) {
+	found := d.found(m)
+	if i := d.top + y - d.lines.y; d.lines.has(x, y) && i < len(found) {
+		return true, m.openPeer(found[i].Peer)
+	}
+	return false, nil
+}
+
+func (d *switcher) covers() bool { return true }
+
+// sign is the direction of n.
+func sign(n int) int { return cmp.Compare(n, 0) }
 
 // found are the conversations that match what is written, best first.
 func (d *switcher) found(m *Model) []*client.Conversation {
@@ -133,9 +153,9 @@ func (d *switcher) render(m *Model, w, h int) ([]string, rect, *point) {
 	rows, x, y := d.input.layout(k.m, bw-7)
 	prompt.add(k.Accent, "> ").add(k.Text, rows[y])
 	lines := []string{prompt.String()}
-	top := max(d.chosen-room+1, 0)
+	d.top = max(d.chosen-room+1, 0)
 	nameW := min(max((bw-4)/3, 12), 26)
-	for i := top; i < len(found) && i < top+room; i++ {
+	for i := d.top; i < len(found) && i < d.top+room; i++ {
 		c := found[i]
 		l := &line{m: k.m}
 		name, about := clip(k.m, c.Name.String(), nameW, k.more), k.about(c)
@@ -172,5 +192,6 @@ func (d *switcher) render(m *Model, w, h int) ([]string, rect, *point) {
 	box := k.box("go to", k.dots("Enter open", "Tab complete", "Esc back"), lines, bw)
 	at := center(box, bw, w, h)
 	at.y = min(at.y, 2)
+	d.lines = rect{at.x + 1, at.y + 2, at.w - 2, min(len(found), room)}
 	return box, at, &point{4 + x, 1}
 }

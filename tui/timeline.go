@@ -30,6 +30,13 @@ type timeline struct {
 	anchor   anchor
 	follow   bool // the newest is shown, and kept in view; else anchor holds
 
+	reveal bool           // text is shown of the chosen message only
+	chosen int64          // id of the chosen message; 0: none
+	shown  map[int64]bool // which were shown to their end, with reveal
+
+	replacing int              // readings under way that replace msgs
+	came      []client.Message // what came meanwhile
+
 	height int   // lines shown last
 	rows   []row // all of msgs, drawn; nil: to be drawn
 	drawn  struct{ width, version int }
@@ -50,8 +57,8 @@ type row struct {
 	text string
 }
 
-func newTimeline(peer string) *timeline {
-	return &timeline{peer: peer, follow: true, older: true, blocks: map[int64]block{}}
+func newTimeline(peer string, reveal bool) *timeline {
+	return &timeline{peer: peer, follow: true, older: true, blocks: map[int64]block{}, reveal: reveal, shown: map[int64]bool{}}
 }
 
 func (t *timeline) touch() { t.rows = nil }
@@ -67,6 +74,28 @@ func (t *timeline) fill(msgs []client.Message, limit int) {
 	t.newer = 0
 	t.loading = false
 	t.touch()
+}
+
+// renew replaces everything by the same part of the conversation, read anew
+// but for its last message.
+func (t *timeline) renew(msgs []client.Message, limit int) {
+	newer := t.newer + 1
+	t.fill(msgs, limit)
+	t.newer = newer
+}
+
+// replaced is called when a reading that replaced msgs has ended, or failed:
+// what came while it was under way is put back.
+func (t *timeline) replaced() {
+	for _, m := range t.came {
+		t.set(m)
+	}
+	if t.replacing--; t.replacing <= 0 {
+		t.replacing, t.came = 0, nil
+	}
+	if t.index(t.chosen) < 0 {
+		t.unchoose()
+	}
 }
 
 // prepend puts an older page before what is there.
@@ -95,6 +124,18 @@ func (t *timeline) drop(i, j int) {
 // put adds a message, or replaces the one with its id. It reports whether it
 // is new here.
 func (t *timeline) put(m client.Message) bool {
+	t.keep(m)
+	return t.set(m)
+}
+
+// keep remembers a message until what is being read is there.
+func (t *timeline) keep(m client.Message) {
+	if t.replacing > 0 && len(t.came) < maxLoaded {
+		t.came = append(t.came, m)
+	}
+}
+
+func (t *timeline) set(m client.Message) bool {
 	for i := len(t.msgs) - 1; i >= 0; i-- {
 		if t.msgs[i].ID == m.ID {
 			t.msgs[i] = m
@@ -121,6 +162,7 @@ func (t *timeline) put(m client.Message) bool {
 
 // change replaces a message that is loaded.
 func (t *timeline) change(m client.Message) {
+	t.keep(m)
 	for i := range t.msgs {
 		if t.msgs[i].ID == m.ID {
 			t.msgs[i] = m
@@ -210,6 +252,9 @@ func (t *timeline) below() (n, stats int) {
 // seen is the id of the last message from others whose last line is shown, if
 // any message up to it is unread; else 0.
 func (t *timeline) seen() int64 {
+	if t.reveal {
+		return t.seenRevealed()
+	}
 	last := min(t.top()+t.height, len(t.rows)) - 1
 	if last < 0 {
 		return 0

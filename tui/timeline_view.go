@@ -21,6 +21,8 @@ type blockKey struct {
 	head                  bool // time and name are shown
 	state                 store.State
 	showState             bool
+	untrusted             bool
+	hidden, chosen        bool
 	why                   string
 	body                  string
 }
@@ -83,6 +85,8 @@ func (t *timeline) draw(k *look, names func(client.Message) string, now time.Tim
 		key := blockKey{
 			width: w, nameW: t.nameW, version: k.version, state: m.State, why: m.Why.String(), body: m.Body.String(),
 			head:      newDay || m.ID == t.unreadAt || !joins(&t.msgs[i-1], &t.msgs[i]),
+			untrusted: m.Untrusted,
+			hidden:    t.hides(&m), chosen: m.ID == t.chosen,
 			showState: m.Outgoing && (i == len(t.msgs)-1 || !t.msgs[i+1].Outgoing || t.msgs[i+1].State != m.State || m.State == store.Failed),
 		}
 		b, ok := t.blocks[m.ID]
@@ -118,8 +122,11 @@ func (k *look) day(t, now time.Time, w int) string {
 func (k *look) message(m client.Message, name string, key blockKey, c columns) []string {
 	var lines []string
 	l := &line{m: k.m}
+	if key.chosen {
+		l.add(k.Accent, ">")
+	}
 	head := func() {
-		l.space(1).add(k.Faint, m.Time.In(k.zone).Format("15:04")).to(c.name)
+		l.to(1).add(k.Faint, m.Time.In(k.zone).Format("15:04")).to(c.name)
 		st := k.person(m.Sender.String())
 		switch {
 		case m.Kind == store.Notice:
@@ -145,6 +152,9 @@ func (k *look) message(m client.Message, name string, key blockKey, c columns) [
 	}
 	room := c.width - c.body - 1
 	body := withoutMark(m.Body.String(), m.Urgency)
+	if key.hidden {
+		body = k.hidden
+	}
 	word, wordStyle := k.badge(m.Urgency, m.Body.String())
 	lead := ""
 	if word != "" && m.Kind != store.Notice {
@@ -197,6 +207,8 @@ func (k *look) delivery(m client.Message, show bool) (string, themes.Style) {
 		return "", k.State
 	case !m.Outgoing && plain != "":
 		return plain, k.Warning
+	case m.Untrusted:
+		return "device not trusted", k.Warning
 	case !m.Outgoing || !show:
 		return "", k.State
 	case m.State == store.Failed:

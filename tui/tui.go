@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"sotto/client"
+	"sotto/client/text"
 	"sotto/themes"
 )
 
@@ -47,7 +48,7 @@ type Config struct {
 	Now     func() time.Time     // the wall clock, for tests; nil: time.Now
 	Elapsed func() time.Duration // the clock that never jumps, for tests
 
-	// OnActivity is called when keys are pressed, at most once a second.
+	// OnActivity is called when somebody uses the keys or the mouse, at most once a second.
 	// OnLock is called as soon as the screen is blank, before the draft is
 	// stored. Both are called from the goroutine that handles keys and must
 	// not wait.
@@ -63,6 +64,7 @@ const (
 	Quit      Reason = "quit"      // the person is done
 	Asked     Reason = "asked"     // the person locked
 	Idle      Reason = "idle"      // nobody pressed a key for too long
+	Unfocused Reason = "unfocused" // the terminal was without the focus for too long
 	Suspended Reason = "suspended" // the machine slept
 	Ended     Reason = "ended"     // the context ended, or Lock was called
 	Failed    Reason = "failed"    // the screens cannot go on; Run returns an error
@@ -114,6 +116,8 @@ type Model struct {
 	composers map[string]*composer
 	sure      string // what looks like a PIN, and is sent when Enter is pressed again
 	asked     int64  // up to which message the open conversation was marked as read
+	burst     burst  // what comes together with a paste
+	held      *point // where the left button of the mouse went down
 
 	dialogs []dialog // the last one is on top
 	notice  notice
@@ -132,9 +136,10 @@ type pending struct{ running, again bool }
 
 // notice is a sentence for the person, until the next key or for a while.
 type notice struct {
-	words string
-	style themes.Style
-	until time.Duration // by the steady clock
+	words   string
+	style   themes.Style
+	until   time.Duration // by the steady clock
+	covered bool          // it came while the curtain was closed
 }
 
 // New makes the screens. It fails if there is no such theme.
@@ -143,8 +148,8 @@ func New(cfg Config) (*Model, error) {
 		cfg.Environ = os.Environ()
 	}
 	m := &Model{
-		cfg: cfg, env: environment(cfg.Environ), keys: defaultKeys(),
-		clock: newClock(cfg.Now, cfg.Elapsed, cfg.LockAfter),
+		cfg: cfg, env: environment(cfg.Environ), keys: keysFor(bindings(cfg.Reveal)),
+		clock: newClock(cfg.Now, cfg.Elapsed, cfg.LockAfter, cfg.LockUnfocused),
 		beat:  time.Second, focus: true, composers: map[string]*composer{},
 		self: cfg.Messenger.Self(), state: cfg.Messenger.State(),
 		start: parsePlace(cfg.Place),
@@ -201,6 +206,11 @@ func (m *Model) say(words string) { m.tell(words, m.look.Notice) }
 // warn shows a sentence about something that went wrong.
 func (m *Model) warn(words string) { m.tell(words, m.look.Failed) }
 
+// tell shows a sentence. What it quotes may come from elsewhere, as part of an
+// error: here it becomes safe to draw.
 func (m *Model) tell(words string, st themes.Style) {
-	m.notice = notice{words: words, style: st, until: m.clock.steady + 15*time.Second}
+	m.notice = notice{
+		words: text.Line(words).String(), style: st,
+		until: m.clock.steady + 15*time.Second, covered: m.covered(),
+	}
 }

@@ -38,6 +38,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, cmd
 	}
 	m.draw()
+	m.burst.mark(m.clock)
 	return m, tea.Batch(cmd, m.markRead(), m.further())
 }
 
@@ -68,9 +69,14 @@ func (m *Model) handle(msg tea.Msg) tea.Cmd {
 			m.width, m.height = min(msg.Width, maxWidth), min(msg.Height, maxHeight)
 		}
 	case tea.FocusMsg:
-		m.focus = true
+		if _, why := m.clock.look(); why != "" {
+			return m.lock(why, Unlock)
+		}
+		m.entered()
 	case tea.BlurMsg:
-		m.focus = false
+		m.left()
+	case tea.MouseMsg:
+		return m.mouse(msg)
 	case tea.BackgroundColorMsg:
 		if m.auto && msg.Color != nil && msg.IsDark() != m.look.Dark {
 			name := "light"
@@ -171,7 +177,7 @@ func (m *Model) listed(msg listMsg) tea.Cmd {
 // events takes what changed in the messenger.
 func (m *Model) events(events []client.Event) tea.Cmd {
 	var cmds []tea.Cmd
-	security := false
+	security, again := false, false
 	for _, e := range events {
 		switch e := e.(type) {
 		case client.StateChanged:
@@ -189,16 +195,19 @@ func (m *Model) events(events []client.Event) tea.Cmd {
 			}
 		case client.DevicesChanged:
 			security = true
+			if e.Peer == m.open { // who is trusted shows at each message
+				again = true
+			}
 		case client.NoticeEvent:
 			m.warn(e.Text.String())
 		case client.Resync:
 			m.state = m.cfg.Messenger.State()
-			security = true
+			security, again = true, true
 			cmds = append(cmds, m.loadList())
-			if m.tl != nil && m.tl.follow {
-				cmds = append(cmds, m.loadPage(0, pageSize))
-			}
 		}
+	}
+	if again {
+		cmds = append(cmds, m.reload())
 	}
 	if security {
 		cmds = append(cmds, m.loadSecurity())
@@ -221,7 +230,7 @@ func (m *Model) added(msg client.Message) {
 		return
 	}
 	fresh := m.tl.put(msg)
-	if fresh && !msg.Outgoing && !msg.Read && m.tl.unreadAt == 0 && (!m.focus || !m.tl.follow) {
+	if fresh && !msg.Outgoing && !msg.Read && m.tl.unreadAt == 0 && (!m.focus || !m.tl.follow || m.cfg.Reveal) {
 		m.tl.unreadAt = msg.ID
 		m.tl.touch()
 	}

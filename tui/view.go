@@ -91,13 +91,16 @@ func (m *Model) draw() {
 	}
 	for _, d := range m.dialogs {
 		box, where, cursor := d.render(m, m.width, m.height)
+		if m.covered() && d.covers() {
+			m.look.coverBox(box, where.w)
+		}
 		overlay(m.look.m, lines, box, where.x, where.y, m.width)
 		at = nil
 		if cursor != nil {
 			at = &point{where.x + cursor.x, where.y + cursor.y}
 		}
 	}
-	if m.asList {
+	if m.asList || m.covered() {
 		at = nil
 	}
 	m.frame.cursor = at
@@ -111,12 +114,17 @@ func (m *Model) body(lines []string, a areas) *point {
 	if m.open != "" {
 		c = m.conversation(m.open)
 	}
+	if m.covered() {
+		c = withoutWords(c)
+	}
 	lines[0] = k.titleLine(c, m.security, a.title.w)
 	if a.rule.h > 0 {
 		lines[a.rule.y] = k.hrule(a.rule.w, "", themes.Style{}, false)
 	}
 	below, st := "", k.Unread
 	switch {
+	case m.covered():
+		m.coverTimeline(lines, a.timeline)
 	case m.tl != nil && m.tl.opening && len(m.tl.msgs) == 0:
 	case m.tl == nil || len(m.tl.msgs) == 0:
 		words := "Nothing written yet."
@@ -133,6 +141,8 @@ func (m *Model) body(lines []string, a areas) *point {
 		for i := 0; i < a.timeline.h && top+i < len(m.tl.rows); i++ {
 			lines[a.timeline.y+i] = m.tl.rows[top+i].text
 		}
+	}
+	if m.tl != nil && len(m.tl.msgs) > 0 {
 		if n, stats := m.tl.below(); n > 0 {
 			below = itoa(n) + " below"
 			if stats > 0 {
@@ -142,6 +152,8 @@ func (m *Model) body(lines []string, a areas) *point {
 			below = k.dots(below, "End")
 		} else if !m.tl.follow {
 			below = k.dots("more below", "End")
+		} else if m.cfg.Reveal && m.tl.chosen == 0 {
+			below, st = "Alt+Up shows a message", k.Faint
 		}
 	}
 	lines[a.edge.y] = k.hrule(a.edge.w, below, st, false)
@@ -153,16 +165,19 @@ func (m *Model) body(lines []string, a areas) *point {
 func (m *Model) notices() ([]string, themes.Style) {
 	k := &m.look
 	words, st := m.notice.words, m.notice.style
+	hide := m.covered() && !m.notice.covered // it answers what was written
 	switch hint := m.hint(); {
 	case words != "":
 	case hint != "":
 		words, st = hint, k.Faint
 	case m.offline():
+		hide = false
 		words, st = m.state.Words.String(), k.Warning
 		if m.state.Phase != wire.Refused {
 			words = "What you write waits, and goes out by itself. " + words
 		}
 	case m.security != nil && m.security.Warn:
+		hide = false
 		words, st = m.security.Words.String(), k.Warning
 	}
 	if words == "" {
@@ -172,6 +187,9 @@ func (m *Model) notices() ([]string, themes.Style) {
 	if most, _ := noticeRows(m.height); len(rows) > most && most > 0 {
 		rows = rows[:most]
 		rows[most-1] = clip(k.m, rows[most-1]+" "+k.more, m.width-2, k.more)
+	}
+	if hide {
+		clear(rows)
 	}
 	return rows, st
 }
@@ -205,6 +223,10 @@ func (m *Model) beside(lines []string, a rect) {
 
 // drawComposer draws the composer, and says where the cursor stands.
 func (m *Model) drawComposer(lines []string, a rect) *point {
+	if m.covered() {
+		m.coverComposer(lines, a)
+		return nil
+	}
 	k := &m.look
 	rows, x, y := m.layoutComposer(m.width)
 	top := min(max(y-a.h+1, 0), max(len(rows)-a.h, 0))
@@ -222,6 +244,10 @@ func (m *Model) drawComposer(lines []string, a rect) *point {
 func (m *Model) tooSmall() string {
 	words := "sotto needs " + itoa(minWidth) + "x" + itoa(minHeight) + ", this is " +
 		itoa(m.width) + "x" + itoa(m.height) + ". Ctrl+L locks."
+	left, _ := m.clock.look()
+	if lock, soon := lockWords(left); soon { // first, where there may be one row
+		words = lock + ". " + words
+	}
 	lines := wrap(m.look.m, words, max(m.width, 1))
 	return strings.Join(lines[:min(len(lines), max(m.height, 1))], "\n")
 }
