@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"sotto/internal/atomicfile"
 )
 
 // TestKilledWhileChangingThePIN kills a process that changes the PIN back and
@@ -21,11 +19,11 @@ func TestKilledWhileChangingThePIN(t *testing.T) {
 	pins := [2]string{"246810", "135791"}
 	if paths := os.Getenv(env); paths != "" {
 		vaultPath, devicePath, _ := strings.Cut(paths, "\n")
-		p := place{vaultPath, devicePath, cheap, atomicfile.Write}
+		p := cheapAt(vaultPath, devicePath)
 		var o *Opened
 		now := 0
 		for ; o == nil && now < 2; now++ {
-			o, _ = p.open(locked(t, pins[now]))
+			o, _ = p.Open(locked(t, pins[now]))
 		}
 		now-- // the one that opened it
 		for {
@@ -69,7 +67,7 @@ func TestKilledWhileChangingThePIN(t *testing.T) {
 		}
 		var o *Opened
 		for _, pin := range want {
-			if o, err = p.open(locked(t, pin)); err == nil {
+			if o, err = p.Open(locked(t, pin)); err == nil {
 				break
 			}
 		}

@@ -2,87 +2,183 @@ package keystore
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/binary"
-	"errors"
 	"io"
-	"io/fs"
 	"os"
 
 	"github.com/awnumar/memguard"
+
+	"sotto/keystore/tpm"
 )
 
-// The device secret's file: magic 8 · version 2 · secret 32 · SHA-256 of all before.
+// The device secret's file, always of the same length:
+//
+//	magic 8 · version 2 · id 16 · 1 if the secret is here, 0 if it is in a TPM
+//	secret 32, or zeros · where in a TPM a secret is (tpm.Ref) × 2
+//	SHA-256 of all before · tally
+//
+// The second place is for the time in which one secret in the TPM takes over
+// from another. Which of them counts the vault says.
 const (
 	deviceMagic   = "SOTTOdev"
-	deviceVersion = 1
-	deviceHeader  = len(deviceMagic) + 2
-	deviceSize    = deviceHeader + keySize + sha256.Size
-	deviceIDSize  = 8
+	deviceVersion = 2
+	deviceIDSize  = 16
+	deviceSize    = len(deviceMagic) + 2 + deviceIDSize + 1 + keySize + 2*tpm.RefSize + sha256.Size
 )
 
-// readDevice reads the device secret. The caller destroys it.
-func readDevice(path string) (*memguard.LockedBuffer, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ErrNoDevice
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b := memguard.NewBuffer(deviceSize + 1) // one more than there may be
-	defer b.Destroy()
-	if n, err := io.ReadFull(f, b.Bytes()); n != deviceSize || err != io.ErrUnexpectedEOF {
-		if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
-			return nil, err
-		}
+// device is a parsed file.
+type device struct {
+	id     [deviceIDSize]byte
+	secret *memguard.LockedBuffer // nil: it is in a TPM
+	refs   [2]tpm.Ref
+}
+
+func newDevice() *device {
+	d := &device{secret: memguard.NewBufferRandom(keySize)}
+	rand.Read(d.id[:])
+	return d
+}
+
+func (d *device) destroy() { destroy(d.secret) }
+
+// parseDevice reads a file's content without the tally. The caller destroys the
+// secret.
+func parseDevice(b []byte) (*device, error) {
+	if len(b) != deviceSize || !bytes.HasPrefix(b, []byte(deviceMagic)) {
 		return nil, ErrDevice
 	}
-	body := b.Bytes()[:deviceSize-sha256.Size]
+	body := b[:deviceSize-sha256.Size]
 	sum := sha256.Sum256(body)
-	if subtle.ConstantTimeCompare(sum[:], b.Bytes()[len(body):deviceSize]) != 1 || !bytes.HasPrefix(body, []byte(deviceMagic)) {
+	if subtle.ConstantTimeCompare(sum[:], b[len(body):]) != 1 {
 		return nil, ErrDevice
 	}
-	if version := binary.BigEndian.Uint16(body[len(deviceMagic):]); version != deviceVersion {
+	r := reader{b: body[len(deviceMagic):]}
+	if version := r.uint16(); version > deviceVersion {
 		return nil, ErrNewer
+	} else if version != deviceVersion {
+		return nil, ErrDevice
 	}
-	secret := memguard.NewBuffer(keySize)
-	secret.Copy(body[deviceHeader:])
-	return secret, nil
+	d := new(device)
+	copy(d.id[:], r.next(deviceIDSize))
+	here, secret := r.byte(), r.next(keySize)
+	for i := range d.refs {
+		ref, ok := tpm.ReadRef(r.next(tpm.RefSize))
+		if !ok {
+			return nil, ErrDevice
+		}
+		d.refs[i] = ref
+	}
+	switch {
+	case here == 1:
+		d.secret = memguard.NewBuffer(keySize)
+		d.secret.Copy(secret)
+	case here != 0 || !bytes.Equal(secret, make([]byte, keySize)):
+		return nil, ErrDevice
+	}
+	return d, nil
 }
 
-// makeDevice returns the device secret at path, or writes a new one. It is
-// called only where there is no vault, so that nothing can depend on a file
-// that is damaged. The caller destroys the secret.
-func makeDevice(path string, write func(string, []byte) error) (*memguard.LockedBuffer, error) {
-	secret, err := readDevice(path)
-	if !errors.Is(err, ErrNoDevice) && !errors.Is(err, ErrDevice) {
-		return secret, err
-	}
-	secret = memguard.NewBufferRandom(keySize)
-	file := memguard.NewBuffer(deviceSize)
-	defer file.Destroy()
-	b := append(file.Bytes()[:0], deviceMagic...)
-	b = binary.BigEndian.AppendUint16(b, deviceVersion)
-	b = append(b, secret.Bytes()...)
-	sum := sha256.Sum256(b)
-	b = append(b, sum[:]...)
-	if err := write(path, b); err != nil {
-		secret.Destroy()
+// readDevice reads the device secret's file straight into locked memory. The
+// caller destroys the secret.
+func readDevice(f *os.File) (*device, error) {
+	b := memguard.NewBuffer(deviceSize + tallySize + 1) // one more than there may be
+	defer b.Destroy()
+	n, err := io.ReadFull(io.NewSectionReader(f, 0, int64(b.Size())), b.Bytes())
+	if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
 		return nil, err
 	}
-	return secret, nil
+	if n != deviceSize+tallySize {
+		return nil, ErrDevice
+	}
+	return parseDevice(b.Bytes()[:deviceSize])
 }
 
-// deviceID tells device secrets apart without saying anything about them.
-func deviceID(secret *memguard.LockedBuffer) (id [deviceIDSize]byte, err error) {
-	key, err := derive(secret, nil, "sotto device id v1")
-	if err != nil {
-		return id, err
+// appendTo writes what parseDevice reads. b has room for it, so that no copy of
+// the secret is made.
+func (d *device) appendTo(b []byte) []byte {
+	start := len(b)
+	b = append(b, deviceMagic...)
+	b = binary.BigEndian.AppendUint16(b, deviceVersion)
+	b = append(b, d.id[:]...)
+	if d.secret != nil {
+		b = append(append(b, 1), d.secret.Bytes()...)
+	} else {
+		b = append(b, make([]byte, 1+keySize)...)
 	}
-	defer key.Destroy()
-	copy(id[:], key.Bytes())
-	return id, nil
+	for _, r := range d.refs {
+		b = r.Append(b)
+	}
+	sum := sha256.Sum256(b[start:])
+	return append(b, sum[:]...)
+}
+
+// writeDevice replaces the file by one in which nothing was tried, and
+// overwrites the one before.
+func (p Place) writeDevice(d *device) error {
+	old, err := os.OpenFile(p.device, os.O_RDWR, 0)
+	if err == nil {
+		defer old.Close()
+	}
+	file := memguard.NewBuffer(deviceSize + tallySize)
+	defer file.Destroy()
+	b := append(d.appendTo(file.Bytes()[:0]), newTally()...)
+	if err := p.write(p.device, b); err != nil {
+		return err
+	}
+	if old != nil {
+		return overwrite(old)
+	}
+	return nil
+}
+
+// ref finds where a secret is by its index.
+func (d *device) ref(index uint32) (tpm.Ref, bool) {
+	for _, r := range d.refs {
+		if index != 0 && r.Handle() == index {
+			return r, true
+		}
+	}
+	return tpm.Ref{}, false
+}
+
+// settled reports whether the file holds what a vault needs that has its secret
+// at index, and nothing else.
+func (d *device) settled(index uint32) bool {
+	for _, r := range d.refs {
+		if !r.Zero() && r.Handle() != index {
+			return false
+		}
+	}
+	return index == 0 || d.secret == nil
+}
+
+// settle removes what a vault does not need that has its secret at index. What
+// cannot be removed from the TPM now stays noted, and is tried again at the next
+// unlock.
+func (p Place) settle(d *device, index uint32) error {
+	if d.settled(index) {
+		return nil
+	}
+	var failed error
+	for i, r := range d.refs {
+		if r.Zero() || r.Handle() == index {
+			continue
+		}
+		if err := p.TPM.Forget(r); err != nil {
+			failed = err
+			continue
+		}
+		d.refs[i] = tpm.Ref{}
+	}
+	if index != 0 && d.secret != nil {
+		d.secret.Destroy()
+		d.secret = nil
+	}
+	if err := p.writeDevice(d); err != nil {
+		return err
+	}
+	return failed
 }

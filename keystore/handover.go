@@ -66,12 +66,11 @@ func (o *Opened) Handover(w io.Writer) error {
 
 // DatabaseKey derives the key of the message database. The caller destroys it.
 func (o *Opened) DatabaseKey() (*memguard.LockedBuffer, error) {
-	master, device, err := o.keys()
+	master, err := o.key()
 	if err != nil {
 		return nil, err
 	}
 	defer master.Destroy()
-	defer device.Destroy()
 	return derive(master, nil, "sotto database v1")
 }
 

@@ -51,7 +51,7 @@ func TestHandoverThroughAPipe(t *testing.T) {
 
 func TestHandoverWithoutPasswords(t *testing.T) {
 	p := cheapPlace(t)
-	o, err := p.create(locked(t, "246810"), &Account{Address: "a@b"})
+	o, err := p.Create(locked(t, "246810"), &Account{Address: "a@b"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func handover(t testing.TB) []byte {
 	a := testAccount(t)
 	defer a.Destroy()
 	master := memguard.NewBufferRandom(keySize)
-	o := &Opened{master: enclave(master), device: enclave(master), account: *a}
+	o := &Opened{master: enclave(master), account: *a}
 	master.Destroy()
 	var b bytes.Buffer
 	if err := o.Handover(&b); err != nil {

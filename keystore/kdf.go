@@ -36,13 +36,23 @@ func (k kdf) within(floor kdf) bool {
 		k.threads >= floor.threads && k.threads <= ceiling.threads
 }
 
-// kek derives the key that wraps the master key. The caller destroys it.
-func (k kdf) kek(pin *memguard.LockedBuffer, salt []byte, device *memguard.LockedBuffer) (*memguard.LockedBuffer, error) {
+// stretch turns a PIN into a key. The caller destroys it.
+func (k kdf) stretch(pin *memguard.LockedBuffer, salt []byte) *memguard.LockedBuffer {
+	return memguard.NewBufferFromBytes(argon2.IDKey(pin.Bytes(), salt, k.time, k.memory, k.threads, keySize))
+}
+
+// wrappingKey derives the key that wraps the master key. The caller destroys it.
+func wrappingKey(stretched *memguard.LockedBuffer, salt []byte, device *memguard.LockedBuffer) (*memguard.LockedBuffer, error) {
 	secret := memguard.NewBuffer(keySize + device.Size())
 	defer secret.Destroy()
-	secret.Move(argon2.IDKey(pin.Bytes(), salt, k.time, k.memory, k.threads, keySize))
+	secret.Copy(stretched.Bytes())
 	secret.CopyAt(keySize, device.Bytes())
 	return derive(secret, salt, "sotto vault kek v1")
+}
+
+// authValue derives what a TPM is shown instead of the PIN. The caller destroys it.
+func authValue(stretched *memguard.LockedBuffer, salt []byte) (*memguard.LockedBuffer, error) {
+	return derive(stretched, salt, "sotto tpm auth v1")
 }
 
 // derive is HKDF-SHA256 into locked memory. The caller destroys the result.

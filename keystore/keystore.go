@@ -34,12 +34,21 @@ var (
 	ErrWrongPIN = errors.New("wrong PIN")
 	ErrNoVault  = errors.New("there is no vault here yet. Run sotto join to make one")
 	ErrExists   = errors.New("there is a vault here already. Open it with its PIN, or choose another profile")
-	ErrNoDevice = errors.New("the device secret is missing: this vault opens only on the machine where it was made. Restore the file, or run sotto join again")
-	ErrDevice   = errors.New("the device secret belongs to another vault. Restore the right file, or run sotto join again")
-	ErrDamaged  = errors.New("the vault is damaged. Restore it from a backup, or run sotto join again")
+	ErrNoDevice = errors.New("the device secret is missing: this vault opens only on the machine where it was made. Restore the file, or start anew with sotto wipe and sotto join")
+	ErrDevice   = errors.New("the device secret belongs to another vault. Restore the right file (look for device.key.old beside it), or start anew with sotto wipe and sotto join")
+	ErrDamaged  = errors.New("the vault is damaged. Restore it from a backup, or start anew with sotto wipe and sotto join")
 	ErrNewer    = errors.New("the vault was written by a newer sotto. Install that version, or a later one")
+	ErrBusy     = errors.New("another sotto tries a PIN for this vault just now. Try again when it is done")
 	ErrFull     = errors.New("the disk is full. Free some space and try again; the vault is as it was")
 	ErrReadOnly = errors.New("the vault cannot be read or written. Check who owns its folder, its permissions, and whether the disk is mounted read-only")
+
+	ErrDestroyed = errors.New("this vault has destroyed itself, because of too many wrong PINs: nobody can read any more what was kept here. " +
+		"Your account, and your messages on other devices, are as they were. Start anew with sotto join, and tell your administrator if it was not you who tried")
+
+	ErrNoTPM = errors.New("this vault is sealed to a TPM, and there is none here: it opens only on the machine where it was made. " +
+		"Go back to that machine, or start anew with sotto wipe and sotto join")
+	ErrTPMGone = errors.New("this vault is sealed to a TPM that was cleared since, or to that of another machine. " +
+		"Go back to that machine if there is one. After the TPM was cleared nobody can open the vault: start anew with sotto wipe and sotto join")
 )
 
 // ErrClosed is returned for an Opened after its Close.

@@ -18,10 +18,16 @@ import (
 // cheap is for tests that are about something else than the derivation.
 var cheap = kdf{memory: 64, time: 1, threads: 1}
 
-func cheapPlace(t testing.TB) place {
+func cheapAt(vaultPath, devicePath string) Place {
+	p := At(vaultPath, devicePath)
+	p.floor = cheap
+	return p
+}
+
+func cheapPlace(t testing.TB) Place {
 	t.Helper()
 	dir := t.TempDir()
-	return place{filepath.Join(dir, "vault"), filepath.Join(dir, "device.key"), cheap, atomicfile.Write}
+	return cheapAt(filepath.Join(dir, "vault"), filepath.Join(dir, "device.key"))
 }
 
 func locked(t testing.TB, s string) *memguard.LockedBuffer {
@@ -41,9 +47,9 @@ func testAccount(t testing.TB) *Account {
 	}
 }
 
-func makeVault(t testing.TB, p place, pin string) *Opened {
+func makeVault(t testing.TB, p Place, pin string) *Opened {
 	t.Helper()
-	o, err := p.create(locked(t, pin), testAccount(t))
+	o, err := p.Create(locked(t, pin), testAccount(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +86,8 @@ func TestRealParameters(t *testing.T) {
 		}
 	}
 	b, _ := os.ReadFile(vaultPath)
-	v, err := parseVault(b, standard)
+	content, _, _ := cutTally(b)
+	v, err := parseVault(content, standard)
 	if err != nil || v.kdf != (kdf{64 << 10, 3, 4}) {
 		t.Errorf("parameters: %+v %v", v.kdf, err)
 	}
@@ -114,7 +121,7 @@ func TestSaveAccount(t *testing.T) {
 		t.Error("the old password is still in memory")
 	}
 	o.Close()
-	o, err := p.open(locked(t, "246810"))
+	o, err := p.Open(locked(t, "246810"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +147,7 @@ func TestSaveAccount(t *testing.T) {
 	if err := o.SaveAccount(biggest); err != nil {
 		t.Fatal(err)
 	}
-	o2, err := p.open(locked(t, "246810"))
+	o2, err := p.Open(locked(t, "246810"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,10 +175,10 @@ func TestChangePIN(t *testing.T) {
 	if before.salt == o.vault.salt || before.master.nonce == o.vault.master.nonce || before.account.nonce == o.vault.account.nonce {
 		t.Error("a salt or a nonce was used again")
 	}
-	if _, err := p.open(locked(t, "246810")); !errors.Is(err, ErrWrongPIN) {
+	if _, err := p.Open(locked(t, "246810")); !errors.Is(err, ErrWrongPIN) {
 		t.Errorf("the old PIN: %v", err)
 	}
-	o2, err := p.open(locked(t, "the new PIN"))
+	o2, err := p.Open(locked(t, "the new PIN"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +222,7 @@ func TestFailedWriteKeepsTheVault(t *testing.T) {
 	if after, _ := os.ReadFile(p.vault); bytes.Equal(before, after) {
 		t.Error("the vault was not written")
 	}
-	o2, err := p.open(locked(t, "246810"))
+	o2, err := p.Open(locked(t, "246810"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,26 +252,40 @@ func TestDeviceSecret(t *testing.T) {
 		"huge": {make([]byte, 1<<20), ErrDevice},
 	} {
 		os.WriteFile(p.device, test.content, 0o600)
-		if _, err := p.open(locked(t, "246810")); !errors.Is(err, test.want) {
+		if _, err := p.Open(locked(t, "246810")); !errors.Is(err, test.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	os.Remove(p.device)
-	if _, err := p.open(locked(t, "246810")); !errors.Is(err, ErrNoDevice) {
+	if _, err := p.Open(locked(t, "246810")); !errors.Is(err, ErrNoDevice) {
 		t.Errorf("missing: %v", err)
 	}
 	os.WriteFile(p.device, good, 0o600)
-	if o, err = p.open(locked(t, "246810")); err != nil {
+	if o, err = p.Open(locked(t, "246810")); err != nil {
 		t.Fatal(err)
 	}
 	o.Close()
 
-	// A new vault beside an old device secret uses it; a damaged one is replaced.
-	os.Remove(p.vault)
-	makeVault(t, p, "246810").Close()
-	if b, _ := os.ReadFile(p.device); !bytes.Equal(b, good) {
-		t.Error("a sound device secret was replaced")
+	// A new vault has a new device secret; the one before is kept beside it, for
+	// a vault that comes back.
+	lost, err := os.ReadFile(p.vault)
+	if err != nil {
+		t.Fatal(err)
 	}
+	os.Remove(p.vault)
+	makeVault(t, p, "135791").Close()
+	if b, _ := os.ReadFile(p.device + ".old"); !bytes.Equal(b[:deviceSize], good[:deviceSize]) {
+		t.Error("the device secret before was not kept")
+	}
+	os.WriteFile(p.vault, lost, 0o600)
+	if _, err := p.Open(locked(t, "246810")); !errors.Is(err, ErrDevice) {
+		t.Errorf("an old vault beside a new device secret: %v", err)
+	}
+	os.Rename(p.device+".old", p.device)
+	if o, err = p.Open(locked(t, "246810")); err != nil {
+		t.Fatal(err)
+	}
+	o.Close()
 	os.Remove(p.vault)
 	os.WriteFile(p.device, flipped, 0o600)
 	makeVault(t, p, "246810").Close()
@@ -279,6 +300,7 @@ func TestEveryChangedByteIsNoticed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	good, _, _ = cutTally(good)
 	pin := locked(t, "246810")
 	for i := range good {
 		if i > headerSize+sealedSize && i < len(good)-sha256.Size && i%7 != 0 {
@@ -289,11 +311,11 @@ func TestEveryChangedByteIsNoticed(t *testing.T) {
 		if _, err := parseVault(bad, cheap); !errors.Is(err, ErrDamaged) {
 			t.Errorf("byte %d: %v", i, err)
 		}
-		os.WriteFile(p.vault, rehash(bad), 0o600)
+		os.WriteFile(p.vault, append(rehash(bad), newTally()...), 0o600)
 		if i >= len(good)-sha256.Size {
 			continue
 		}
-		o, err := p.open(pin)
+		o, err := p.Open(pin)
 		if err == nil {
 			o.Close()
 			t.Fatalf("byte %d was changed, and the vault opened", i)
@@ -304,7 +326,7 @@ func TestEveryChangedByteIsNoticed(t *testing.T) {
 	}
 	for _, n := range []int{0, 1, headerSize, len(good) / 2, len(good) - 1} {
 		os.WriteFile(p.vault, good[:n], 0o600)
-		if _, err := p.open(locked(t, "246810")); !errors.Is(err, ErrDamaged) {
+		if _, err := p.Open(locked(t, "246810")); !errors.Is(err, ErrDamaged) {
 			t.Errorf("cut off at %d: %v", n, err)
 		}
 	}
@@ -343,20 +365,20 @@ func TestWrongPINs(t *testing.T) {
 	p := cheapPlace(t)
 	makeVault(t, p, "246810").Close()
 	for _, pin := range []string{"246811", "24681", "2468100", "246810\n", strings.Repeat("2", MaxPIN), strings.Repeat("2", MaxPIN+1)} {
-		if _, err := p.open(locked(t, pin)); !errors.Is(err, ErrWrongPIN) || strings.Contains(err.Error(), pin) {
+		if _, err := p.Open(locked(t, pin)); !errors.Is(err, ErrWrongPIN) || strings.Contains(err.Error(), pin) {
 			t.Errorf("%q: %v", pin, err)
 		}
 	}
-	if _, err := p.open(nil); !errors.Is(err, ErrWrongPIN) {
+	if _, err := p.Open(nil); !errors.Is(err, ErrWrongPIN) {
 		t.Errorf("no PIN: %v", err)
 	}
 	gone := locked(t, "246810")
 	gone.Destroy()
-	if _, err := p.open(gone); !errors.Is(err, ErrWrongPIN) {
+	if _, err := p.Open(gone); !errors.Is(err, ErrWrongPIN) {
 		t.Errorf("a destroyed PIN: %v", err)
 	}
 	pin := locked(t, "246810")
-	o, err := p.open(pin)
+	o, err := p.Open(pin)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -393,7 +415,7 @@ func TestMemlock(t *testing.T) {
 }
 
 func FuzzVault(f *testing.F) {
-	p := place{filepath.Join(f.TempDir(), "vault"), filepath.Join(f.TempDir(), "device.key"), cheap, atomicfile.Write}
+	p := cheapAt(filepath.Join(f.TempDir(), "vault"), filepath.Join(f.TempDir(), "device.key"))
 	v := makeVault(f, p, "246810").vault
 	good := v.encode()
 	f.Add(good[:len(good)-sha256.Size])

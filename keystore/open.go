@@ -3,34 +3,51 @@ package keystore
 import (
 	"crypto/rand"
 	"errors"
-	"io"
+	"fmt"
 	"io/fs"
+	"math"
 	"os"
 
 	"github.com/awnumar/memguard"
 	"golang.org/x/crypto/chacha20poly1305"
 
 	"sotto/internal/atomicfile"
+	"sotto/keystore/tpm"
 )
 
 // Opened is an open vault. It is not safe for concurrent use.
 type Opened struct {
-	at      place
+	at      Place
 	vault   *vault
-	device  *memguard.Enclave
 	master  *memguard.Enclave // nil once closed
 	account Account
 }
 
-// place is where a vault is, and how it is written.
-type place struct {
+// Place is where a vault is, and what it is protected with beyond its PIN.
+type Place struct {
+	// TPM is where the device secret belongs; nil is none. A vault that was made
+	// without is moved there by the next Open or ChangePIN, and stays as it is
+	// where the TPM does not take it.
+	TPM *tpm.Device
+	// DestroyAfter is after how many wrong PINs in a row the vault destroys
+	// itself, at most 65535; 0 is never, and Unchanged what the vault says. A
+	// vault goes on with what it was told when it was last open until it is
+	// opened again.
+	DestroyAfter int
+
 	vault, device string
 	floor         kdf // the weakest parameters to accept, and those of new vaults
 	write         func(path string, data []byte) error
+	record        func(f *os.File, t tally) error
 }
 
-func at(vaultPath, devicePath string) place {
-	return place{vaultPath, devicePath, standard, atomicfile.Write}
+// Unchanged is a Place's DestroyAfter that leaves it to the vault. A new vault
+// then never destroys itself.
+const Unchanged = -1
+
+// At is the place of a vault, or of one to be made, and of its device secret.
+func At(vaultPath, devicePath string) Place {
+	return Place{DestroyAfter: Unchanged, vault: vaultPath, device: devicePath, floor: standard, write: atomicfile.Write, record: record}
 }
 
 // Exists reports whether there is a vault at path, sound or not.
@@ -42,26 +59,28 @@ func Exists(vaultPath string) (bool, error) {
 	return err == nil, explain("looking for the vault", err)
 }
 
-// Create makes a vault, and a device secret if there is none; their folders
-// must exist. The PIN must pass [CheckPIN] and stays the caller's; a's passwords
-// become the Opened's if there is no error. An existing vault is never replaced.
-// It takes as long as opening.
+// Create makes a vault at a Place without a TPM that never destroys itself.
 func Create(vaultPath, devicePath string, pin *memguard.LockedBuffer, a *Account) (*Opened, error) {
-	return at(vaultPath, devicePath).create(pin, a)
+	return At(vaultPath, devicePath).Create(pin, a)
 }
 
-// Open opens a vault. The PIN stays the caller's. A wrong one gives [ErrWrongPIN]
-// after the same work as the right one. Other errors with a remedy match
-// [ErrNoVault], [ErrNoDevice], [ErrDevice], [ErrDamaged], [ErrNewer] or [ErrReadOnly].
+// Open opens a vault that is not sealed to a TPM.
 func Open(vaultPath, devicePath string, pin *memguard.LockedBuffer) (*Opened, error) {
-	return at(vaultPath, devicePath).open(pin)
+	return At(vaultPath, devicePath).Open(pin)
 }
 
-func (p place) create(pin *memguard.LockedBuffer, a *Account) (*Opened, error) {
+// Create makes a vault and a device secret; their folders must exist. The PIN
+// must pass [CheckPIN] and stays the caller's; a's passwords become the Opened's
+// if there is no error. An existing vault is never replaced, and a device secret
+// that is there without one is kept beside the new one. It takes as long as
+// opening.
+func (p Place) Create(pin *memguard.LockedBuffer, a *Account) (*Opened, error) {
 	const doing = "making the vault"
 	if exists, err := Exists(p.vault); err != nil {
 		return nil, err
-	} else if exists {
+	} else if gone, err := Destroyed(p.vault); err != nil {
+		return nil, err
+	} else if exists && !gone {
 		return nil, ErrExists
 	}
 	if err := CheckPIN(bytesOf(pin)); err != nil {
@@ -70,24 +89,120 @@ func (p place) create(pin *memguard.LockedBuffer, a *Account) (*Opened, error) {
 	if err := a.check(); err != nil {
 		return nil, err
 	}
-	device, err := makeDevice(p.device, p.write)
-	if err != nil {
+	// Not the one that may be there: with it an old copy of a vault would count
+	// wrong PINs from its own number on.
+	if err := os.Rename(p.device, p.device+replacedSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, explain(doing, err)
 	}
-	defer device.Destroy()
+	d := newDevice()
+	defer d.destroy()
+	if err := p.writeDevice(d); err != nil {
+		return nil, explain(doing, err)
+	}
 	master := memguard.NewBufferRandom(keySize)
 	defer master.Destroy()
-	v := new(vault)
-	if err := v.wrap(p.floor, pin, device, master); err != nil {
+	v := &vault{kdf: p.floor, device: d.id, limit: uint16(min(max(0, p.DestroyAfter), math.MaxUint16))}
+	rand.Read(v.salt[:])
+	stretched := v.kdf.stretch(pin, v.salt[:])
+	defer stretched.Destroy()
+	if err := p.bind(v, d, stretched, master, a); err != nil {
 		return nil, explain(doing, err)
 	}
-	if err := v.put(master, a); err != nil {
-		return nil, explain(doing, err)
+	return p.opened(v, master, a), nil
+}
+
+// Open opens a vault. The PIN stays the caller's. A wrong one gives [ErrWrongPIN]
+// after the same work as the right one, and the last one that the vault bears
+// [ErrDestroyed]. Other errors with a remedy match [ErrNoVault], [ErrNoDevice],
+// [ErrDevice], [ErrDamaged], [ErrNewer], [ErrReadOnly], [ErrBusy], [ErrNoTPM],
+// [ErrTPMGone], or package tpm's ErrLockout or ErrPermission; with them no PIN
+// was tried, and none is counted.
+func (p Place) Open(pin *memguard.LockedBuffer) (*Opened, error) {
+	const doing = "opening the vault"
+	o, err := p.open(pin)
+	if err == ErrWrongPIN {
+		return nil, err
 	}
-	if err := p.write(p.vault, v.encode()); err != nil {
-		return nil, explain(doing, err)
+	return o, explain(doing, err)
+}
+
+func (p Place) open(pin *memguard.LockedBuffer) (*Opened, error) {
+	files, err := p.openFiles()
+	if err != nil {
+		return nil, err
 	}
-	return &Opened{at: p, vault: v, device: enclave(device), master: enclave(master), account: *a}, nil
+	defer files.close()
+	v, err := parseVault(files.content, p.floor)
+	if err != nil {
+		return nil, err
+	}
+	d, err := readDevice(files.device)
+	if err != nil {
+		return nil, err
+	}
+	defer d.destroy()
+	if d.id != v.device {
+		return nil, ErrDevice
+	}
+	tried, limit := files.tried(), int(v.limit)
+	if limit > 0 && tried >= limit { // a destruction that was cut off
+		return nil, p.giveUp()
+	}
+	if n := len(bytesOf(pin)); n == 0 || n > MaxPIN {
+		return nil, ErrWrongPIN // nobody's PIN: not a guess
+	}
+	if err := p.checkSecret(v, d); err != nil {
+		return nil, err
+	}
+	if err := files.setTried(tried + 1); err != nil {
+		return nil, err
+	}
+	stretched := v.kdf.stretch(pin, v.salt[:])
+	defer stretched.Destroy()
+	master, err := p.unwrap(v, d, stretched)
+	switch {
+	case err == ErrWrongPIN && limit > 0 && tried+1 >= limit:
+		return nil, p.giveUp()
+	case err == ErrWrongPIN:
+		return nil, err
+	case err != nil: // the TPM did not get to try it
+		return nil, errors.Join(err, files.setTried(tried))
+	}
+	defer master.Destroy()
+	if err := files.setTried(0); err != nil {
+		return nil, err
+	}
+	var a Account
+	if err := v.get(master, &a); err != nil {
+		a.Destroy()
+		return nil, err
+	}
+	// What changes now is not needed for going on, and if it fails the next time
+	// tries it again.
+	next := *v
+	if p.DestroyAfter >= 0 {
+		next.limit = uint16(min(p.DestroyAfter, math.MaxUint16))
+	}
+	if move := v.index == 0 && p.TPM.Ready() == nil; move || next.limit != v.limit {
+		if p.bind(&next, d, stretched, master, &a) == nil {
+			v = &next
+		}
+	} else if p.TPM.Err() == nil {
+		_ = p.settle(d, v.index)
+	}
+	return p.opened(v, master, &a), nil
+}
+
+// giveUp destroys the vault and says so.
+func (p Place) giveUp() error {
+	if err := p.Destroy(); err != nil {
+		return fmt.Errorf("%w. It could not be removed entirely: %w", ErrDestroyed, err)
+	}
+	return ErrDestroyed
+}
+
+func (p Place) opened(v *vault, master *memguard.LockedBuffer, a *Account) *Opened {
+	return &Opened{at: p, vault: v, master: enclave(master), account: *a}
 }
 
 // enclave copies a buffer into an enclave, so that few pages stay locked.
@@ -102,78 +217,6 @@ func bytesOf(b *memguard.LockedBuffer) []byte {
 		return nil
 	}
 	return b.Bytes()
-}
-
-func (p place) open(pin *memguard.LockedBuffer) (*Opened, error) {
-	const doing = "opening the vault"
-	b, err := readVault(p.vault)
-	if err != nil {
-		return nil, explain(doing, err)
-	}
-	v, err := parseVault(b, p.floor)
-	if err != nil {
-		return nil, explain(doing, err)
-	}
-	device, err := readDevice(p.device)
-	if err != nil {
-		return nil, explain(doing, err)
-	}
-	defer device.Destroy()
-	if id, err := deviceID(device); err != nil {
-		return nil, explain(doing, err)
-	} else if id != v.device {
-		return nil, explain(doing, ErrDevice)
-	}
-	if n := len(bytesOf(pin)); n == 0 || n > MaxPIN {
-		return nil, ErrWrongPIN
-	}
-	kek, err := v.kdf.kek(pin, v.salt[:], device)
-	if err != nil {
-		return nil, explain(doing, err)
-	}
-	defer kek.Destroy()
-	master := memguard.NewBuffer(keySize)
-	defer master.Destroy()
-	if !v.master.open(kek, master.Bytes(), v.header()) {
-		return nil, ErrWrongPIN
-	}
-	o := &Opened{at: p, vault: v}
-	if err := v.get(master, &o.account); err != nil {
-		o.account.Destroy()
-		return nil, explain(doing, err)
-	}
-	o.device, o.master = enclave(device), enclave(master)
-	return o, nil
-}
-
-// readVault reads no more than a vault can be long.
-func readVault(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ErrNoVault
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, int64(maxVault)+1))
-}
-
-// wrap seals the master key under a PIN. What was sealed behind it has to be
-// put again.
-func (v *vault) wrap(k kdf, pin, device, master *memguard.LockedBuffer) (err error) {
-	v.kdf = k
-	rand.Read(v.salt[:])
-	if v.device, err = deviceID(device); err != nil {
-		return err
-	}
-	kek, err := k.kek(pin, v.salt[:], device)
-	if err != nil {
-		return err
-	}
-	defer kek.Destroy()
-	v.master, err = seal(kek, master.Bytes(), v.header())
-	return err
 }
 
 // put seals an account under the master key.
@@ -220,7 +263,7 @@ func (o *Opened) SaveAccount(a *Account) error {
 	if err := a.check(); err != nil {
 		return err
 	}
-	master, _, err := o.keys()
+	master, err := o.key()
 	if err != nil {
 		return explain(doing, err)
 	}
@@ -229,7 +272,7 @@ func (o *Opened) SaveAccount(a *Account) error {
 	if err := v.put(master, a); err != nil {
 		return explain(doing, err)
 	}
-	if err := o.at.write(o.at.vault, v.encode()); err != nil {
+	if err := o.at.writeVault(&v); err != nil {
 		return explain(doing, err)
 	}
 	o.vault = &v
@@ -243,50 +286,53 @@ func (o *Opened) SaveAccount(a *Account) error {
 }
 
 // ChangePIN wraps the master key under another PIN, with a new salt and the
-// parameters of today. The PIN must pass [CheckPIN] and stays the caller's.
+// parameters of today, and with a new device secret if that is in a TPM. The PIN must pass [CheckPIN] and stays the caller's.
 // Nothing else has to be encrypted anew.
 func (o *Opened) ChangePIN(pin *memguard.LockedBuffer) error {
 	const doing = "changing the PIN"
 	if err := CheckPIN(bytesOf(pin)); err != nil {
 		return err
 	}
-	master, device, err := o.keys()
+	master, err := o.key()
 	if err != nil {
 		return explain(doing, err)
 	}
 	defer master.Destroy()
-	defer device.Destroy()
+	f, err := os.Open(o.at.device)
+	if err != nil {
+		return explain(doing, missing(err, ErrNoDevice))
+	}
+	defer f.Close()
+	d, err := readDevice(f)
+	if err != nil {
+		return explain(doing, err)
+	}
+	defer d.destroy()
+	if d.id != o.vault.device {
+		return explain(doing, ErrDevice)
+	}
 	v := *o.vault
-	if err := v.wrap(o.at.floor, pin, device, master); err != nil {
-		return explain(doing, err)
-	}
-	if err := v.put(master, &o.account); err != nil {
-		return explain(doing, err)
-	}
-	if err := o.at.write(o.at.vault, v.encode()); err != nil {
+	v.kdf = o.at.floor
+	rand.Read(v.salt[:])
+	stretched := v.kdf.stretch(pin, v.salt[:])
+	defer stretched.Destroy()
+	if err := o.at.bind(&v, d, stretched, master, &o.account); err != nil {
 		return explain(doing, err)
 	}
 	o.vault = &v
 	return nil
 }
 
-// keys opens the enclaves. The caller destroys both.
-func (o *Opened) keys() (master, device *memguard.LockedBuffer, err error) {
+// key opens the enclave. The caller destroys the master key.
+func (o *Opened) key() (*memguard.LockedBuffer, error) {
 	if o.master == nil {
-		return nil, nil, ErrClosed
+		return nil, ErrClosed
 	}
-	if master, err = o.master.Open(); err != nil {
-		return nil, nil, err
-	}
-	if device, err = o.device.Open(); err != nil {
-		master.Destroy()
-		return nil, nil, err
-	}
-	return master, device, nil
+	return o.master.Open()
 }
 
 // Close forgets the keys and wipes the passwords.
 func (o *Opened) Close() {
 	o.account.Destroy()
-	o.account, o.master, o.device = Account{}, nil, nil
+	o.account, o.master = Account{}, nil
 }

@@ -14,11 +14,14 @@ import (
 // The vault's format. Numbers are big-endian.
 //
 //	magic 8 · version 2 · kdf 1 (Argon2id) · threads 1 · time 4 · memory 4 (KiB)
-//	salt 16 · device id 8
+//	salt 16 · device id 16
+//	wrong PINs after which it destroys itself 2 (0: never)
+//	NV index of the device secret in the TPM 4 (0: it is in the device's file)
 //	nonce 24 · master key 32+16, sealed under the KEK
 //	nonce 24 · length 4 · account, sealed under a key from the master key
 //	nonce 24 · length 4 · passwords, likewise
 //	SHA-256 of all before
+//	tally, see attempts.go
 //
 // The associated data of each sealed part is everything before it, so no part
 // fits into another vault or version. The hash tells a damaged file from a
@@ -26,15 +29,15 @@ import (
 // vault that does not open.
 const (
 	vaultMagic   = "SOTTOvlt"
-	vaultVersion = 1
+	vaultVersion = 2
 	kdfArgon2id  = 1
 
-	headerSize  = len(vaultMagic) + 2 + 1 + 1 + 4 + 4 + saltSize + deviceIDSize
+	headerSize  = len(vaultMagic) + 2 + 1 + 1 + 4 + 4 + saltSize + deviceIDSize + 2 + 4
 	sealedSize  = chacha20poly1305.NonceSizeX + keySize + chacha20poly1305.Overhead
 	maxAccount  = 3*4 + 1 + MaxAddress + MaxRelay + MaxCA + chacha20poly1305.Overhead
 	secretsSize = 2 * (2 + MaxPassword) // always full, so that the length tells nothing
 	maxVault    = headerSize + sealedSize + 2*(chacha20poly1305.NonceSizeX+4) + maxAccount +
-		secretsSize + chacha20poly1305.Overhead + sha256.Size
+		secretsSize + chacha20poly1305.Overhead + sha256.Size + tallySize
 )
 
 // vault is a parsed vault file: nothing in it is secret without the PIN and the
@@ -43,6 +46,8 @@ type vault struct {
 	kdf    kdf
 	salt   [saltSize]byte
 	device [deviceIDSize]byte
+	limit  uint16 // wrong PINs after which it destroys itself; 0 is never
+	index  uint32 // where in the TPM the device secret is; 0 is in the device's file
 	master sealed
 	// account and passwords are read and replaced together.
 	account, passwords sealed
@@ -86,7 +91,9 @@ func (v *vault) header() []byte {
 	b = binary.BigEndian.AppendUint32(b, v.kdf.time)
 	b = binary.BigEndian.AppendUint32(b, v.kdf.memory)
 	b = append(b, v.salt[:]...)
-	return append(b, v.device[:]...)
+	b = append(b, v.device[:]...)
+	b = binary.BigEndian.AppendUint16(b, v.limit)
+	return binary.BigEndian.AppendUint32(b, v.index)
 }
 
 // beforeAccount and beforePasswords are the associated data of those parts.
@@ -102,14 +109,19 @@ func (s sealed) appendTo(b []byte) []byte {
 	return append(b, s.text...)
 }
 
-// encode returns the file's content.
+// encode returns the file's content, without the tally.
 func (v *vault) encode() []byte {
 	b := v.passwords.appendTo(v.beforePasswords())
 	sum := sha256.Sum256(b)
 	return append(b, sum[:]...)
 }
 
-// parseVault reads a vault file. Anything may have written it: lengths and KDF
+// writeVault replaces the file by one in which nothing was tried.
+func (p Place) writeVault(v *vault) error {
+	return p.write(p.vault, append(v.encode(), newTally()...))
+}
+
+// parseVault reads a vault file's content without the tally. Anything may have written it: lengths and KDF
 // parameters are bounded before they are acted upon.
 func parseVault(b []byte, floor kdf) (*vault, error) {
 	if len(b) < headerSize+sealedSize+sha256.Size || len(b) > maxVault || !bytes.HasPrefix(b, []byte(vaultMagic)) {
@@ -131,6 +143,7 @@ func parseVault(b []byte, floor kdf) (*vault, error) {
 	v.kdf.threads, v.kdf.time, v.kdf.memory = r.byte(), r.uint32(), r.uint32()
 	copy(v.salt[:], r.next(saltSize))
 	copy(v.device[:], r.next(deviceIDSize))
+	v.limit, v.index = r.uint16(), r.uint32()
 	copy(v.master.nonce[:], r.next(len(v.master.nonce)))
 	v.master.text = r.next(keySize + chacha20poly1305.Overhead)
 	v.account = r.sealed(maxAccount)

@@ -24,6 +24,7 @@ func deskCalls() []call {
 func gateCalls() []call {
 	return slices.Concat(processCalls(), ownCalls, terminalCalls, fileCalls, []call{
 		always(unix.SYS_RENAMEAT), // a written vault replaces the one before
+		always(unix.SYS_FLOCK),    // one gate at a time tries a PIN
 		always(unix.SYS_RECVMSG),  // what the watch and the link say
 	})
 }

@@ -109,17 +109,24 @@ func (r Ref) public(written bool) tpm2.TPMSNVPublic {
 	}
 }
 
+// Ready says why nothing new can be sealed: what Err says, or ErrOwned.
+func (d *Device) Ready() error {
+	if err := d.Err(); err != nil {
+		return err
+	}
+	permanent, err := d.property(tpm2.TPMPTPermanent)
+	if err == nil && permanent&ownerAuthSet != 0 {
+		err = ErrOwned
+	}
+	return err
+}
+
 // New chooses where to put a secret: an index that is free. Nothing is changed
 // in the TPM.
 func (d *Device) New() (Ref, error) {
 	var r Ref
-	if err := d.Err(); err != nil {
+	if err := d.Ready(); err != nil {
 		return r, err
-	}
-	if p, err := d.property(tpm2.TPMPTPermanent); err != nil {
-		return r, err
-	} else if p&ownerAuthSet != 0 {
-		return r, ErrOwned
 	}
 	key, err := d.storageKey()
 	if err != nil {

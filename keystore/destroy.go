@@ -1,0 +1,187 @@
+package keystore
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"sotto/keystore/tpm"
+)
+
+// tombMagic begins the file that is left in the place of a vault that has
+// destroyed itself. The rest of it is for people.
+const (
+	tombMagic = "SOTTOend"
+	tombText  = tombMagic + "\nThis vault has destroyed itself, because of too many wrong PINs.\n"
+)
+
+// Destroyed reports whether the vault that was at vaultPath has destroyed
+// itself. Create makes a new one in its place.
+func Destroyed(vaultPath string) (bool, error) {
+	f, err := os.Open(vaultPath)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, explain("looking at the vault", err)
+	}
+	defer f.Close()
+	tomb, err := isTomb(f)
+	return tomb, explain("looking at the vault", err)
+}
+
+func isTomb(f *os.File) (bool, error) {
+	b := make([]byte, len(tombMagic))
+	if _, err := f.ReadAt(b, 0); err != nil && err != io.EOF {
+		return false, err
+	}
+	return string(b) == tombMagic, nil
+}
+
+// Destroy makes what the vault protects unreadable for good, without the PIN,
+// and leaves in the vault's place a note that says so. See Remove for the order.
+func (p Place) Destroy() error { return p.destroy(true) }
+
+// Remove destroys the vault and leaves nothing.
+//
+// First goes the device secret: it is overwritten in its file, removed from the
+// TPM, and its file removed. Then goes the vault. Either half alone is enough:
+// without 256 random bits of the device secret the vault cannot be opened with
+// the PIN, nor by trying all PINs; without the vault there is no master key.
+// That matters because overwriting promises nothing on a solid state disk or a
+// file system that keeps journals, snapshots or copies: the old blocks may well
+// be there still. One of the two halves has to be found again for nothing to be
+// lost by it, and both for the secret to be. A secret in a TPM is gone for
+// certain: the TPM erases its own memory, and no file ever held it.
+//
+// What is gone already is no error. When it is cut off, calling it again goes
+// on. An error from the TPM (it matches one of package tpm's) leaves an index
+// there, which protects nothing any more; everything else was still done.
+func (p Place) Remove() error { return p.destroy(false) }
+
+func (p Place) destroy(note bool) error {
+	const doing = "destroying the vault"
+	var refs []tpm.Ref
+	keys := []string{p.device, p.device + replacedSuffix, newName(p.device)}
+	var failed []error
+	for _, path := range keys {
+		found, err := eraseSecret(path)
+		refs = append(refs, found...)
+		failed = append(failed, err)
+	}
+	var left error
+	for _, r := range refs {
+		if err := p.TPM.Forget(r); err != nil {
+			left = fmt.Errorf("NV index 0x%08x stays in the TPM: %w", r.Handle(), err)
+		}
+	}
+	for _, path := range keys {
+		failed = append(failed, shred(path))
+	}
+	failed = append(failed, shred(newName(p.vault)))
+	if note {
+		failed = append(failed, p.entomb())
+	} else {
+		failed = append(failed, shred(p.vault))
+	}
+	if err := errors.Join(failed...); err != nil {
+		return explain(doing, err)
+	}
+	return left
+}
+
+// replacedSuffix names the device secret that was there before a new vault's.
+const replacedSuffix = ".old"
+
+// newName is the file that package atomicfile writes first.
+func newName(path string) string {
+	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
+}
+
+// eraseSecret overwrites the secret in a device's file and returns where in the
+// TPM others are. Until the file is removed it can be read again for that.
+func eraseSecret(path string) ([]tpm.Ref, error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	d, err := readDevice(f)
+	if err != nil {
+		return nil, overwrite(f) // damaged: nothing in it can be read
+	}
+	if d.secret != nil {
+		d.secret.Destroy()
+		d.secret = nil
+		if _, err := f.WriteAt(d.appendTo(nil), 0); err != nil {
+			return d.refs[:], err
+		}
+	}
+	return d.refs[:], f.Sync()
+}
+
+// entomb puts a note in the vault's place, and overwrites the vault.
+func (p Place) entomb() error {
+	if gone, err := Destroyed(p.vault); gone || err != nil {
+		return err
+	}
+	old, err := os.OpenFile(p.vault, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer old.Close()
+	if err := p.write(p.vault, []byte(tombText)); err != nil {
+		// A full disk has no room for a note. Without one it is just as gone.
+		return shred(p.vault)
+	}
+	return overwrite(old)
+}
+
+// shred overwrites a file, as far as that can be, and removes it. One that is
+// not there is no error.
+func shred(path string) error {
+	if f, err := os.OpenFile(path, os.O_RDWR, 0); err == nil {
+		overwrite(f)
+		f.Close()
+	}
+	if err := os.Remove(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// overwrite writes zeros over a file and puts them on the disk.
+func overwrite(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if _, err := f.WriteAt(make([]byte, min(info.Size(), int64(maxVault)+1)), 0); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+func syncFolder(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil // a folder cannot be opened for syncing there
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
