@@ -102,7 +102,7 @@ Without a command it opens your profile. Start with one of these:
 		RunE: func(*cobra.Command, []string) error { return openProfile(name) },
 	}
 	root.Flags().StringVar(&name, "profile", profile.Default, "which account to open")
-	root.AddCommand(demoCommand(), joinCommand(), lockCommand(), pinCommand(), passwordCommand(), relayCommand(), versionCommand())
+	root.AddCommand(demoCommand(), joinCommand(), lockCommand(), pinCommand(), passwordCommand(), relayCommand(), doctorCommand(), versionCommand())
 	return root
 }
 

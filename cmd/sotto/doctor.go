@@ -1,0 +1,114 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/charmbracelet/fang"
+	"github.com/spf13/cobra"
+
+	"sotto/internal/doctor"
+	"sotto/internal/harden"
+	"sotto/internal/profile"
+)
+
+// maxCA bounds the file given with --ca, in bytes.
+const maxCA = 1 << 20
+
+func doctorCommand() *cobra.Command {
+	var c examination
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Look whether this computer, terminal and relay are fit for sotto",
+		Long: `Look at what sotto rests on: memory, kernel, terminal, profile and relay. Each
+line is good, weak or bad. Good says what was found; weak and bad say what it
+means and what to do. Nothing is changed, no PIN is asked for, and the relay is
+not given your address or password.
+
+Exit code: 0 if all is good or weak, 1 if something is bad, 2 if the command
+line is wrong.
+
+With --json the same for programs:
+
+` + doctor.Schema,
+		Example: `  sotto doctor
+  sotto doctor --relay wss://chat.example.org/ws
+  sotto doctor --offline --json`,
+		Args: cobra.ArbitraryArgs, // what is too much has its own exit code
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return badUsage(fmt.Errorf("sotto doctor takes no %q", args[0]))
+			}
+			return c.run(cmd)
+		},
+	}
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return badUsage(err) })
+	f := cmd.Flags()
+	f.StringVar(&c.profile, "profile", profile.Default, "which account to look at")
+	f.StringVar(&c.relay, "relay", "", "WebSocket URL of the relay to look at, if it can't be discovered from the profile's address")
+	f.StringVar(&c.ca, "ca", "", "PEM file with the certificate authorities to trust, instead of the system's")
+	f.BoolVar(&c.offline, "offline", false, "leave the relay alone")
+	f.BoolVar(&c.json, "json", false, "write JSON")
+	return cmd
+}
+
+// examination is what the flags of doctor say.
+type examination struct {
+	profile, relay, ca string
+	offline, json      bool
+}
+
+// badUsage says what is wrong with the command line and has exit code 2.
+func badUsage(err error) error {
+	complain(os.Stderr, fang.Styles{}, err)
+	return exit(2)
+}
+
+func (c examination) run(cmd *cobra.Command) error {
+	if err := checkRelay(c.relay); err != nil {
+		return badUsage(err)
+	}
+	if _, err := profile.Paths(c.profile); errors.Is(err, profile.ErrName) {
+		return badUsage(err)
+	}
+	ca, err := c.authorities()
+	if err != nil {
+		return badUsage(err)
+	}
+	if err := harden.Early(); err != nil { // it reads the device secret
+		return err
+	}
+	screen := doctor.Screen{In: os.Stdin, Out: os.Stdout, Getenv: os.Getenv}
+	r := doctor.Run(cmd.Context(), doctor.Config{Profile: c.profile, Relay: c.relay, CA: ca, Offline: c.offline, Screen: screen})
+	if c.json {
+		err = r.JSON(os.Stdout, version())
+	} else {
+		err = r.Page(os.Stdout, screen.Width(), screen.Color())
+	}
+	if err == nil && r.Code() != 0 {
+		err = exit(r.Code())
+	}
+	return err
+}
+
+// authorities reads the file given with --ca.
+func (c examination) authorities() ([]byte, error) {
+	if c.ca == "" {
+		return nil, nil
+	}
+	f, err := os.Open(c.ca)
+	if err != nil {
+		return nil, fmt.Errorf("the certificate authority given with --ca cannot be read: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxCA+1))
+	if err == nil && len(b) > maxCA {
+		err = fmt.Errorf("it is larger than %d KiB", maxCA>>10)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the certificate authority given with --ca cannot be read: %w", err)
+	}
+	return b, nil
+}
