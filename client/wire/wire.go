@@ -16,9 +16,11 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
 
+	"sotto/client/text"
 	"sotto/internal/frame"
 )
 
@@ -64,6 +66,9 @@ type Stored struct{ Seq uint64 }
 // Logoff (desk to link) ends the stream and destroys the credential.
 type Logoff struct{}
 
+// Withdraw (desk to link) asks for a message stanza back that was not sent yet.
+type Withdraw struct{ ID string }
+
 // ChangePassword (desk to link) sets another password for the account (XEP-0077).
 type ChangePassword struct{ Password []byte }
 
@@ -87,7 +92,7 @@ type State struct {
 	RTT     time.Duration // last round trip when Online; 0 if unknown
 	Since   time.Time     // when this phase began, to the second
 	RetryAt time.Time     // when Offline: the next attempt; else zero
-	Words   string        // one sentence for people; empty when there is nothing to say
+	Words   string        // one sentence for people, see Sentence; empty when there is nothing to say
 
 	// WrongPassword says, when Refused, that the relay did not accept the
 	// password: another one may help, where nothing else is wrong.
@@ -108,6 +113,13 @@ type Pending struct{ IDs []string }
 // Settled (link to desk) says that the relay has acknowledged a message stanza.
 type Settled struct{ ID string }
 
+// Withdrawn (link to desk) answers Withdraw. Back says that the link does not hold
+// the stanza any more and that no part of it was ever sent.
+type Withdrawn struct {
+	ID   string
+	Back bool
+}
+
 // PasswordChanged (link to desk) answers ChangePassword. Words are empty on success.
 type PasswordChanged struct{ Words string }
 
@@ -122,6 +134,8 @@ const (
 	tPending
 	tSettled
 	tPasswordChanged
+	tWithdraw
+	tWithdrawn
 )
 
 func (m Login) encode() (byte, [][]byte) {
@@ -151,6 +165,8 @@ func (m Settled) encode() (byte, [][]byte) { return tSettled, [][]byte{[]byte(m.
 func (m PasswordChanged) encode() (byte, [][]byte) {
 	return tPasswordChanged, [][]byte{[]byte(m.Words)}
 }
+func (m Withdraw) encode() (byte, [][]byte)  { return tWithdraw, [][]byte{[]byte(m.ID)} }
+func (m Withdrawn) encode() (byte, [][]byte) { return tWithdrawn, [][]byte{[]byte(m.ID), flag(m.Back)} }
 
 // Write sends m. It is safe for concurrent use.
 func Write(c *frame.Conn, m Message) error {
@@ -189,7 +205,7 @@ func decode(typ byte, f [][]byte) (Message, error) {
 		m = ChangePassword{d.bytes(MaxPassword)}
 	case tState:
 		m = State{Phase: d.phase(), Address: d.text(MaxAddress), Session: d.number(), RTT: d.duration(),
-			Since: d.instant(), RetryAt: d.instant(), Words: d.text(MaxWords), WrongPassword: d.flag()}
+			Since: d.instant(), RetryAt: d.instant(), Words: d.words(), WrongPassword: d.flag()}
 	case tInbound:
 		m = Inbound{d.number(), d.bytes(frame.MaxFrame)}
 	case tPending:
@@ -201,7 +217,11 @@ func decode(typ byte, f [][]byte) (Message, error) {
 	case tSettled:
 		m = Settled{d.text(MaxID)}
 	case tPasswordChanged:
-		m = PasswordChanged{d.text(MaxWords)}
+		m = PasswordChanged{d.words()}
+	case tWithdraw:
+		m = Withdraw{d.text(MaxID)}
+	case tWithdrawn:
+		m = Withdrawn{d.text(MaxID), d.flag()}
 	default:
 		return nil, fmt.Errorf("%w: type %d", ErrMalformed, typ)
 	}
@@ -234,6 +254,20 @@ func (d *decoder) text(limit int) string {
 		return ""
 	}
 	return string(b)
+}
+
+// words takes a sentence. What is in it may end up on a terminal, whoever wrote
+// it: so it is made safe here, where it enters, and again by who shows it.
+func (d *decoder) words() string { return Sentence(d.text(MaxWords)) }
+
+// Sentence makes a text fit for a State or a PasswordChanged: one line without a
+// character that could act on a terminal, of at most MaxWords bytes.
+func Sentence(s string) string {
+	s = text.Line(s).String()
+	for n := MaxWords; len(s) > MaxWords; n -= 16 { // a cut can lay bare a character that has to be written out
+		s = text.Line(strings.ToValidUTF8(s[:n], "")).String()
+	}
+	return s
 }
 
 func (d *decoder) number() uint64 {

@@ -1,12 +1,15 @@
 package wire
 
 import (
+	"encoding/binary"
 	"errors"
 	"net"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
+	"sotto/client/text"
 	"sotto/internal/frame"
 )
 
@@ -24,6 +27,45 @@ var every = []Message{
 	Pending{},
 	Settled{"a"},
 	PasswordChanged{"no"},
+	Withdraw{"a"},
+	Withdrawn{"a", true},
+}
+
+// hostileWords is what a link could say to act on the terminal.
+var hostileWords = []string{
+	"\x1b]52;c;aGk=\a", "two\nlines\r\n", "\u009b2J", "\u202eright to left", "tag\U000e0041", "a\u0301" + strings.Repeat("\u0301", 300),
+	strings.Repeat("\u202e", MaxWords/3), strings.Repeat("क\u200d", MaxWords/6), "\u200b\ufeff",
+}
+
+// What the other role says in words has nothing in it that acts on a terminal.
+func TestWordsAreSafe(t *testing.T) {
+	for _, w := range hostileWords {
+		for _, m := range []Message{State{Words: w}, PasswordChanged{w}} {
+			typ, f := m.encode()
+			got, err := decode(typ, f)
+			if err != nil {
+				t.Fatalf("%q: %v", w, err)
+			}
+			words := ""
+			switch m := got.(type) {
+			case State:
+				words = m.Words
+			case PasswordChanged:
+				words = m.Words
+			}
+			checkWords(t, words)
+			if words == "" {
+				t.Errorf("nothing is left of %q", w)
+			}
+		}
+	}
+}
+
+func checkWords(t *testing.T, words string) {
+	t.Helper()
+	if len(words) > MaxWords || text.Line(words).String() != words {
+		t.Fatalf("%q (%d bytes) is not safe", words, len(words))
+	}
 }
 
 func TestRoundTrip(t *testing.T) {
@@ -67,6 +109,17 @@ func TestRefuses(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	f.Add(byte(tSettled), []byte("\x00\x00\x00\x01x"))
+	add := func(m Message) {
+		typ, b := flat(m)
+		f.Add(typ, b)
+	}
+	for _, m := range every {
+		add(m)
+	}
+	for _, w := range hostileWords {
+		add(PasswordChanged{w})
+		add(State{Words: w})
+	}
 	f.Fuzz(func(t *testing.T, typ byte, b []byte) {
 		fields, err := frame.Fields(b)
 		if err != nil {
@@ -76,9 +129,24 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
+		switch m := m.(type) {
+		case State:
+			checkWords(t, m.Words)
+		case PasswordChanged:
+			checkWords(t, m.Words)
+		}
 		again, f2 := m.encode()
 		if back, err := decode(again, f2); err != nil || !reflect.DeepEqual(back, m) {
 			t.Fatalf("%+v came back as %+v, %v", m, back, err)
 		}
 	})
+}
+
+// flat is a message as its frame holds it.
+func flat(m Message) (typ byte, b []byte) {
+	typ, fields := m.encode()
+	for _, f := range fields {
+		b = append(binary.BigEndian.AppendUint32(b, uint32(len(f))), f...)
+	}
+	return typ, b
 }
