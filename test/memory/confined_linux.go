@@ -157,7 +157,7 @@ func (l *look) descriptors() error {
 				l.says("a terminal is open")
 			}
 		case name == "/dev/null", strings.HasPrefix(name, "pipe:"), name == "anon_inode:[eventpoll]", name == "anon_inode:[eventfd]",
-			name == "anon_inode:[pidfd]", strings.HasPrefix(name, "pidfd:"):
+			name == "anon_inode:[timerfd]", name == "anon_inode:[pidfd]", strings.HasPrefix(name, "pidfd:"):
 		case strings.HasPrefix(name, "/sys/fs/cgroup/"): // how many processors Go may use
 		case l.folder != "" && strings.HasPrefix(name, l.folder+"/") && !l.room.network: // Landlock says which of them
 		default:
