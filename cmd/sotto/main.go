@@ -13,6 +13,7 @@ import (
 	"sotto/internal/role/desk"
 	"sotto/internal/role/gate"
 	"sotto/internal/role/link"
+	"sotto/internal/role/probe"
 	"sotto/internal/role/ward"
 )
 
@@ -35,5 +36,7 @@ func main() {
 		os.Exit(link.Main())
 	case role.Ward:
 		os.Exit(ward.Main())
+	case role.Probe:
+		os.Exit(probe.Main())
 	}
 }

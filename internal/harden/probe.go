@@ -4,6 +4,7 @@ package harden
 // what came of trying.
 type Attempt struct {
 	Name    string // in words, for people
+	Kind    string // "network", "processes", "terminal", "files", "memory" or "kernel"
 	Allowed bool   // no layer refused it
 	By      string // "seccomp", "Landlock", or else "the system"; "" if allowed
 	Error   string // how it failed, if it did. What is allowed can fail too.

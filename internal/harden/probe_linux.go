@@ -20,11 +20,17 @@ type attempt struct {
 
 func probe(dir string, l Layers) []Attempt {
 	var table []Attempt
-	for _, list := range [][]attempt{
-		probeSockets(), probeProcesses(), probeTerminal(), probeFiles(dir), probeMemory(), probeKernel(),
+	for _, list := range []struct {
+		kind     string
+		attempts []attempt
+	}{
+		{"network", probeSockets()}, {"processes", probeProcesses()}, {"terminal", probeTerminal()},
+		{"files", probeFiles(dir)}, {"memory", probeMemory()}, {"kernel", probeKernel()},
 	} {
-		for _, a := range list {
-			table = append(table, judge(a, l))
+		for _, a := range list.attempts {
+			result := judge(a, l)
+			result.Kind = list.kind
+			table = append(table, result)
 		}
 	}
 	return table

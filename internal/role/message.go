@@ -29,6 +29,9 @@ const (
 	kindDeskSetup
 	kindWardSetup
 	kindLinkSetup
+	kindProbeSetup
+	kindConfined
+	kindTried
 )
 
 // Bounds of what the messages carry.
@@ -292,6 +295,12 @@ func blank(kind byte) Message {
 		return new(WardSetup)
 	case kindLinkSetup:
 		return new(LinkSetup)
+	case kindProbeSetup:
+		return new(ProbeSetup)
+	case kindConfined:
+		return new(Confined)
+	case kindTried:
+		return new(Tried)
 	}
 	return nil
 }

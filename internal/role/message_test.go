@@ -23,6 +23,7 @@ func samples() []Message {
 		&DeskSetup{Profile: p, Label: "Mercy General", Terminal: []byte{9}, Open: "a@b",
 			Display: Display{Theme: "auto", LockAfter: 2 * time.Minute, LockUnfocused: time.Minute, Curtain: true, Reveal: true, Mouse: true, Paste: true, Quiet: true}},
 		&WardSetup{Profile: p, Dir: "/tmp/x"}, &LinkSetup{},
+		&ProbeSetup{As: Desk, Dir: "/tmp/x"}, &Confined{7, true}, &Tried{"run a program", "processes", "seccomp", "operation not permitted"},
 	}
 }
 
@@ -62,6 +63,7 @@ func TestMessagesAreBounded(t *testing.T) {
 		"a C1 control":          func() (byte, [][]byte) { return kindNote, [][]byte{[]byte("a\u009b2Jb")} },
 		"a turned direction":    func() (byte, [][]byte) { return kindNote, [][]byte{[]byte("a\u202eb")} },
 		"no UTF-8":              func() (byte, [][]byte) { return kindNote, [][]byte{{0xff}} },
+		"a probe of nothing":    func() (byte, [][]byte) { return kindProbeSetup, [][]byte{[]byte("ward"), nil} },
 		"a path with a NUL":     func() (byte, [][]byte) { return wardSetup("/a\x00b") },
 		"a path that is long":   func() (byte, [][]byte) { return wardSetup(strings.Repeat("a", maxPath+1)) },
 		"more than is possible": func() (byte, [][]byte) { return kindNote, [][]byte{make([]byte, maxControl+1)} },

@@ -1,6 +1,6 @@
 // Package role starts the processes that sotto is made of and lets them talk.
 //
-// One binary, five kinds of process. The one a person starts is the watch: it
+// One binary, six kinds of process. The one a person starts is the watch: it
 // owns the terminal and starts the others by executing itself again under
 // another name. Each knows only what it must:
 //
@@ -9,6 +9,7 @@
 //	gate   the PIN, until it has become a key
 //	desk   keys, messages and the screen; no network
 //	ward   in the demo only: a relay and four colleagues
+//	probe  for sotto doctor only: tries what the others must not be able to do
 //
 // The subpackages are the roles. This package holds what they share: starting
 // a role (Spawn), being one (Enter), and the control protocol between the watch
@@ -29,6 +30,9 @@ const (
 	Gate Name = "gate"
 	Desk Name = "desk"
 	Ward Name = "ward"
+	// Probe is started by sotto doctor: it confines itself as another role does
+	// and tries what that must not be able to do.
+	Probe Name = "probe"
 )
 
 // prefix stands before a role's name in argv[0], as ps shows it.
@@ -38,7 +42,7 @@ const prefix = "sotto-"
 func Named(argv0 string) (Name, bool) {
 	rest, ok := strings.CutPrefix(argv0, prefix)
 	switch n := Name(rest); {
-	case ok && (n == Link || n == Gate || n == Desk || n == Ward):
+	case ok && (n == Link || n == Gate || n == Desk || n == Ward || n == Probe):
 		return n, true
 	}
 	return "", false
