@@ -69,19 +69,23 @@ func (p Place) destroy(note bool) error {
 	keys := []string{p.device, p.device + replacedSuffix, newName(p.device)}
 	var failed []error
 	for _, path := range keys {
+		p.step()
 		found, err := eraseSecret(path)
 		refs = append(refs, found...)
 		failed = append(failed, err)
 	}
 	var left error
 	for _, r := range refs {
+		p.step()
 		if err := p.TPM.Forget(r); err != nil {
 			left = fmt.Errorf("NV index 0x%08x stays in the TPM: %w", r.Handle(), err)
 		}
 	}
 	for _, path := range keys {
+		p.step()
 		failed = append(failed, shred(path))
 	}
+	p.step()
 	failed = append(failed, shred(newName(p.vault)))
 	if note {
 		failed = append(failed, p.entomb())
@@ -140,10 +144,12 @@ func (p Place) entomb() error {
 		return err
 	}
 	defer old.Close()
+	p.step()
 	if err := p.write(p.vault, []byte(tombText)); err != nil {
 		// A full disk has no room for a note. Without one it is just as gone.
 		return shred(p.vault)
 	}
+	p.step()
 	return overwrite(old)
 }
 

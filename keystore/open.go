@@ -39,6 +39,7 @@ type Place struct {
 	floor         kdf // the weakest parameters to accept, and those of new vaults
 	write         func(path string, data []byte) error
 	record        func(f *os.File, t tally) error
+	step          func() // before each step of a destruction; tests end there
 }
 
 // Unchanged is a Place's DestroyAfter that leaves it to the vault. A new vault
@@ -47,7 +48,7 @@ const Unchanged = -1
 
 // At is the place of a vault, or of one to be made, and of its device secret.
 func At(vaultPath, devicePath string) Place {
-	return Place{DestroyAfter: Unchanged, vault: vaultPath, device: devicePath, floor: standard, write: atomicfile.Write, record: record}
+	return Place{DestroyAfter: Unchanged, vault: vaultPath, device: devicePath, floor: standard, write: atomicfile.Write, record: record, step: func() {}}
 }
 
 // Exists reports whether there is a vault at path, sound or not.

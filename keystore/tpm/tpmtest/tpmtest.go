@@ -10,6 +10,9 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/google/go-tpm/tpm2"
+	"github.com/google/go-tpm/tpm2/transport"
 )
 
 // TPM is a TPM of its own, which nobody has used before. It ends with the test.
@@ -53,12 +56,29 @@ func Start(t testing.TB) *TPM {
 // Path is the TPM's socket.
 func (e *TPM) Path() string { return e.path }
 
-// Dial connects to it. It serves one connection at a time.
+// Dial connects to it. It serves one connection at a time. As a kernel's resource
+// manager does, it forgets the keys and sessions of whoever was connected before.
 func (e *TPM) Dial() net.Conn {
 	e.t.Helper()
 	c, err := net.Dial("unix", e.path)
 	if err != nil {
 		e.t.Fatal(err)
+	}
+	bus := transport.FromReadWriter(c)
+	for _, kind := range []tpm2.TPMHT{tpm2.TPMHTTransient, tpm2.TPMHTHMACSession} {
+		got, err := tpm2.GetCapability{Capability: tpm2.TPMCapHandles, Property: uint32(kind) << 24, PropertyCount: 64}.Execute(bus)
+		if err != nil {
+			e.t.Fatal(err)
+		}
+		list, err := got.CapabilityData.Data.Handles()
+		if err != nil {
+			e.t.Fatal(err)
+		}
+		for _, h := range list.Handle {
+			if _, err := (tpm2.FlushContext{FlushHandle: h}).Execute(bus); err != nil {
+				e.t.Fatal(err)
+			}
+		}
 	}
 	return c
 }
