@@ -102,7 +102,7 @@ func (o *owner) online(t *attempt, e *entry) {
 	o.answer, o.behind, o.ask, o.nudge, o.askedAt, o.pingID, o.unasked = false, false, true, false, time.Time{}, "", 0
 	o.heardAt, o.hurry = time.Now(), false
 	o.state = o.desk == nil || !o.desk.ready // after logging in, the relay takes a client for active
-	o.words = ""
+	o.words, o.resumed = "", e.resumed
 	if e.resumed {
 		done, err := o.out.ack(e.resumedH)
 		if err != nil {

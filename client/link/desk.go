@@ -21,6 +21,7 @@ type desk struct {
 	state   bool
 	pending bool
 	changed *wire.PasswordChanged
+	back    []wire.Withdrawn
 }
 
 // deskMessage is what a desk said, or that it went.

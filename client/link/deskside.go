@@ -28,6 +28,8 @@ func (o *owner) nextForDesk() (wire.Message, func()) {
 		return wire.Pending{IDs: o.out.ids()}, func() { d.pending = false }
 	case len(o.settled) > 0:
 		return wire.Settled{ID: o.settled[0]}, func() { o.settled = o.settled[1:] }
+	case len(d.back) > 0:
+		return d.back[0], func() { d.back = d.back[1:] }
 	case d.changed != nil:
 		return *d.changed, func() { d.changed = nil }
 	case o.in.next < len(o.in.items):
@@ -56,6 +58,12 @@ func (o *owner) fromDesk(m wire.Message) {
 		if o.behind && o.stream != nil && o.sm {
 			o.answer = true
 		}
+	case wire.Withdraw:
+		if len(o.desk.back) == maxOut { // a desk that asks and does not listen
+			o.detach()
+			return
+		}
+		o.desk.back = append(o.desk.back, wire.Withdrawn{ID: m.ID, Back: o.out.withdraw(m.ID)})
 	case wire.ChangePassword:
 		o.changePassword(m)
 	case wire.Logoff:

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"net/http"
@@ -283,6 +284,35 @@ func TestBackoffBetweenAttempts(t *testing.T) {
 	st := d.next("offline", func(m wire.Message) bool { st, ok := m.(wire.State); return ok && st.Phase == wire.Offline }).(wire.State)
 	if !strings.Contains(st.Words, "refused the connection") || st.RetryAt.IsZero() || st.Since.IsZero() {
 		t.Errorf("%+v", st)
+	}
+}
+
+// A network that breaks again and again, and brings something further each time,
+// is not taken for one that is down.
+func TestWaitsDoNotGrowOverProgress(t *testing.T) {
+	asked := make(chan int, 4096)
+	s := newServer(t, script{}, nil)
+	s.set(func(sc *script) { sc.deaf = true })
+	d := attach(t, start(t, Config{Backoff: func(n int) time.Duration { asked <- n; return time.Millisecond }}), true)
+	d.login(s.url)
+	await(t, s.online, "login")
+	waits := 0
+	for i := range 40 {
+		s.deliver(`<message xmlns="jabber:client" from="b@example.org/x" id="m%d"><body>x</body></message>`, i)
+		if _, e := d.inbound(); e.Get("id") != fmt.Sprint("m", i) {
+			t.Fatalf("got %v", e)
+		}
+		s.cut()
+		await(t, s.online, "resumption")
+		for len(asked) > 0 {
+			if n := <-asked; n != 0 {
+				t.Fatalf("after cut %d it waits as after %d failures", i, n)
+			}
+			waits++
+		}
+	}
+	if waits == 0 {
+		t.Error("it never waited: the test shows nothing")
 	}
 }
 

@@ -397,6 +397,49 @@ func TestWordsFit(t *testing.T) {
 	d.words("The account")
 }
 
+// The desk can have back what was never sent, and nothing else.
+func TestWithdraw(t *testing.T) {
+	s := newServer(t, script{}, nil)
+	var r route
+	r.set(s.http.Listener.Addr().String(), nil)
+	d := attach(t, start(t, Config{Dial: r.dial}), true)
+	d.login(s.url)
+	await(t, s.online, "login")
+	d.phase(wire.Online)
+	withdraw := func(id string, want bool) {
+		t.Helper()
+		d.write(wire.Withdraw{ID: id})
+		got := d.next("an answer", func(m wire.Message) bool { _, ok := m.(wire.Withdrawn); return ok })
+		if got != (wire.Withdrawn{ID: id, Back: want}) {
+			t.Errorf("withdrawing %s: %+v", id, got)
+		}
+	}
+	s.set(func(sc *script) { sc.deaf = true })
+	s.cut()
+	await(t, s.online, "resumption")
+	d.phase(wire.Online)
+	d.write(msg("sent"))
+	s.stanza("message")
+	withdraw("sent", false) // the relay has it, though it has not said so
+	r.set("127.0.0.1:1", nil)
+	s.cut()
+	d.phase(wire.Offline)
+	d.write(msg("a"))
+	d.write(msg("b"))
+	withdraw("sent", false)
+	withdraw("a", true)
+	withdraw("a", false)
+	withdraw("never", false)
+	s.set(func(sc *script) { sc.deaf = false })
+	r.set(s.http.Listener.Addr().String(), nil)
+	for e := s.stanza("message"); e.Get("id") != "b"; e = s.stanza("message") {
+		if e.Get("id") == "a" {
+			t.Fatal("what was withdrawn was sent")
+		}
+	}
+	d.settled("b")
+}
+
 // A password that waits for a slow relay is copied once, not each time the
 // owner looks what to send.
 func TestOneCopyOfThePassword(t *testing.T) {

@@ -1,6 +1,9 @@
 package link
 
-import "errors"
+import (
+	"errors"
+	"slices"
+)
 
 // Bounds of what waits for the relay's acknowledgement.
 const (
@@ -25,6 +28,7 @@ type outgoing struct {
 	b    []byte
 	kind kind
 	wipe bool
+	sent bool // it was written to some stream, and may have arrived
 }
 
 // outbox holds, in order, the stanzas that the relay has not acknowledged. The
@@ -61,6 +65,7 @@ func (o *outbox) next() (outgoing, bool) {
 // took notes that the stanza which next returned is sent.
 func (o *outbox) took() {
 	o.flying += len(o.items[o.sent].b)
+	o.items[o.sent].sent = true
 	o.sent++
 }
 
@@ -105,6 +110,19 @@ func (o *outbox) renew(first ...outgoing) {
 	for i := range items {
 		o.bytes += len(items[i].b)
 	}
+}
+
+// withdraw removes a message from the desk that was never sent; it reports false
+// when there is no such message.
+func (o *outbox) withdraw(id string) bool {
+	for i := o.sent; i < len(o.items); i++ {
+		if x := &o.items[i]; x.id == id && id != "" && !x.sent {
+			o.bytes -= len(x.b)
+			o.items = slices.Delete(o.items, i, i+1)
+			return true
+		}
+	}
+	return false
 }
 
 // has reports whether a message from the desk with this id is held.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/awnumar/memguard"
@@ -35,12 +34,13 @@ type owner struct {
 	toldRTT time.Time
 
 	attempt  *attempt
-	failures int           // attempts that failed in a row
+	failures int           // attempts that failed in a row, or led to a stream that broke without progress
 	sudden   *rate.Limiter // of attempts without any wait, so that a relay which cuts at once is not hammered
 
 	stream   *stream
 	address  string // full, when online
 	features stanza.Features
+	resumed  bool // the stream goes on with an earlier one's session
 	sm       bool
 	smID     string // what can be resumed; empty if nothing can
 	ending   <-chan struct{}
@@ -258,19 +258,11 @@ func (o *owner) enter(p wire.Phase, words string, retryAt time.Time) {
 		}
 		o.since = o.lost
 	}
-	o.phase, o.words, o.wrong, o.retryAt = p, bounded(words), false, retryAt
+	o.phase, o.words, o.wrong, o.retryAt = p, wire.Sentence(words), false, retryAt
 	if p != wire.Online {
 		o.rtt = 0
 	}
 	o.tellState()
-}
-
-// bounded makes words fit into a State: an address in them can be very long.
-func bounded(words string) string {
-	if len(words) <= wire.MaxWords {
-		return words
-	}
-	return strings.ToValidUTF8(words[:wire.MaxWords], "")
 }
 
 func (o *owner) tellState() {

@@ -71,6 +71,6 @@ func (o *owner) tellChange() {
 
 func (o *owner) tellChanged(words string) {
 	if o.desk != nil {
-		o.desk.changed = &wire.PasswordChanged{Words: words}
+		o.desk.changed = &wire.PasswordChanged{Words: wire.Sentence(words)}
 	}
 }

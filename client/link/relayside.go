@@ -130,8 +130,21 @@ func (o *owner) alive() {
 	}
 }
 
+// progress notes that a resumed stream has brought something further. However
+// soon it breaks, the next attempt need not wait as after one that led nowhere. A
+// new session brings the same things each time, which proves nothing: that counts
+// once the relay has answered.
+func (o *owner) progress() {
+	if o.resumed {
+		o.failures = 0
+	}
+}
+
 // settle takes stanzas that the relay has handled.
 func (o *owner) settle(done []outgoing) {
+	if len(done) > 0 {
+		o.progress()
+	}
 	for _, x := range done {
 		if x.id != "" {
 			o.settled = append(o.settled, x.id)
@@ -163,6 +176,7 @@ func (o *owner) stanza(in inbound, counted bool) {
 		if known {
 			return
 		}
+		o.progress()
 	}
 	h := &held{raw: in.raw}
 	keep := o.desk != nil && o.desk.ready
