@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +28,10 @@ line is good, weak or bad. Good says what was found; weak and bad say what it
 means and what to do. Nothing is changed, no PIN is asked for, and the relay is
 not given your address or password.
 
+With --probe it starts a process for each role, confined as that role is, which
+tries everything that the role must not be able to do, and prints who refused it.
+Then the exit code is 1 if anything was allowed that the role does not need.
+
 Exit code: 0 if all is good or weak, 1 if something is bad, 2 if the command
 line is wrong.
 
@@ -35,7 +40,8 @@ With --json the same for programs:
 ` + doctor.Schema,
 		Example: `  sotto doctor
   sotto doctor --relay wss://chat.example.org/ws
-  sotto doctor --offline --json`,
+  sotto doctor --offline --json
+  sotto doctor --probe`,
 		Args: cobra.ArbitraryArgs, // what is too much has its own exit code
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -51,6 +57,7 @@ With --json the same for programs:
 	f.StringVar(&c.ca, "ca", "", "PEM file with the certificate authorities to trust, instead of the system's")
 	f.BoolVar(&c.offline, "offline", false, "leave the relay alone")
 	f.BoolVar(&c.json, "json", false, "write JSON")
+	f.BoolVar(&c.probe, "probe", false, "try what each role must not be able to do, and say who refused it")
 	return cmd
 }
 
@@ -58,6 +65,7 @@ With --json the same for programs:
 type examination struct {
 	profile, relay, ca string
 	offline, json      bool
+	probe              bool
 }
 
 // badUsage says what is wrong with the command line and has exit code 2.
@@ -80,6 +88,9 @@ func (c examination) run(cmd *cobra.Command) error {
 	if err := harden.Early(); err != nil { // it reads the device secret
 		return err
 	}
+	if c.probe {
+		return c.try(cmd.Context())
+	}
 	screen := doctor.Screen{In: os.Stdin, Out: os.Stdout, Getenv: os.Getenv}
 	r := doctor.Run(cmd.Context(), doctor.Config{Profile: c.profile, Relay: c.relay, CA: ca, Offline: c.offline, Screen: screen})
 	if c.json {
@@ -89,6 +100,23 @@ func (c examination) run(cmd *cobra.Command) error {
 	}
 	if err == nil && r.Code() != 0 {
 		err = exit(r.Code())
+	}
+	return err
+}
+
+// try probes the sandbox instead of looking at the rest.
+func (c examination) try(ctx context.Context) error {
+	t, err := doctor.Try(ctx)
+	if err != nil {
+		return err
+	}
+	if c.json {
+		err = t.JSON(os.Stdout, version())
+	} else {
+		err = t.Table(os.Stdout, doctor.Screen{Out: os.Stdout, Getenv: os.Getenv}.Color())
+	}
+	if err == nil && t.Code() != 0 {
+		err = exit(t.Code())
 	}
 	return err
 }

@@ -70,3 +70,7 @@ func Link(caFiles ...string) (Layers, error) { return confineLink(caFiles) }
 // itself, tracing, typing into the terminal, namespaces, mounts, and the
 // kernel's rarely used doors.
 func Watch() (Layers, error) { return confineWatch() }
+
+// Dynamic says whether this program is linked to libraries, which sotto usually
+// is not. Its watch must then let the roles map executable memory.
+func Dynamic() bool { return dynamic() }

@@ -102,3 +102,8 @@ func confine(config landlock.Config, allowed []call, rules ...landlock.Rule) (l 
 	}
 	return l, nil
 }
+
+func dynamic() bool {
+	loader, err := interpreter("/proc/self/exe")
+	return err == nil && loader != ""
+}

@@ -8,3 +8,5 @@ func confineDesk(string) (Layers, error)   { return Layers{}, nil }
 func confineGate([]string) (Layers, error) { return Layers{}, nil }
 func confineLink([]string) (Layers, error) { return Layers{}, nil }
 func confineWatch() (Layers, error)        { return Layers{}, nil }
+
+func dynamic() bool { return false }

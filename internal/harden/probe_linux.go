@@ -187,7 +187,7 @@ func probeTerminal() []attempt {
 		{"type into the terminal (a padded TIOCSTI)", ioctl(uintptr(padding|unix.TIOCSTI), 0)},
 		{"paste the console's selection (TIOCLINUX)", ioctl(unix.TIOCLINUX, 0)},
 		{"take over a terminal (TIOCSCTTY)", ioctl(unix.TIOCSCTTY, 0)},
-		{"change the terminal's foreground (TIOCSPGRP)", ioctl(unix.TIOCSPGRP, 0)},
+		{"give the terminal to others (TIOCSPGRP)", ioctl(unix.TIOCSPGRP, 0)},
 		{"change the terminal's discipline (TIOCSETD)", ioctl(unix.TIOCSETD, 0)},
 		{"change the terminal's size (TIOCSWINSZ)", ioctl(unix.TIOCSWINSZ, 0)},
 		{"ask for the machine's network addresses", ioctl(unix.SIOCGIFCONF, 0)},

@@ -42,11 +42,37 @@ var network = []string{
 	"connect a socket", "bind a socket", "send a datagram",
 }
 
-// needed are the attempts that a role must get through. The watch's are those
-// of the roles that it starts, which can't have what it gave up, and those of
-// starting and ending them.
-var needed = map[role.Name]map[string]bool{
-	role.Link: set(network),
+// kept is what the watch keeps beside the network, since the roles that it
+// starts can't have what it gave up: to start and end them and join them to each
+// other, files, and to confine themselves further.
+var kept = []string{
+	"make a pair of sockets", "pass a file to another process",
+	"run this program again", "become another program", "signal the parent", "signal the parent's thread",
+	"hold on to the parent", "signal through a pidfd",
+	"open the terminal anew", "open the terminal through /proc",
+	"read a file of the system", "list the root folder", "list the folder above its own",
+	"read its own memory as a file", "read the parent's environment", "open a device",
+	"write outside its folder", "write to the folder for temporary files", "make a file without a name elsewhere",
+	"move a file out of its folder", "make a folder",
+	"change who may read its folder", "change who may read a file", "change whose a file is", "change its working folder",
+	"let others read its memory again", "add a filter", "add Landlock rules",
+}
+
+// loading is what the watch keeps where sotto was linked to libraries: each role
+// is loaded anew with them.
+var loading = []string{"map executable memory", "map memory to write and execute", "make memory executable", "signal a thread"}
+
+// needs are the attempts that a role must get through.
+func needs(as role.Name, dynamic bool) map[string]bool {
+	switch {
+	case as == role.Link:
+		return set(network)
+	case as == role.Watch && dynamic:
+		return set(network, kept, loading)
+	case as == role.Watch:
+		return set(network, kept)
+	}
+	return nil
 }
 
 func set(lists ...[]string) map[string]bool {

@@ -57,6 +57,7 @@ func Run(ctx context.Context, as role.Name) (Result, error) {
 
 // listen takes down what a probe says, until it ends.
 func (r *Result) listen(c *role.Control) (said string, err error) {
+	needed := needs(r.As, harden.Dynamic())
 	for {
 		m, err := c.Receive()
 		if errors.Is(err, io.EOF) {
@@ -75,7 +76,7 @@ func (r *Result) listen(c *role.Control) (said string, err error) {
 				return said, errors.New("it reports without end")
 			}
 			a := harden.Attempt{Name: m.Name, Kind: m.Kind, By: m.By, Error: m.Error, Allowed: m.By == ""}
-			r.Tried = append(r.Tried, Attempt{a, needed[r.As][m.Name]})
+			r.Tried = append(r.Tried, Attempt{a, needed[m.Name]})
 		}
 	}
 }
