@@ -38,7 +38,8 @@ type Config struct {
 	Logger *slog.Logger   // nil: no log. It gets no content and no password
 	Roots  *x509.CertPool // nil: the system's; a Login with a CA overrides it
 
-	// Dial makes a TCP connection; nil: net.Dialer's DialContext.
+	// Dial makes a TCP connection; nil: net.Dialer's DialContext, whose resolver
+	// remembers the name servers that New finds.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Backoff is the wait after attempt failures in a row, 0 being the first;
 	// nil: 1 s doubling to 60 s, jittered.
@@ -77,7 +78,7 @@ func New(cfg Config) *Link {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Dial == nil {
-		cfg.Dial = (&net.Dialer{KeepAlive: 30 * time.Second}).DialContext
+		cfg.Dial = (&net.Dialer{KeepAlive: 30 * time.Second, Resolver: newResolver()}).DialContext
 	}
 	if cfg.Backoff == nil {
 		cfg.Backoff = backoff
