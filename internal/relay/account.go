@@ -87,6 +87,7 @@ func (s *store) removeUser(name string) error {
 	if id == 0 {
 		return ErrUserUnknown
 	}
+	s.removeMember(id)
 	for _, table := range []string{"archive", "archive_use", "mailbox", "nodes", "items", "blocks"} {
 		s.exec(`DELETE FROM `+table+` WHERE account=?`, id)
 	}
@@ -172,10 +173,12 @@ func (c *core) reloadUsers() {
 	if c.store.err != nil {
 		return
 	}
+	removed := false
 	for name, a := range c.accounts {
 		now := fresh[a.id]
 		switch {
 		case now == nil:
+			removed = true
 			delete(c.accounts, name)
 			delete(c.byID, a.id)
 			for _, s := range a.all() {
@@ -200,6 +203,9 @@ func (c *core) reloadUsers() {
 		}
 	}
 	c.rosterVersion = ""
+	if removed {
+		c.reloadRooms()
+	}
 }
 
 // checkStore notices what another process has written.

@@ -94,8 +94,15 @@ func (s *store) page(f archiveFilter) (rows []archived, complete bool) {
 	return rows, complete
 }
 
-// archiveQuery answers requests about the asker's own archive.
-func (c *core) archiveQuery(q *request) {
+// box is an archive and its address: the asker's own, or that of a room that the
+// asker is a member of.
+type box struct {
+	account int64
+	address string
+}
+
+// archiveQuery answers requests about an archive that the asker may read.
+func (c *core) archiveQuery(q *request, b box) {
 	switch {
 	case q.payload.Local == "prefs": // fixed: everything is archived, hints apart
 		c.yes(q, stanza.New(nsMAM, "prefs", stanza.New(nsMAM, "always"), stanza.New(nsMAM, "never")).With("default", "always"))
@@ -109,7 +116,7 @@ func (c *core) archiveQuery(q *request) {
 			field("with", "jid-single"), field("start", "text-single"), field("end", "text-single")).With("type", "form")))
 		return
 	}
-	f, err := c.readArchiveQuery(q)
+	f, err := c.readArchiveQuery(q, b)
 	if err != nil {
 		var cond archiveError
 		errors.As(err, &cond)
@@ -127,7 +134,7 @@ func (c *core) archiveQuery(q *request) {
 	f.size = c.portion() - q.s.unackedBytes
 	rows, complete := c.store.page(f)
 	for _, r := range rows {
-		c.send(q.s, archiveResult(q, r))
+		c.send(q.s, archiveResult(q, b, r))
 	}
 	if complete {
 		fin.Set("complete", "true")
@@ -140,14 +147,14 @@ func (c *core) archiveQuery(q *request) {
 
 // archiveResult wraps one archived message. Its bytes are put in as they are:
 // they were written by us and declare their own namespace.
-func archiveResult(q *request, r archived) []byte {
+func archiveResult(q *request, from box, r archived) []byte {
 	const end = "</forwarded></result></message>"
 	b := stanza.New(stanza.NSClient, "message",
 		stanza.New(nsMAM, "result",
 			stanza.New(nsForward, "forwarded",
 				stanza.New(nsDelay, "delay").With("stamp", stamp(r.time)))).
 			With("queryid", q.payload.Get("queryid")).With("id", archiveID(r.id))).
-		With("from", q.s.account.bare).With("to", q.s.full).Bytes()
+		With("from", from.address).With("to", q.s.full).Bytes()
 	return append(append(b[:len(b)-len(end)], r.stanza...), end...)
 }
 
@@ -157,8 +164,8 @@ type archiveError string
 func (e archiveError) Error() string { return string(e) }
 
 // readArchiveQuery reads the form (XEP-0313 section 4.1) and the page (XEP-0059).
-func (c *core) readArchiveQuery(q *request) (f archiveFilter, err error) {
-	f.account = q.s.account.id
+func (c *core) readArchiveQuery(q *request, b box) (f archiveFilter, err error) {
+	f.account = b.account
 	if form := q.payload.Child(nsData, "x"); form != nil {
 		for e := range form.Elements() {
 			v := e.Child(nsData, "value").Text()
@@ -173,6 +180,9 @@ func (c *core) readArchiveQuery(q *request) (f archiveFilter, err error) {
 					return f, archiveError("bad-request")
 				}
 				f.peer, f.resource = j.Bare().String(), j.Resourcepart()
+				if f.peer == b.address && b.account < 0 { // by nick, not by address
+					f.peer = ""
+				}
 			case "start":
 				if f.start, err = archiveTime(v); err != nil {
 					return f, err

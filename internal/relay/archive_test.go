@@ -13,19 +13,30 @@ import (
 // page is the answer to an archive query.
 type page struct {
 	bodies, ids, stamps []string
+	stanzas             []*stanza.Element
 	fin                 *stanza.Element
 }
 
 // query asks the archive of c. filter and set are the contents of form and page.
 func (c *client) query(set string, filter ...string) page {
 	c.t.Helper()
+	return c.queryAt("", set, filter...)
+}
+
+// queryAt asks the archive of a room, or without one that of c.
+func (c *client) queryAt(room, set string, filter ...string) page {
+	c.t.Helper()
+	from := room
+	if room == "" {
+		from = c.bare
+	}
 	x := ""
 	if len(filter) > 0 {
 		x = form(nsMAM, filter...)
 	}
 	c.ids++
 	qid := "q" + strconv.Itoa(c.ids)
-	r := c.must("set", "", `<query xmlns="urn:xmpp:mam:2" queryid="`+qid+`">`+x+`<set xmlns="`+nsRSM+`">`+set+`</set></query>`)
+	r := c.must("set", room, `<query xmlns="urn:xmpp:mam:2" queryid="`+qid+`">`+x+`<set xmlns="`+nsRSM+`">`+set+`</set></query>`)
 	p := page{fin: r.Child(nsMAM, "fin")}
 	var rest []*stanza.Element
 	for _, e := range c.seen {
@@ -34,11 +45,13 @@ func (c *client) query(set string, filter ...string) page {
 			rest = append(rest, e)
 			continue
 		}
-		if e.Get("from") != c.bare {
+		if e.Get("from") != from {
 			c.t.Errorf("a result from %q", e.Get("from"))
 		}
 		f := res.Child(nsForward, "forwarded")
-		p.bodies = append(p.bodies, f.Child(stanza.NSClient, "message").Child("", "body").Text())
+		m := f.Child(stanza.NSClient, "message")
+		p.stanzas = append(p.stanzas, m)
+		p.bodies = append(p.bodies, m.Child("", "body").Text())
 		p.stamps = append(p.stamps, f.Child(nsDelay, "delay").Get("stamp"))
 		p.ids = append(p.ids, res.Get("id"))
 	}

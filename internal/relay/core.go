@@ -32,10 +32,13 @@ type core struct {
 	resumable     map[string]*session // by XEP-0198 id
 	caps          *capsCache
 	books         books
-	serial        uint64 // sessions so far
-	version       int64  // of the database, to notice other writers
-	rosterVersion string // of the roster, "" when it has to be worked out anew
-	unknown       []byte // secret behind unknownCredentials
+	rooms         map[string]*room // those in use, by localpart
+	roomService   string           // domain of the rooms
+	uploadService string           // domain of file transfer
+	serial        uint64           // sessions so far
+	version       int64            // of the database, to notice other writers
+	rosterVersion string           // of the roster, "" when it has to be worked out anew
+	unknown       []byte           // secret behind unknownCredentials
 
 	dirty     []*conn    // have staged output
 	doomed    []*session // exceeded a bound while something was sent to them
@@ -226,6 +229,7 @@ func (c *core) abandon(err error) {
 	}
 	c.books = newBooks()
 	c.recount()
+	c.reloadRooms()
 	if err := c.store.err; err != nil {
 		c.log.Error("cannot read the database", "error", err)
 	}
@@ -274,6 +278,7 @@ func (c *core) tick() error {
 			}
 		}
 	}
+	c.idleRooms()
 	c.sweep(now)
 	c.forgetDelivered()
 	return nil

@@ -49,7 +49,10 @@ func (c *core) disco(q *request) {
 				answer.Add(stanza.New(nsDiscoItems, "item").With("jid", q.at.bare).With("node", n.name))
 			}
 		}
-	case info:
+	case !info:
+		answer.Add(stanza.New(nsDiscoItems, "item").With("jid", c.roomService).With("name", "Rooms"),
+			stanza.New(nsDiscoItems, "item").With("jid", c.uploadService).With("name", "Files"))
+	default:
 		answer.Add(identity("server", "im", "sotto relay"))
 		for _, f := range relayFeatures {
 			answer.Add(feature(f))

@@ -15,7 +15,7 @@ type request struct {
 	iq      *stanza.Element
 	payload *stanza.Element
 	set     bool
-	at      *account // whom it is addressed to; nil: the relay
+	at      *account // whom it is addressed to; nil: the relay or a service of it
 }
 
 // own reports whether the request is for the account of who asks.
@@ -54,7 +54,15 @@ func (c *core) iq(s *session, iq *stanza.Element) {
 		}
 		return
 	}
-	c.answer(&request{s, iq, payload, set, to.account})
+	q := &request{s, iq, payload, set, to.account}
+	switch to.service {
+	case roomService:
+		c.roomIQ(q, to)
+	case uploadService:
+		c.uploadIQ(q, to)
+	default:
+		c.answer(q)
+	}
 }
 
 // iqToResource passes an iq on to another session.
@@ -109,7 +117,7 @@ func (c *core) answerOwn(q *request) {
 	case p.Is(nsRoster, "query"):
 		c.roster(q)
 	case p.Is(nsMAM, "query"), p.Is(nsMAM, "prefs"):
-		c.archiveQuery(q)
+		c.archiveQuery(q, box{q.s.account.id, q.s.account.bare})
 	case p.Is(nsCarbons, "enable") && q.set, p.Is(nsCarbons, "disable") && q.set:
 		q.s.carbons = p.Local == "enable"
 		c.yes(q)

@@ -56,6 +56,13 @@ type Limits struct {
 	// Page is the largest page of the archive.
 	Page int
 
+	// Rooms is the number of rooms, RoomsEach how many of them one account may
+	// have made, Members the people of one room, and Joined the rooms that one
+	// session is in.
+	Rooms, RoomsEach, Members, Joined int
+	// History is the number of messages that who enters a room is sent.
+	History int
+
 	// Nodes, Items and ItemBytes bound an account's PEP service: nodes, items of
 	// one node, bytes of one item.
 	Nodes, Items, ItemBytes int
@@ -94,6 +101,11 @@ func DefaultLimits() Limits {
 		RoomArchive:        500000,
 		RoomArchiveBytes:   1 << 30,
 		Page:               250,
+		Rooms:              5000,
+		RoomsEach:          100,
+		Members:            1000,
+		Joined:             250,
+		History:            100,
 		Nodes:              128,
 		Items:              256,
 		ItemBytes:          128 << 10,
@@ -120,6 +132,7 @@ func (l Limits) withDefaults() Limits {
 		{&l.Mailbox, d.Mailbox}, {&l.MailboxShare, d.MailboxShare}, {&l.MailboxBytes, d.MailboxBytes},
 		{&l.Archive, d.Archive}, {&l.ArchiveBytes, d.ArchiveBytes},
 		{&l.RoomArchive, d.RoomArchive}, {&l.RoomArchiveBytes, d.RoomArchiveBytes}, {&l.Page, d.Page},
+		{&l.Rooms, d.Rooms}, {&l.RoomsEach, d.RoomsEach}, {&l.Members, d.Members}, {&l.Joined, d.Joined}, {&l.History, d.History},
 		{&l.Nodes, d.Nodes}, {&l.Items, d.Items}, {&l.ItemBytes, d.ItemBytes},
 		{&l.Notify, d.Notify}, {&l.Blocks, d.Blocks},
 	} {

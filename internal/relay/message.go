@@ -17,6 +17,9 @@ func (c *core) message(s *session, m *stanza.Element) {
 	typ := messageType(m)
 	private := sanitise(m)
 	switch {
+	case to.service == roomService:
+		c.roomMessage(s, m, to)
+		return
 	case to.account == nil:
 		c.refuse(s, m, "cancel", "service-unavailable", "")
 		return
@@ -52,11 +55,17 @@ type letter struct {
 	keep       bool // goes into archives
 	wait       bool // goes into the mailbox if need be
 	recipients []*session
+	room       string          // the room that sends it, instead of a person
 	sent       *stanza.Element // as the sender's other devices see it
 }
 
 // peer is whom l is from, as archives and mailboxes have it.
-func (l *letter) peer() string { return l.from.account.bare }
+func (l *letter) peer() string {
+	if l.room != "" {
+		return l.room
+	}
+	return l.from.account.bare
+}
 
 // mailboxFull reports whether l cannot wait: because too much does, or because
 // too much of it is from this sender, who may not keep out all others.
@@ -174,7 +183,7 @@ func keeping(m *stanza.Element, typ string) (archive, mailbox bool) {
 		switch {
 		case e.Is(stanza.NSClient, "body"), e.Local == "encrypted",
 			e.Is(nsHints, "store"), e.Is(nsReceipts, "received"),
-			e.Space == nsMarkers && e.Local != "markable", e.Is(nsConference, "x"),
+			e.Space == nsMarkers && e.Local != "markable", e.Is(nsConference, "x"), e.Is(nsCorrect, "replace"),
 			e.Local == "retract", e.Local == "reactions", e.Local == "apply-to":
 			content = true
 		}

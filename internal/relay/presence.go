@@ -18,6 +18,7 @@ func (c *core) presence(s *session, p *stanza.Element) {
 	case "":
 		c.becomeAvailable(s, p)
 	case "unavailable":
+		c.leaveRooms(s)
 		c.withdraw(s, p)
 	case "error", "probe":
 	default:
@@ -90,6 +91,7 @@ func (c *core) withdraw(s *session, p *stanza.Element) {
 
 // leave tells others that s has ended.
 func (c *core) leave(s *session) {
+	c.leaveRooms(s)
 	c.withdraw(s, stanza.New(stanza.NSClient, "presence").With("type", "unavailable").With("from", s.full))
 }
 
@@ -97,6 +99,10 @@ func (c *core) leave(s *session) {
 // (section 3), which all exist already.
 func (c *core) directed(s *session, p *stanza.Element) {
 	to, ok := c.addressee(s, p)
+	if ok && to.service == roomService {
+		c.roomPresence(s, p, to)
+		return
+	}
 	if !ok || to.account == nil || s.account.blocking(to.account, to.raw) || to.account.blocking(s.account, s.full) {
 		return
 	}

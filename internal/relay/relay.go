@@ -132,7 +132,8 @@ func newCore(cfg Config) (*core, error) {
 	c := &core{
 		cfg: cfg, domain: cfg.Domain, limits: cfg.Limits, log: cfg.Logger, store: s, now: time.Now,
 		accounts: map[string]*account{}, byID: map[int64]*account{},
-		conns: map[*conn]bool{}, resumable: map[string]*session{}, caps: newCapsCache(), books: newBooks(),
+		conns: map[*conn]bool{}, resumable: map[string]*session{}, caps: newCapsCache(), books: newBooks(), rooms: map[string]*room{},
+		roomService: "rooms." + cfg.Domain, uploadService: "upload." + cfg.Domain,
 	}
 	if cfg.Store != "" {
 		s.lock, err = lockFolder(cfg.Store)

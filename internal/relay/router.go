@@ -72,12 +72,23 @@ func (c *core) unbound(k *conn, el *stanza.Element) {
 }
 
 // address is where a stanza goes: to the relay itself (account nil), to an
-// account, or to one resource of it.
+// account, or to one resource of it; or to one of the relay's services.
 type address struct {
 	account  *account
 	resource string
 	raw      string
+	service  service
+	local    string // of an address at a service: its localpart
 }
+
+// service is a part of the relay with a domain of its own.
+type service int
+
+const (
+	noService service = iota
+	roomService
+	uploadService
+)
 
 // addressee works out where el goes. If that is nowhere, it answers and
 // returns false. Without "to" a stanza goes to the sender's own account (RFC
@@ -86,27 +97,31 @@ func (c *core) addressee(s *session, el *stanza.Element) (address, bool) {
 	to := el.Get("to")
 	switch to {
 	case "", s.account.bare:
-		return address{s.account, "", s.account.bare}, true
+		return address{account: s.account, raw: s.account.bare}, true
 	case c.domain:
-		return address{nil, "", to}, true
+		return address{raw: to}, true
 	}
 	j, err := jid.Parse(to)
 	switch {
 	case err != nil:
 		c.refuse(s, el, "modify", "jid-malformed", "")
 		return address{}, false
+	case j.Domainpart() == c.roomService:
+		return address{service: roomService, local: j.Localpart(), resource: j.Resourcepart(), raw: j.String()}, true
+	case j.Domainpart() == c.uploadService:
+		return address{service: uploadService, local: j.Localpart(), resource: j.Resourcepart(), raw: j.String()}, true
 	case j.Domainpart() != c.domain:
 		c.refuse(s, el, "cancel", "remote-server-not-found", "this relay does not talk to others")
 		return address{}, false
 	case j.Localpart() == "":
-		return address{nil, j.Resourcepart(), j.String()}, true
+		return address{resource: j.Resourcepart(), raw: j.String()}, true
 	}
 	a := c.accounts[j.Localpart()]
 	if a == nil {
 		c.refuse(s, el, "cancel", "service-unavailable", "")
 		return address{}, false
 	}
-	return address{a, j.Resourcepart(), j.String()}, true
+	return address{account: a, resource: j.Resourcepart(), raw: j.String()}, true
 }
 
 // refuse answers el with an error, unless el is an answer itself: errors are

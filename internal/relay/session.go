@@ -35,6 +35,8 @@ type session struct {
 	priority  int
 	presence  []byte // as last broadcast, without "to"
 
+	rooms map[*room]bool // where it is
+
 	carbons     bool // XEP-0280
 	interested  bool // asked for the roster
 	blockPushes bool // asked for the block list

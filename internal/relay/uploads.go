@@ -1,0 +1,3 @@
+package relay
+
+func (c *core) uploadIQ(q *request, to address) { c.no(q, "cancel", "service-unavailable", "") }
