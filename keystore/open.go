@@ -3,7 +3,6 @@ package keystore
 import (
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io/fs"
 	"math"
 	"os"
@@ -197,10 +196,18 @@ func (p Place) open(pin *memguard.LockedBuffer) (*Opened, error) {
 // giveUp destroys the vault and says so.
 func (p Place) giveUp() error {
 	if err := p.Destroy(); err != nil {
-		return fmt.Errorf("%w. It could not be removed entirely: %w", ErrDestroyed, err)
+		return &RemainsError{err}
 	}
 	return ErrDestroyed
 }
+
+// RemainsError is ErrDestroyed with what could not be removed.
+type RemainsError struct{ Err error }
+
+func (e *RemainsError) Error() string {
+	return ErrDestroyed.Error() + ". It could not be removed entirely: " + e.Err.Error()
+}
+func (e *RemainsError) Unwrap() []error { return []error{ErrDestroyed, e.Err} }
 
 func (p Place) opened(v *vault, master *memguard.LockedBuffer, a *Account) *Opened {
 	return &Opened{at: p, vault: v, master: enclave(master), account: *a}

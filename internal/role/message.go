@@ -41,6 +41,8 @@ const (
 	maxCount   = 1 << 20
 	maxControl = 64 << 10 // bytes of one control frame
 	maxTermios = 512
+
+	maxDestroyAfter = 1000 // wrong PINs
 )
 
 // From a role to the watch.
@@ -120,11 +122,14 @@ type GateSetup struct {
 	User     string        // whose profile it is, as the person knows it
 	Hint     string        // such as the demo's PIN
 	Note     string        // why this gate is shown, such as a wrong PIN
-	Wait     time.Duration // before input is taken
-	Failures int           // wrong PINs in a row
+	Wait     time.Duration // before input is taken, at least
+	Failures int           // wrong PINs or passwords in a row, as the watch has seen them
 	SignedIn bool          // the link has been given a password already
 	LockedAt time.Time     // zero when it was never unlocked
 	Terminal []byte        // the person's own terminal modes, see Terminal.Saved
+
+	DestroyAfter int  // wrong PINs in a row after which the vault destroys itself; 0 is never
+	NoTPM        bool // the vault is thrown away soon, so nothing of it goes into a TPM
 
 	// for Join
 	Address string
@@ -224,6 +229,8 @@ func (m *GateSetup) code(c *coder) {
 	c.flag(&m.SignedIn)
 	c.moment(&m.LockedAt)
 	c.bytes(&m.Terminal, maxTermios)
+	c.number(&m.DestroyAfter, maxDestroyAfter)
+	c.flag(&m.NoTPM)
 	c.text(&m.Address)
 	c.text(&m.Relay)
 	c.path(&m.CAFile)

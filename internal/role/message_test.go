@@ -18,7 +18,7 @@ func samples() []Message {
 		&Unlocked{}, &NeedLink{}, &Status{"relay online", true, 3, 1, at, true}, &Status{}, &Attach{}, &Logoff{}, &Logoff{time.Minute}, &End{}, &Lock{}, &Redraw{},
 		&GateSetup{
 			Mode: Join, Profile: p, Label: "Mercy General", User: "a.ng", Hint: "h", Note: "n", Wait: 4 * time.Second,
-			Failures: 4, SignedIn: true, LockedAt: at, Terminal: []byte{0, 1, 2}, Address: "a@b", Relay: "wss://b/ws", CAFile: "/ca.pem", Rotate: true,
+			Failures: 4, SignedIn: true, LockedAt: at, Terminal: []byte{0, 1, 2}, DestroyAfter: 10, NoTPM: true, Address: "a@b", Relay: "wss://b/ws", CAFile: "/ca.pem", Rotate: true,
 		},
 		&DeskSetup{Profile: p, Label: "Mercy General", Terminal: []byte{9}, Open: "a@b",
 			Display: Display{Theme: "auto", LockAfter: 2 * time.Minute, LockUnfocused: time.Minute, Curtain: true, Reveal: true, Mouse: true, Paste: true, Quiet: true}},
@@ -102,7 +102,7 @@ func TestTextIsMadePrintable(t *testing.T) {
 
 func TestOutOfBoundsIsNotSent(t *testing.T) {
 	for _, m := range []Message{
-		&Status{Waiting: -1}, &Status{Stat: maxCount + 1}, &GateSetup{Mode: 17}, &GateSetup{Wait: -time.Second},
+		&Status{Waiting: -1}, &Status{Stat: maxCount + 1}, &GateSetup{Mode: 17}, &GateSetup{Wait: -time.Second}, &GateSetup{DestroyAfter: 1001},
 		&WardSetup{Dir: strings.Repeat("a", maxPath+1)}, &DeskSetup{Terminal: make([]byte, maxTermios+1)},
 	} {
 		if _, _, err := encode(m); err == nil {

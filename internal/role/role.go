@@ -60,4 +60,5 @@ const (
 	ExitQuit     = 11 // gate, desk: the person is done
 	ExitNoKey    = 12 // desk: the gate handed over nothing
 	ExitOrphan   = 13 // the watch is gone
+	ExitLost     = 14 // gate: the vault has destroyed itself; it said so in a Note
 )

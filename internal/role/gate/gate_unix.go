@@ -15,6 +15,7 @@ import (
 	"sotto/internal/harden"
 	"sotto/internal/role"
 	"sotto/keystore"
+	"sotto/keystore/tpm"
 )
 
 const (
@@ -29,6 +30,7 @@ const (
 type gate struct {
 	self  *role.Self
 	setup *role.GateSetup
+	place keystore.Place
 	term  *role.Terminal
 	line  *memguard.LockedBuffer // what is being typed; its last byte receives the next key
 	ca    []byte                 // certificates to trust while joining
@@ -50,8 +52,14 @@ func Main() int {
 		return self.Fail(err)
 	}
 	defer memguard.Purge()
+	place := keystore.At(setup.Profile.Vault, setup.Profile.DeviceKey)
+	place.DestroyAfter = setup.DestroyAfter
+	if !setup.NoTPM {
+		place.TPM = tpm.Open() // now, while it can be
+		defer place.TPM.Close()
+	}
 	g := &gate{
-		self: self, setup: setup, term: role.Inherited(setup.Terminal),
+		place: place, self: self, setup: setup, term: role.Inherited(setup.Terminal),
 		line:  memguard.NewBuffer(maxPassword + 1),
 		ready: time.Now().Add(setup.Wait),
 		view: view{
@@ -65,6 +73,18 @@ func Main() int {
 	// From here on the gate reaches its vault and nothing else.
 	if _, err := harden.Gate(filepath.Dir(setup.Profile.Vault), filepath.Dir(setup.Profile.DeviceKey)); err != nil {
 		return self.Fail(err)
+	}
+	if setup.Mode != role.Join {
+		// What is wrong with the vault the person is told when it is opened.
+		s, err := place.Status()
+		if err == nil && s.Destroyed {
+			return g.lost(place.Destroy()) // goes on where it was cut off
+		}
+		// The watch has seen wrong PINs since it began, the vault has all of them.
+		if wait := role.PINDelay(s.Tried); wait > setup.Wait {
+			g.ready = time.Now().Add(wait)
+		}
+		g.view.note, g.view.warning = count(s, setup.Note)
 	}
 	// What was typed at the desk is neither a PIN nor a draft.
 	g.term.Flush()
@@ -233,9 +253,19 @@ func readable(wait time.Duration) bool {
 	return err != nil || n > 0
 }
 
+// lost ends the gate of a vault that has destroyed itself, wholly or with an error.
+func (g *gate) lost(err error) int {
+	words := sentence(keystore.ErrDestroyed)
+	if err != nil {
+		words += " It could not be removed entirely: " + sentence(err)
+	}
+	g.self.Control.Send(&role.Note{Text: words})
+	return role.ExitLost
+}
+
 // busy shows that something takes a moment.
 func (g *gate) busy(words string) {
-	g.change(func(v *view) { v.busy, v.note = words, "" })
+	g.change(func(v *view) { v.busy, v.note, v.warning = words, "", "" })
 }
 
 // say shows a note above the prompt and lets the person go on.

@@ -121,7 +121,7 @@ func (g *gate) join() (int, error) {
 	if g.setup.Rotate {
 		account.Next = randomPassword()
 	}
-	opened, err := keystore.Create(g.setup.Profile.Vault, g.setup.Profile.DeviceKey, pin, account)
+	opened, err := g.place.Create(pin, account)
 	if err != nil {
 		return 0, err
 	}

@@ -61,8 +61,13 @@ func (g *gate) open(prompt string) (*keystore.Opened, int, error) {
 	}
 	defer pin.Destroy()
 	g.busy("checking")
-	opened, err := keystore.Open(g.setup.Profile.Vault, g.setup.Profile.DeviceKey, pin)
+	opened, err := g.place.Open(pin)
+	var cut *keystore.RemainsError
 	switch {
+	case errors.As(err, &cut):
+		return nil, g.lost(cut.Err), nil
+	case errors.Is(err, keystore.ErrDestroyed):
+		return nil, g.lost(nil), nil
 	case errors.Is(err, keystore.ErrWrongPIN):
 		return nil, role.ExitWrongPIN, nil
 	case err != nil:

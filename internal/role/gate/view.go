@@ -12,18 +12,19 @@ import (
 
 // view is what the gate shows. It holds how many characters were typed, never which.
 type view struct {
-	label  string // organisation
-	user   string
-	prompt string // before the dots
-	dots   int
-	busy   string        // stands in the place of the dots while something is under way
-	wait   time.Duration // before input counts
-	note   string        // one sentence: what was wrong, or what to do
-	hint   string
-	status role.Status
-	locked time.Time // since when; zero before the first unlock
-	now    time.Time
-	ascii  bool // the terminal has no more than ASCII
+	label   string // organisation
+	user    string
+	prompt  string // before the dots
+	dots    int
+	busy    string        // stands in the place of the dots while something is under way
+	wait    time.Duration // before input counts
+	note    string        // one sentence: what was wrong, or what to do
+	warning string        // what is about to happen
+	hint    string
+	status  role.Status
+	locked  time.Time // since when; zero before the first unlock
+	now     time.Time
+	ascii   bool // the terminal has no more than ASCII
 }
 
 // rows lays the view out: one string a row, without line ends, none wider than
@@ -50,7 +51,8 @@ func (v view) rows(width, height int) (rows []string, caretColumn, caretRow int)
 	add(2, 0, "s o t t o")
 	add(3, 1, v.who())
 	add(9, 1, prompt)
-	add(7, 1, v.wrapNote(width)...)
+	add(7, 1, v.wrap(v.note, width)...)
+	add(8, 1, v.wrap(v.warning, width)...)
 	add(5, 1, v.waiting())
 	add(6, 1, v.hint)
 
@@ -140,12 +142,12 @@ func (v view) promptLine(width int) string {
 	return v.prompt + "  " + strings.Repeat(dot+" ", dots) + "_"
 }
 
-// wrapNote breaks the note into at most four rows of about the same length.
-func (v view) wrapNote(width int) []string {
-	if v.note == "" {
+// wrap breaks sentences into at most four rows of about the same length.
+func (v view) wrap(note string, width int) []string {
+	if note == "" {
 		return nil
 	}
-	note := v.plain(v.note)
+	note = v.plain(note)
 	width = max(1, min(width-2, 66))
 	if rows := ansi.StringWidth(note)/width + 1; rows > 1 {
 		width = min(width, ansi.StringWidth(note)/rows+8)

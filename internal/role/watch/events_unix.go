@@ -4,7 +4,6 @@ package watch
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"sotto/internal/role"
@@ -87,12 +86,11 @@ func (w *watch) fromGate(e event) error {
 			return errors.New(said)
 		}
 		if w.note = said; w.note == "" {
-			w.note = wrongPIN
-			if w.failures > 1 {
-				w.note += fmt.Sprintf(" %d wrong in a row.", w.failures)
-			}
+			w.note = wrongPIN // how many there were the gate reads from the vault
 		}
 		return w.startGate()
+	case e.ended.Code == role.ExitLost:
+		return &Lost{said}
 	case e.ended.Code == role.ExitFailed && said != "":
 		if w.mode == role.Join || w.mode == role.ChangePassword || w.crashes.tooMany(time.Now()) {
 			return errors.New(said)

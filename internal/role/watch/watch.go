@@ -20,6 +20,7 @@ type Config struct {
 	Profile role.Profile
 	Label   string // organisation, for the lock screen
 	User    string // whose profile it is, for the lock screen
+	Note    string // for the first lock screen; may be empty
 	Open    string // address of the conversation to open the first time; may be empty
 	Display role.Display
 
@@ -77,20 +78,17 @@ var (
 	ErrSamePassword = errors.New("the password stays as it was")
 )
 
+// Lost is returned when the vault has destroyed itself: nothing is left that
+// could be opened.
+type Lost struct{ words string }
+
+func (l *Lost) Error() string { return l.words }
+
 // Crashes are forgiven unless there are more than so many within the time.
 const (
 	crashLimit  = 5
 	crashWindow = time.Minute
 )
-
-// pinDelay is how long the next gate waits after so many wrong PINs in a row:
-// nothing for two, then 2 s, doubled each time, up to five minutes.
-func pinDelay(failures int) time.Duration {
-	if failures < 3 {
-		return 0
-	}
-	return min(2*time.Second<<min(failures-3, 10), 5*time.Minute)
-}
 
 // limiter counts what should not happen often.
 type limiter struct{ times []time.Time }
