@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"sotto/internal/role/roletest"
 	"sotto/internal/role/ward"
 )
 
@@ -23,9 +24,26 @@ var hostile = []string{
 	"\x1b]52;c;no end", // swallows what follows where it is believed
 }
 
-// pause is how long somebody takes from a paste to the next key: what comes
-// faster counts as more of the paste.
-const pause = 150 * time.Millisecond
+// take presses a key until what was pasted is out of the composer. What comes too
+// fast after a paste counts as more of it, and would not have that effect.
+func (s *sotto) take(key, pasted string) {
+	s.t.Helper()
+	late := time.Now().Add(roletest.Patience)
+	again := time.Now().Add(150 * time.Millisecond)
+	for {
+		screen := s.Screen()
+		if rule := strings.LastIndex(screen, "────"); rule >= 0 && !strings.Contains(screen[rule:], pasted) {
+			return
+		}
+		if now := time.Now(); now.After(late) {
+			s.t.Fatalf("%q stays in the composer", pasted)
+		} else if now.After(again) {
+			s.Type(key)
+			again = now.Add(250 * time.Millisecond)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
 
 // TestTerminalGetsNothingElse is invariant 6, on every byte of a long session:
 // nothing leaves by way of the terminal, whatever a person presses or pastes.
@@ -34,8 +52,10 @@ func TestTerminalGetsNothingElse(t *testing.T) {
 	s := newSotto(t, user{})
 	s.run("demo")
 	s.See("PIN  _")
-	s.Type("135791\r")
-	s.See("That PIN is not right.")
+	for _, wrong := range []string{"135791", "\x1b]52;c;c2VjcmV0\a\x1b[5i"} {
+		s.Type(wrong + "\r")
+		s.See("That PIN is not right", "PIN  _")
+	}
 	s.pin = ward.PIN
 	s.unlock()
 	s.See("Okafor")
@@ -43,19 +63,20 @@ func TestTerminalGetsNothingElse(t *testing.T) {
 		end := fmt.Sprintf("<%d>", i)
 		s.Type("\x1b[200~" + paste + end + "\x1b[201~")
 		s.See(end)
-		time.Sleep(pause)
 		if i%8 == 0 { // some of it is sent, and answered
-			s.Type("\r")
-			s.SeeGone(">  " + end)
+			s.take("\r", end)
 		} else {
-			s.Type("\x15")
-			s.SeeGone(end)
+			s.take("\x15", end)
 		}
 	}
-	// Keys of every kind, in every place they lead to.
+	// Keys of every kind, in every place they lead to: dialogs, commands, what does
+	// not exist, what elsewhere copies, the focus lost and found, the mouse.
 	for _, keys := range []string{
 		"\x1bOP", "\x1b", "\x0b", "hadd\r", "\x1ba", "\x1b[5~", "\x1b[5~", "\x1b[6~", "\x1b[I", "\x1b[O", "\x1b[I",
 		"/help\r", "\x1b", "/verify\r", "\x1b", "/devices\r", "\x1b", "\x1b[A", "\x1b[A", "\x03", "\x1b", "\x19", "\x0f", "\x1b[<0;10;5M\x1b[<0;20;7m",
+		"\x1b[<64;10;5M", "\x1b[<65;10;5M", "\x1b[<0;10;5M\x1b[<32;20;5M\x1b[<32;30;9M\x1b[<0;30;9m", "\x1b[<2;10;5M\x1b[<2;10;5m",
+		"\x1b[99;6u", "\x1b[67;6u", "\x1b[2;5~", "\x1b[27;6;67~", "\x1bw", "\x17", "/copy\r", "\x1b", "/nonsense \x1b]52;c;eA==\a\r", "\x1b",
+		"/to \u009d52;c;eA==\u009c@ward.example\r", "\x1b", "\x15", "/stat K is 6.8\r", "\x1b[I", "\x1b[200~a\nb\x1b[201~", "\x15", "\x15", "\x1b", "\x1b[<0;20;7m",
 	} {
 		s.Type(keys)
 	}
@@ -79,12 +100,17 @@ func TestTerminalGetsNothingElse(t *testing.T) {
 // TestMessagesReachNoTerminal is the same for what other people send.
 func TestMessagesReachNoTerminal(t *testing.T) {
 	t.Parallel()
-	r, people := startRelay(t, "Okafor, Ada", "Lind, Per")
+	// The relay gives names.
+	const name = "Lind\u009d52;c;bmFtZQ==\u009c\u202e\u200b, Per"
+	r, people := startRelay(t, "Okafor, Ada", name)
 	ada, per := people[0], people[1]
+	if Forbidden([]byte(name)) == nil {
+		t.Fatal("nothing is forbidden in the name")
+	}
 	s := newSotto(t, ada)
 	s.join(r.url, func(string) {})
 	peer := talker(t, r, per, ada)
-	s.See("Lind, Per")
+	s.See("Lind", "52;c;bmFtZQ==")
 	for i, text := range hostile {
 		if Forbidden([]byte(text)) == nil {
 			t.Errorf("%q is not forbidden, so this is no test with it", text)
@@ -93,14 +119,20 @@ func TestMessagesReachNoTerminal(t *testing.T) {
 		peer.say(end + text + end)
 		s.See(end)
 	}
+	if n := Bells(s.Output()); n != 0 {
+		t.Errorf("it rang %d times, for nothing urgent", n)
+	}
 	s.lock()
 	peer.send("!stat " + strings.Join(hostile, " "))
 	s.See("1 waiting")
 	s.unlock()
 	s.See("STAT")
+	if n := Bells(s.Output()); n != 1 {
+		t.Errorf("it rang %d times for one STAT message that nobody saw", n)
+	}
 	s.lock()
 	s.quit()
-	if out := s.Output(); !bytes.Contains(out, []byte("52;c;")) {
+	if out := s.Output(); !bytes.Contains(out, []byte("52;c;c2VjcmV0")) {
 		t.Error("what was sent is not shown at all, so nothing was tested")
 	}
 }
