@@ -25,6 +25,8 @@ type Conversation struct {
 	Preview      string // beginning of the message that stands last
 	LastOutgoing bool   // whether that message is from here
 	LastState    State  // its state, if it is
+	LastGone     Gone   // why Preview is empty, if that is why
+	Room         bool   // many people (XEP-0045)
 	Unread       int
 	Urgency      int   // the highest among the unread
 	FirstUnread  int64 // id of the unread message that stands first; 0 if there is none
@@ -36,22 +38,31 @@ type Conversation struct {
 
 // conversation returns the row of a conversation, and makes it if need be.
 func (tx *Tx) conversation(peer string) (id int64, err error) {
-	row := func(st *sqlite3.Stmt) { id = st.ColumnInt64(0) }
-	found, err := tx.one(`SELECT id FROM conversation WHERE peer = ?`, row, peer)
+	id, _, err = tx.conversationFor(peer)
+	return id, err
+}
+
+// conversationFor is conversation, with the lifespan of its messages.
+func (tx *Tx) conversationFor(peer string) (id int64, lifespan time.Duration, err error) {
+	row := func(st *sqlite3.Stmt) {
+		id, lifespan = st.ColumnInt64(0), time.Duration(st.ColumnInt64(1))*time.Microsecond
+	}
+	found, err := tx.one(`SELECT id, lifespan FROM conversation WHERE peer = ?`, row, peer)
 	if err != nil || found {
-		return id, err
+		return id, lifespan, err
 	}
 	if _, err := tx.change(`INSERT INTO conversation (peer) VALUES (?)`, peer); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return tx.s.conn.LastInsertRowID(), nil
+	return tx.s.conn.LastInsertRowID(), 0, nil
 }
 
 // The conversation list's query: of all, and of one.
 const (
 	selectConversation = `SELECT c.peer, c.name, c.grp, c.subscription, c.contact, c.draft,
 			m.time, substr(m.body, 1, ?1), m.outgoing, m.state, u.n, u.urgency, u.oldest,
-			(SELECT f.id FROM message f WHERE f.conversation = c.id AND f.read = 0 ORDER BY f.place LIMIT 1)
+			(SELECT f.id FROM message f WHERE f.conversation = c.id AND f.read = 0 ORDER BY f.place LIMIT 1),
+			m.gone, (SELECT count(*) FROM room r WHERE r.conversation = c.id)
 		FROM conversation c
 		LEFT JOIN message m ON m.id = c.last
 		LEFT JOIN (SELECT conversation, count(*) n, max(urgency) urgency, min(id) oldest FROM message WHERE read = 0`
@@ -77,6 +88,8 @@ func scanConversation(st *sqlite3.Stmt) Conversation {
 		Urgency:      st.ColumnInt(11),
 		oldest:       st.ColumnInt64(12),
 		FirstUnread:  st.ColumnInt64(13),
+		LastGone:     Gone(st.ColumnInt(14)),
+		Room:         st.ColumnBool(15),
 	}
 }
 

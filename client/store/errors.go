@@ -26,6 +26,7 @@ var (
 	ErrViewWrites = errors.New("a View transaction cannot write")
 	ErrEnded      = errors.New("the transaction has ended")
 	ErrUnknown    = errors.New("no such message")
+	ErrNoRoom     = errors.New("no such room")
 )
 
 // fault is an error with a remedy and what lay beneath it.

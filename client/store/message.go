@@ -89,11 +89,26 @@ type Message struct {
 	Kind        Kind
 	Urgency     int  // Routine, Urgent or Stat
 	Read        bool // by the person here; outgoing messages always are
+
+	Gone      Gone      // why Body is empty, if it is gone
+	GoneAt    time.Time // when it was recalled, or expired
+	GoneBy    string    // who recalled it
+	Corrected time.Time // when Body was written, if it is not what came first
+	Reply     string    // the OriginID, in a room the ArchiveID, of the message that this one answers (XEP-0461)
+	ReplyTo   string    // that message's author, as far as this one says
+	Expires   time.Time // when the text goes; zero: never, or after the conversation's lifespan
 }
 
 const messageColumns = `m.id, c.peer, m.outgoing, m.sender, m.device, m.origin, m.archive, m.time, m.stored,
 	m.body, m.state, m.encrypted, m.fingerprint, m.kind, m.urgency, m.read, m.place, m.cipher,
-	coalesce((SELECT d.trust FROM device d WHERE d.peer = m.sender AND d.id = m.device AND d.fingerprint = m.fingerprint), 0)`
+	coalesce((SELECT d.trust FROM device d WHERE d.peer = m.sender AND d.id = m.device AND d.fingerprint = m.fingerprint), 0),
+	m.gone, m.gone_at, m.gone_by, m.corrected, m.reply, m.reply_to, m.expires`
+
+// Columns of messageColumns.
+const (
+	messageBody  = 9
+	messageWidth = 26
+)
 
 func scanMessage(st *sqlite3.Stmt) Message {
 	return Message{
@@ -116,6 +131,13 @@ func scanMessage(st *sqlite3.Stmt) Message {
 		Place:       st.ColumnInt64(16),
 		Cipher:      blob(st, 17),
 		Trust:       Trust(st.ColumnInt(18)),
+		Gone:        Gone(st.ColumnInt(19)),
+		GoneAt:      fromMicro(st.ColumnInt64(20)),
+		GoneBy:      st.ColumnText(21),
+		Corrected:   fromMicro(st.ColumnInt64(22)),
+		Reply:       st.ColumnText(23),
+		ReplyTo:     st.ColumnText(24),
+		Expires:     fromMicro(st.ColumnInt64(25)),
 	}
 }
 
@@ -158,7 +180,7 @@ func (tx *Tx) addMessage(m *Message, after int64, settles bool) (outcome, error)
 	if !tx.write {
 		return known, ErrViewWrites
 	}
-	conversation, err := tx.conversation(m.Peer)
+	conversation, lifespan, err := tx.conversationFor(m.Peer)
 	if err != nil {
 		return known, err
 	}
@@ -177,6 +199,10 @@ func (tx *Tx) addMessage(m *Message, after int64, settles bool) (outcome, error)
 	if m.Outgoing {
 		m.Read = true
 	}
+	if m.Expires.IsZero() && lifespan > 0 && m.Kind == Text {
+		m.Expires = m.Stored.Add(lifespan)
+	}
+	m.Reply, m.ReplyTo = bounded(m.Reply, maxID), bounded(m.ReplyTo, maxID)
 	if after, err = tx.clamp(conversation, after, m.Strand, m.Epoch, m.Counter, settles); err != nil {
 		return known, err
 	}
@@ -186,10 +212,11 @@ func (tx *Tx) addMessage(m *Message, after int64, settles bool) (outcome, error)
 	}
 	insert := func() (int64, error) {
 		return tx.change(`INSERT INTO message (conversation, outgoing, sender, device, origin, archive, cipher, strand, epoch, counter,
-				place, time, stored, body, state, encrypted, fingerprint, kind, urgency, read)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+				place, time, stored, body, state, encrypted, fingerprint, kind, urgency, read, reply, reply_to, expires)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 			conversation, m.Outgoing, m.Sender, m.Device, nullable(m.OriginID), nullable(m.ArchiveID), m.Cipher, m.Strand, m.Epoch, m.Counter,
-			place, m.Time, m.Stored, m.Body, int(m.State), m.Encrypted, m.Fingerprint, int(m.Kind), m.Urgency, m.Read)
+			place, m.Time, m.Stored, m.Body, int(m.State), m.Encrypted, m.Fingerprint, int(m.Kind), m.Urgency, m.Read,
+			nullable(m.Reply), nullable(m.ReplyTo), m.Expires)
 	}
 	n, err := insert()
 	if err != nil {
@@ -207,8 +234,8 @@ func (tx *Tx) addMessage(m *Message, after int64, settles bool) (outcome, error)
 		}
 	}
 	m.ID, m.Place = tx.s.conn.LastInsertRowID(), place
-	if !end {
-		return inside, nil
+	if err := tx.added(conversation, m); err != nil || !end {
+		return inside, err
 	}
 	_, err = tx.change(`UPDATE conversation SET last = ? WHERE id = ?`, m.ID, conversation)
 	return last, err
@@ -248,15 +275,40 @@ func (tx *Tx) repeat(conversation int64, m *Message) (another bool, how outcome,
 	if old.Kind != Notice || m.Kind != Text || old.Outgoing || m.Outgoing {
 		return false, known, nil
 	}
-	_, err = tx.change(`UPDATE message SET kind = ?, body = ?, device = ?, encrypted = ?, fingerprint = ?, urgency = ?, read = ?, cipher = ? WHERE id = ?`,
-		int(m.Kind), m.Body, m.Device, m.Encrypted, m.Fingerprint, m.Urgency, m.Read, m.Cipher, m.ID)
+	_, err = tx.change(`UPDATE message SET kind = ?, body = ?, device = ?, encrypted = ?, fingerprint = ?, urgency = ?, read = ?, cipher = ?,
+			reply = ?, reply_to = ?, expires = ? WHERE id = ?`,
+		int(m.Kind), m.Body, m.Device, m.Encrypted, m.Fingerprint, m.Urgency, m.Read, m.Cipher,
+		nullable(m.Reply), nullable(m.ReplyTo), m.Expires, m.ID)
+	if err == nil {
+		err = tx.added(conversation, m)
+	}
 	return false, replaced, err
 }
 
-// HasCipher reports whether the text of a ciphertext is in a conversation.
+// HasCipher reports whether the text of a ciphertext is in a conversation, or was,
+// or was taken as something other than a line of its own (see Spend).
 func (tx *Tx) HasCipher(peer string, cipher []byte) (bool, error) {
-	return tx.one(`SELECT 1 FROM conversation c JOIN message m ON m.conversation = c.id
+	found, err := tx.one(`SELECT 1 FROM conversation c JOIN message m ON m.conversation = c.id
 		WHERE c.peer = ? AND m.cipher = ? AND m.kind = ? LIMIT 1`, func(*sqlite3.Stmt) {}, peer, cipher, int(Text))
+	if found || err != nil {
+		return found, err
+	}
+	return tx.one(`SELECT 1 FROM conversation c JOIN spent s ON s.conversation = c.id WHERE c.peer = ? AND s.cipher = ?`,
+		func(*sqlite3.Stmt) {}, peer, cipher)
+}
+
+// Spend notes a ciphertext that led to no line of its own, such as a correction,
+// so that its repeat is known for one.
+func (tx *Tx) Spend(peer string, cipher []byte) error {
+	if len(cipher) == 0 {
+		return nil
+	}
+	conversation, err := tx.conversation(peer)
+	if err != nil {
+		return err
+	}
+	_, err = tx.change(`INSERT INTO spent (conversation, cipher) VALUES (?, ?) ON CONFLICT DO NOTHING`, conversation, cipher)
+	return err
 }
 
 // Messages returns up to limit messages of a conversation that stand before the
@@ -321,11 +373,14 @@ func (tx *Tx) SetState(peer, originID string, s State) (changed bool, err error)
 // SetBody replaces the text of an outgoing message that nobody has yet: one
 // that is Queued or Failed.
 func (tx *Tx) SetBody(id int64, body string) error {
-	n, err := tx.change(`UPDATE message SET body = ? WHERE id = ? AND outgoing AND state IN (?, ?)`, body, id, int(Queued), int(Failed))
+	n, err := tx.change(`UPDATE message SET body = ? WHERE id = ? AND outgoing AND gone = 0 AND state IN (?, ?)`, body, id, int(Queued), int(Failed))
 	if err == nil && n == 0 {
 		return ErrUnknown
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return tx.setMarks(id, body)
 }
 
 // MarkRead marks the messages of a conversation up to the one with the id upTo
@@ -346,6 +401,10 @@ func (tx *Tx) MarkRead(peer string, upTo int64) (newlyRead []Message, err error)
 	}
 	for i := range newlyRead {
 		if _, err := tx.change(`UPDATE message SET read = 1 WHERE id = ?`, newlyRead[i].ID); err != nil {
+			return nil, err
+		}
+		// What is urgent waits until it is acknowledged.
+		if _, err := tx.change(`DELETE FROM waiting WHERE message = ? AND urgency = 0`, newlyRead[i].ID); err != nil {
 			return nil, err
 		}
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strings"
 )
 
 // migrations bring a database from version i to i+1. A released one is never
@@ -110,19 +111,177 @@ CREATE TABLE signed_prekey (
 	created   INTEGER NOT NULL
 );
 `,
+	`
+ALTER TABLE conversation ADD COLUMN lifespan INTEGER NOT NULL DEFAULT 0; -- of its messages, in µs; 0 for ever
+
+ALTER TABLE message ADD COLUMN gone      INTEGER NOT NULL DEFAULT 0;     -- why its text is gone (type Gone)
+ALTER TABLE message ADD COLUMN gone_at   INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE message ADD COLUMN gone_by   TEXT NOT NULL DEFAULT '';
+ALTER TABLE message ADD COLUMN corrected INTEGER NOT NULL DEFAULT 0;     -- when, last; 0 never
+ALTER TABLE message ADD COLUMN reply     TEXT;                           -- id of the message it answers
+ALTER TABLE message ADD COLUMN reply_to  TEXT;                           -- and that one's author
+ALTER TABLE message ADD COLUMN expires   INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX message_expires ON message (expires) WHERE expires > 0;
+CREATE INDEX message_urgent ON message (conversation, outgoing, place) WHERE urgency > 0;
+
+-- Full-text search. What is new waits in unindexed and is indexed many at a time.
+CREATE VIRTUAL TABLE search USING fts5(body, tags, content='', columnsize=0, prefix='3 4', tokenize='sotto');
+INSERT INTO search (search, rank) VALUES ('secure-delete', 1);
+INSERT INTO search (search, rank) VALUES ('pgsz', 4000);                 -- so that a page of the index fits a page of the file
+CREATE TABLE indexed (
+	moment  INTEGER PRIMARY KEY,                                         -- rowid in search: time in 1/16 s, made unique
+	message INTEGER NOT NULL UNIQUE
+);
+CREATE TABLE unindexed (message INTEGER PRIMARY KEY);
+INSERT INTO unindexed SELECT id FROM message WHERE kind = 0 AND body <> '';
+
+-- Who changes or removes a message need not know of the index.
+CREATE TRIGGER message_changed AFTER UPDATE OF body, kind ON message WHEN old.body <> new.body OR old.kind <> new.kind BEGIN
+	INSERT INTO search (search, rowid, body, tags)
+		SELECT 'delete', moment, old.body, sotto_tags(old.conversation, old.sender) FROM indexed WHERE message = old.id;
+	DELETE FROM indexed WHERE message = old.id;
+	DELETE FROM unindexed WHERE message = old.id;
+	INSERT INTO unindexed SELECT new.id WHERE new.kind = 0 AND new.body <> '';
+	SELECT sotto_gone();
+END;
+CREATE TRIGGER message_removed BEFORE DELETE ON message BEGIN
+	INSERT INTO search (search, rowid, body, tags)
+		SELECT 'delete', moment, old.body, sotto_tags(old.conversation, old.sender) FROM indexed WHERE message = old.id;
+	DELETE FROM indexed WHERE message = old.id;
+	DELETE FROM unindexed WHERE message = old.id;
+	SELECT sotto_gone();
+END;
+
+CREATE TABLE mark (                           -- #mrn:44120, @role/cardiology and the like in a text
+	kind    INTEGER NOT NULL,
+	value   TEXT NOT NULL,
+	message INTEGER NOT NULL REFERENCES message ON DELETE CASCADE,
+	PRIMARY KEY (kind, value, message)
+) WITHOUT ROWID;
+CREATE INDEX mark_message ON mark (message);
+
+CREATE TABLE waiting (                        -- messages that may wait for this person
+	message INTEGER PRIMARY KEY REFERENCES message ON DELETE CASCADE,
+	urgency INTEGER NOT NULL
+);
+CREATE INDEX waiting_order ON waiting (urgency DESC, message);
+
+CREATE TABLE acknowledgement (
+	message INTEGER NOT NULL REFERENCES message ON DELETE CASCADE,
+	sender  TEXT NOT NULL,
+	time    INTEGER NOT NULL,
+	PRIMARY KEY (message, sender)
+) WITHOUT ROWID;
+
+CREATE TABLE reaction (
+	message INTEGER NOT NULL REFERENCES message ON DELETE CASCADE,
+	sender  TEXT NOT NULL,
+	set_    TEXT NOT NULL,                    -- separated by line ends
+	time    INTEGER NOT NULL,
+	PRIMARY KEY (message, sender)
+) WITHOUT ROWID;
+
+CREATE TABLE attachment (
+	id       INTEGER PRIMARY KEY,
+	message  INTEGER NOT NULL REFERENCES message ON DELETE CASCADE,
+	name     TEXT NOT NULL,
+	type     TEXT NOT NULL,
+	size     INTEGER NOT NULL,
+	url      TEXT NOT NULL,
+	key      BLOB,
+	state    INTEGER NOT NULL,
+	progress INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX attachment_message ON attachment (message);
+CREATE INDEX attachment_moving ON attachment (state) WHERE state IN (1, 2, 4);
+
+CREATE TABLE recipient (                      -- how far a message has come with each who shall have it
+	message INTEGER NOT NULL REFERENCES message ON DELETE CASCADE,
+	address TEXT NOT NULL,
+	state   INTEGER NOT NULL,
+	time    INTEGER NOT NULL,
+	PRIMARY KEY (message, address)
+) WITHOUT ROWID;
+
+CREATE TABLE recall (                         -- devices that are to carry out a recall
+	message INTEGER NOT NULL REFERENCES message ON DELETE CASCADE,
+	peer    TEXT NOT NULL,
+	device  INTEGER NOT NULL,
+	outcome INTEGER NOT NULL DEFAULT 0,
+	time    INTEGER NOT NULL DEFAULT 0,
+	PRIMARY KEY (message, peer, device)
+) WITHOUT ROWID;
+
+CREATE TABLE recalled_ahead (                 -- recalls of messages that are not here yet
+	id           INTEGER PRIMARY KEY,
+	conversation INTEGER NOT NULL REFERENCES conversation ON DELETE CASCADE,
+	origin       TEXT NOT NULL,
+	sender       TEXT NOT NULL,
+	time         INTEGER NOT NULL,
+	UNIQUE (conversation, origin, sender)
+);
+
+CREATE TABLE spent (                          -- ciphertexts that led to no line of their own, as corrections
+	conversation INTEGER NOT NULL REFERENCES conversation ON DELETE CASCADE,
+	cipher       BLOB NOT NULL,
+	PRIMARY KEY (conversation, cipher)
+) WITHOUT ROWID;
+
+CREATE TABLE room (
+	conversation INTEGER PRIMARY KEY REFERENCES conversation ON DELETE CASCADE,
+	nick         TEXT NOT NULL,
+	topic        TEXT NOT NULL DEFAULT '',
+	joined       INTEGER NOT NULL DEFAULT 0   -- whether the person wants to be in it
+);
+
+CREATE TABLE member (
+	conversation INTEGER NOT NULL REFERENCES room ON DELETE CASCADE,
+	address      TEXT NOT NULL,               -- bare JID
+	nick         TEXT NOT NULL,
+	affiliation  TEXT NOT NULL,
+	since        INTEGER NOT NULL,            -- when it was seen first
+	PRIMARY KEY (conversation, address)
+) WITHOUT ROWID;
+
+CREATE TABLE reader (                         -- devices that the person was shown as able to read a conversation
+	conversation INTEGER NOT NULL REFERENCES conversation ON DELETE CASCADE,
+	address      TEXT NOT NULL,
+	device       INTEGER NOT NULL,
+	shown        INTEGER NOT NULL,
+	PRIMARY KEY (conversation, address, device)
+) WITHOUT ROWID;
+
+CREATE TABLE gap (                            -- what may be missing of an archive
+	id      INTEGER PRIMARY KEY,
+	archive TEXT NOT NULL,
+	after   TEXT NOT NULL,                    -- archive ids of what is here on both sides; '' if nothing is
+	before  TEXT NOT NULL,
+	since   INTEGER NOT NULL,
+	until   INTEGER NOT NULL
+);
+CREATE INDEX gap_archive ON gap (archive, since, id);
+`,
 }
 
-// migrate brings the schema up to this version, one transaction a step.
+// migrate brings the schema up to this version, in one transaction.
 func (s *Store) migrate(ctx context.Context, version int) error {
 	if version < 0 || version > len(migrations) {
 		return fmt.Errorf("opening the message database: %w", ErrNewer)
 	}
-	for ; version < len(migrations); version++ {
-		err := s.conn.Exec(fmt.Sprintf("BEGIN IMMEDIATE; %s; PRAGMA user_version=%d; COMMIT", migrations[version], version+1))
-		if err != nil {
-			s.rollback()
-			return interrupted(ctx, err)
-		}
+	if version == len(migrations) {
+		return nil
+	}
+	err := s.conn.Exec("BEGIN IMMEDIATE; " + strings.Join(migrations[version:], "; "))
+	if err == nil {
+		tx := &Tx{s: s, ctx: ctx, write: true}
+		err = tx.indexNew(1)
+	}
+	if err == nil {
+		err = s.conn.Exec(fmt.Sprintf("PRAGMA user_version=%d; COMMIT", len(migrations)))
+	}
+	if err != nil {
+		s.rollback()
+		return interrupted(ctx, err)
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/awnumar/memguard"
 	"github.com/ncruces/go-sqlite3"
@@ -40,6 +41,9 @@ type Store struct {
 	vfsName string
 	key     *memguard.LockedBuffer
 	created bool
+	purge   bool // text went in the transaction under way: it has to go from the WAL, too
+	plain   bool // a test's database in a file that can be read
+	expired []Expired
 }
 
 // Open opens the database at path, and creates it if there is none; its folder
@@ -118,6 +122,9 @@ func open(ctx context.Context, path string, key *memguard.LockedBuffer, base vfs
 	if err == nil {
 		err = syncFolder(filepath.Dir(abs))
 	}
+	if err == nil {
+		s.expired, err = s.Expire(ctx, time.Now())
+	}
 	if err != nil {
 		s.abandon()
 		return nil, explain(doing, err)
@@ -166,8 +173,11 @@ func (s *Store) prepare(ctx context.Context, pragmas string) error {
 	if err := s.conn.Exec("PRAGMA locking_mode=exclusive; PRAGMA temp_store=memory"); err != nil {
 		return err
 	}
-	version, err := s.version()
+	version, err := s.version() // the first page has been read: the key is the right one
 	if err != nil {
+		return err
+	}
+	if err := s.registerSearch(); err != nil {
 		return err
 	}
 	if s.created = version == 0; s.created {
@@ -252,6 +262,7 @@ func (s *Store) transact(ctx context.Context, write bool, fn func(*Tx) error) er
 		begin = "BEGIN IMMEDIATE"
 	}
 	tx := &Tx{s: s, ctx: ctx, write: write}
+	s.purge = false
 	if err := tx.exec(begin); err != nil {
 		return err
 	}
@@ -265,6 +276,11 @@ func (s *Store) transact(ctx context.Context, write bool, fn func(*Tx) error) er
 	if err := fn(tx); err != nil {
 		return err
 	}
+	if tx.grew {
+		if err := tx.indexNew(indexBatch); err != nil {
+			return err
+		}
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -275,6 +291,22 @@ func (s *Store) transact(ctx context.Context, write bool, fn func(*Tx) error) er
 		return err
 	}
 	done = true
+	if s.purge {
+		return s.emptyWAL()
+	}
+	return nil
+}
+
+// emptyWAL moves what was committed to where it belongs, and the WAL with what
+// was there before goes. Text that was removed is nowhere in the file then, as
+// secure_delete has overwritten it.
+func (s *Store) emptyWAL() error {
+	if s.vfsName == "" && !s.plain {
+		return nil // in memory
+	}
+	if _, _, err := s.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_TRUNCATE); err != nil {
+		return explain("clearing what was removed from the message database", err)
+	}
 	return nil
 }
 

@@ -19,6 +19,7 @@ type Tx struct {
 	s      *Store
 	ctx    context.Context
 	write  bool
+	grew   bool // a text was added
 	failed error
 }
 

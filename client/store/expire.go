@@ -1,0 +1,104 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+)
+
+// Expired is a message whose time to live has ended, and what is known of it
+// without its text.
+type Expired struct {
+	ID       int64
+	Peer     string
+	OriginID string
+	Sender   string
+	Outgoing bool
+	Time     time.Time // of the message
+	Due      time.Time // when its life ended
+}
+
+// expireBatch bounds the messages that expire in one transaction.
+const expireBatch = 1000
+
+// Expire removes what the messages say whose time to live has ended by now: text,
+// index, marks, reactions and the keys of attachments. Their lines stay, as gone.
+// When it returns they are gone from the file and its WAL; an error says that
+// some may not be, and what is returned with it is gone. Audit what it returns.
+//
+// Open does the same before it returns, so that what has expired meanwhile is
+// never shown; see [Store.ExpiredAtOpen]. After that, call Expire at NextExpiry.
+func (s *Store) Expire(ctx context.Context, now time.Time) (gone []Expired, err error) {
+	for {
+		var batch []Expired
+		err := s.Update(ctx, func(tx *Tx) error {
+			batch = nil
+			if err := tx.query(`SELECT m.id, c.peer, m.origin, m.sender, m.outgoing, m.time, m.expires
+				FROM message m CROSS JOIN conversation c ON c.id = m.conversation
+				WHERE m.expires > 0 AND m.expires <= ? ORDER BY m.expires LIMIT ?`, func(st *sqlite3.Stmt) {
+				batch = append(batch, Expired{st.ColumnInt64(0), st.ColumnText(1), st.ColumnText(2), st.ColumnText(3), st.ColumnBool(4),
+					fromMicro(st.ColumnInt64(5)), fromMicro(st.ColumnInt64(6))})
+			}, now, expireBatch); err != nil {
+				return err
+			}
+			for i := range batch {
+				if _, err := tx.forget(batch[i].ID, RanOut, "", batch[i].Due); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return gone, err
+		}
+		if gone = append(gone, batch...); len(batch) < expireBatch {
+			return gone, nil
+		}
+	}
+}
+
+// ExpiredAtOpen returns what expired when the database was opened.
+func (s *Store) ExpiredAtOpen() []Expired { return s.expired }
+
+// NextExpiry returns when the next message expires; zero if none will.
+func (tx *Tx) NextExpiry() (at time.Time, err error) {
+	_, err = tx.one(`SELECT expires FROM message WHERE expires > 0 ORDER BY expires LIMIT 1`,
+		func(st *sqlite3.Stmt) { at = fromMicro(st.ColumnInt64(0)) })
+	return at, err
+}
+
+// SetExpires says when the text of a message goes; zero for never.
+func (tx *Tx) SetExpires(messageID int64, at time.Time) error {
+	n, err := tx.change(`UPDATE message SET expires = ? WHERE id = ? AND gone = 0`, at, messageID)
+	if err == nil && n == 0 {
+		return ErrUnknown
+	}
+	return err
+}
+
+// MaxLifespan is the longest time to live of a conversation's messages.
+const MaxLifespan = 100 * 365 * 24 * time.Hour
+
+// SetLifespan says how long messages of a conversation live from the moment they
+// are stored here, if they do not say so themselves; 0 for ever. It holds for what
+// is stored from then on.
+func (tx *Tx) SetLifespan(peer string, d time.Duration) error {
+	if peer == "" {
+		return fmt.Errorf("storing a lifespan: %w", errNoPeer)
+	}
+	if d < 0 || d > MaxLifespan {
+		return fmt.Errorf("storing a lifespan: %v is not between 0 and %v", d, MaxLifespan)
+	}
+	_, err := tx.change(`INSERT INTO conversation (peer, lifespan) VALUES (?, ?)
+		ON CONFLICT DO UPDATE SET lifespan = excluded.lifespan`, peer, d.Microseconds())
+	return err
+}
+
+// Lifespan returns what SetLifespan was told.
+func (tx *Tx) Lifespan(peer string) (d time.Duration, err error) {
+	_, err = tx.one(`SELECT lifespan FROM conversation WHERE peer = ?`,
+		func(st *sqlite3.Stmt) { d = time.Duration(st.ColumnInt64(0)) * time.Microsecond }, peer)
+	return d, err
+}
