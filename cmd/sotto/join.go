@@ -88,6 +88,10 @@ func (j joining) run(address string) error {
 	if err != nil {
 		return err
 	}
+	note, err := surroundings(c)
+	if err != nil {
+		return err
+	}
 	if err := p.Make(); err != nil {
 		return err
 	}
@@ -101,7 +105,7 @@ func (j joining) run(address string) error {
 		return err
 	}
 	err = watchOver(watch.Config{
-		Mode: role.Join, Profile: places(p), Label: c.Organisation, User: c.Address,
+		Mode: role.Join, Profile: places(p), Label: c.Organisation, User: c.Address, Note: note,
 		Display: display(c), LogoffAfter: c.LogoffAfter, DestroyAfter: c.DestroyAfter, Tell: lock.Tell,
 		Address: c.Address, Relay: j.relay, CAFile: j.ca, Rotate: j.rotate,
 	})

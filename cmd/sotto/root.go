@@ -11,6 +11,7 @@ import (
 	"github.com/charmbracelet/fang"
 	"github.com/spf13/cobra"
 
+	"sotto/internal/doctor/multiplexer"
 	"sotto/internal/profile"
 	"sotto/internal/role"
 	"sotto/internal/role/watch"
@@ -113,10 +114,23 @@ func openProfile(name string) error {
 		return err
 	}
 	defer lock.Unlock()
+	note, err := surroundings(c)
+	if err != nil {
+		return err
+	}
 	return watchOver(watch.Config{
-		Profile: places(p), Label: c.Organisation, User: c.Address,
+		Profile: places(p), Label: c.Organisation, User: c.Address, Note: note,
 		Display: display(c), LogoffAfter: c.LogoffAfter, DestroyAfter: c.DestroyAfter, Tell: lock.Tell,
 	})
+}
+
+// surroundings obeys the setting multiplexer. It returns a note about what is
+// around the terminal, or why sotto must not open there.
+func surroundings(c profile.Config) (note string, err error) {
+	if c.Multiplexer == "allow" {
+		return "", nil
+	}
+	return multiplexer.Find(context.Background(), os.Getenv).Permit(c.Multiplexer)
 }
 
 // watchOver opens sotto and turns how it ended into an error.

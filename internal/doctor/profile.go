@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 
 	"sotto/internal/profile"
+	"sotto/keystore"
 )
 
 // place is a profile, or why there is none.
@@ -66,43 +66,40 @@ func (p place) files(context.Context) finding {
 	return good(closed)
 }
 
-// How the profile's two files begin that hold keys: package keystore.
-const (
-	vaultMagic  = "SOTTOvlt"
-	deviceMagic = "SOTTOdev"
-)
-
-// vault looks whether the vault and the device secret are there and are what
-// they should be. The rest of them takes the PIN.
+// vault looks whether the vault and the device secret are sound and belong
+// together. No PIN is tried.
 func (p place) vault(context.Context) finding {
-	for _, f := range []struct{ path, magic, what, remedy string }{
-		{p.Vault, vaultMagic, "the vault", "Put it back from a backup, or join anew: sotto join"},
-		{p.DeviceKey, deviceMagic, "the device secret", "Put " + p.DeviceKey + " back from a backup, or join anew: sotto join"},
-	} {
-		switch ok, err := begins(f.path, f.magic); {
-		case errors.Is(err, fs.ErrNotExist):
-			return finding{Bad, f.what + " is missing", "The vault opens only together with the device secret, whatever the PIN.", f.remedy}
-		case err != nil:
-			return finding{Bad, err.Error(), "sotto cannot open " + f.what + ".", "Check who may read it, and whether the disk is sound."}
-		case !ok:
-			return finding{Bad, f.what + " is damaged", "The vault does not open, whatever the PIN.", f.remedy}
+	status, err := keystore.At(p.Vault, p.DeviceKey).Check()
+	const shut = "The vault does not open, whatever the PIN."
+	switch {
+	case errors.Is(err, keystore.ErrDestroyed):
+		return finding{Bad, "destroyed, because of too many wrong PINs", "Nobody can read any more what was kept here.", "Clear it away and start anew: sotto wipe, then sotto join"}
+	case errors.Is(err, fs.ErrPermission):
+		return finding{Bad, err.Error(), "sotto cannot open the vault.", "Run this as the user whose profile it is."}
+	case errors.Is(err, keystore.ErrNewer):
+		return finding{Bad, "written by a newer sotto", "This one does not know how to open it.", "Install the newer sotto."}
+	case errors.Is(err, keystore.ErrNoDevice):
+		return finding{Bad, "the device secret is missing", shut, "Put " + p.DeviceKey + " back from a backup, or start anew: sotto wipe, then sotto join"}
+	case errors.Is(err, keystore.ErrDevice):
+		return finding{Bad, "the device secret belongs to another vault, or is damaged", shut,
+			"Put back the vault and device.key that belong together, or start anew: sotto wipe, then sotto join"}
+	case errors.Is(err, keystore.ErrDamaged):
+		return finding{Bad, "damaged", shut, "Put " + p.Vault + " back from a backup, or start anew: sotto wipe, then sotto join"}
+	case err != nil:
+		return finding{Bad, err.Error(), "The vault does not open.", ""}
+	}
+	found := "sound, with its device secret"
+	if status.TPM {
+		found += " in the TPM"
+	}
+	if status.Tried > 0 {
+		f := finding{Weak, fmt.Sprintf("%s; %d wrong PINs since the last right one", found, status.Tried), "", "If that was not you, somebody has been at this computer: tell who looks after it."}
+		if status.DestroyAfter > 0 {
+			f.meaning = fmt.Sprintf("After %d in a row it destroys itself.", status.DestroyAfter)
 		}
+		return f
 	}
-	return good("there, and the device secret with it")
-}
-
-// begins says whether a file begins with some bytes.
-func begins(path, magic string) (bool, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return false, err
-	}
-	defer f.Close()
-	b := make([]byte, len(magic))
-	if _, err := io.ReadFull(f, b); err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
-		return false, err
-	}
-	return string(b) == magic, nil
+	return good(found)
 }
 
 // pageSize is that of the message database, in bytes.

@@ -94,7 +94,7 @@ func run(cfg Config, c clocks, wakes func() (<-chan struct{}, error)) (int, erro
 		return 1, err
 	}
 	w := &watch{
-		cfg: cfg, term: term,
+		cfg: cfg, term: term, note: cfg.Note,
 		events: make(chan event, 64), signals: make(chan os.Signal, 16),
 		said: make(map[*role.Child]string), deadline: time.NewTimer(time.Hour), mode: cfg.Mode,
 		sleep: newSleep(c), alarm: time.NewTimer(time.Hour), output: newOutput(),
