@@ -13,7 +13,13 @@ const ioctlGet = unix.TCGETS
 
 // Role returns the process id of the program's role of that name, such as
 // "desk", or 0 when none runs.
-func (c *Console) Role(name string) int { return childOf(c.PID, "sotto-"+name) }
+func (c *Console) Role(name string) int { return Child(c.PID, name) }
+
+// Child returns the process id of a role that a process has started, or 0.
+func Child(parent int, name string) int { return childOf(parent, "sotto-"+name) }
+
+// Process returns the process id of a child by its argv[0], or 0.
+func Process(parent int, argv0 string) int { return childOf(parent, argv0) }
 
 // Under says that the program was started by the one that the console runs,
 // such as a shell, and waits for it.

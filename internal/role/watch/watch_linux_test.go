@@ -34,8 +34,11 @@ func TestMain(m *testing.M) {
 			os.Exit(fakeWard())
 		}
 	}
-	if os.Args[0] == "watch-under-test" {
+	switch os.Args[0] {
+	case "watch-under-test":
 		os.Exit(watchUnderTest())
+	case "shell-under-test":
+		os.Exit(shellUnderTest())
 	}
 	os.Exit(m.Run())
 }
@@ -46,9 +49,10 @@ func watchUnderTest() int {
 	lock, _ := time.ParseDuration(os.Getenv("TEST_LOCK"))
 	logoff, _ := time.ParseDuration(os.Getenv("TEST_LOGOFF"))
 	mode, _ := strconv.Atoi(os.Getenv("TEST_MODE"))
-	code, err := Run(Config{Mode: role.Mode(mode), LogoffAfter: logoff, Demo: os.Getenv("TEST_DEMO"),
-		Profile: role.Profile{Name: os.Getenv("TEST_PROFILE")},
-		Display: role.Display{LockAfter: lock, Quiet: os.Getenv("TEST_QUIET") != ""}})
+	clocks, wakes := testClocks()
+	code, err := run(Config{Mode: role.Mode(mode), LogoffAfter: logoff, Demo: os.Getenv("TEST_DEMO"), Tell: tellTest(),
+		Profile: role.Profile{Name: os.Getenv("TEST_PROFILE"), Data: os.Getenv("TEST_DATA")},
+		Display: role.Display{LockAfter: lock, Quiet: os.Getenv("TEST_QUIET") != ""}}, clocks, wakes)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 	}
@@ -123,16 +127,19 @@ func fakeGate() int {
 }
 
 func fakeDesk() int {
-	self, _, err := role.Enter[*role.DeskSetup](role.Desk)
+	self, setup, err := role.Enter[*role.DeskSetup](role.Desk)
 	if err != nil {
 		return 99
+	}
+	if setup.Profile.Name == "slow desk" { // it has not come to listen yet
+		select {}
 	}
 	handed, _ := io.ReadAll(self.Handover)
 	if len(handed) == 0 {
 		return role.ExitNoKey
 	}
 	fmt.Print("\x1b[H\x1b[2J\x1b[?1003h\x1b[?25l\x1b[?2026h\x1b[?2026l")
-	hangs := false
+	hangs, slow := false, false
 	go func() {
 		for {
 			m, err := self.Control.Receive()
@@ -142,7 +149,12 @@ func fakeDesk() int {
 			switch m.(type) {
 			case *role.Lock, *role.End:
 				if !hangs {
+					fmt.Print("\x1b[H\x1b[2J")
 					self.Control.Send(&role.Locking{})
+					if slow { // much longer than the watch waits for the answer
+						time.Sleep(10 * answerLooks * answerLook)
+						os.WriteFile(filepath.Join(setup.Profile.Data, "draft"), []byte("kept"), 0o600)
+					}
 					os.Exit(role.ExitDone)
 				}
 			}
@@ -190,6 +202,20 @@ func fakeDesk() int {
 		case 'h':
 			hangs = true
 			fmt.Printf("DEAF\r\n")
+		case 'p': // draws for ever
+			hangs = true
+			for {
+				fmt.Print("\x1b[5;1HDESK PAINTS")
+				time.Sleep(time.Millisecond)
+			}
+		case 't': // has more to say than a terminal takes that nobody reads
+			hangs = true
+			for {
+				fmt.Print(strings.Repeat("DESK FLOODS ", 1000))
+			}
+		case 'D': // keeps its draft slowly
+			slow = true
+			fmt.Printf("SLOW\r\n")
 		case 'f':
 			return self.Fail(fmt.Errorf("the disk is full"))
 		case 'k':
@@ -218,7 +244,11 @@ func fakeLink() int {
 		if err != nil {
 			return role.ExitOrphan
 		}
-		switch m.(type) {
+		switch m := m.(type) {
+		case *role.Logoff:
+			if m.After > 0 {
+				time.AfterFunc(m.After, func() { os.Exit(role.ExitDone) })
+			}
 		case *role.Attach:
 			if desk != nil {
 				desk.Close()
