@@ -13,17 +13,22 @@ import (
 var (
 	hostileSpaces = []string{stanza.NSClient, stanza.NSBind, stanza.NSSM, stanza.NSStanzas, nsBlocking, nsCaps, nsCarbons, nsChatStates, nsData,
 		nsDelay, nsDiscoInfo, nsDiscoItems, nsForward, nsHints, nsMAM, nsMarkers, nsPing, nsPubSub, nsPubSubEvent, nsPubSubOwner,
-		nsReceipts, nsRegister, nsRoster, nsRSM, nsStanzaID, nsTime, nsVCard, nsVersion, "urn:x"}
+		nsReceipts, nsRegister, nsRoster, nsRSM, nsStanzaID, nsTime, nsVCard, nsVersion, "urn:x",
+		stanza.NSMUC, stanza.NSMUCUser, stanza.NSMUCAdmin, stanza.NSMUCOwner, stanza.NSModerate, stanza.NSRetract, stanza.NSUpload, stanza.NSOccupantID}
 	hostileNames = []string{"query", "pubsub", "publish", "items", "item", "retract", "delete", "purge", "configure", "create", "publish-options",
 		"x", "field", "value", "set", "max", "after", "before", "index", "block", "unblock", "blocklist", "enable", "disable", "ping",
 		"bind", "resource", "priority", "body", "encrypted", "c", "feature", "identity", "vCard", "prefs", "username", "password", "private",
-		"no-store", "no-copy", "store", "stanza-id", "delay", "received", "a", "r", "resume", "session", "time", "show", "error"}
-	hostileAttrs  = []string{"id", "to", "from", "type", "node", "jid", "var", "h", "previd", "resume", "hash", "ver", "max_items", "notify", "queryid", "by"}
+		"no-store", "no-copy", "store", "stanza-id", "delay", "received", "a", "r", "resume", "session", "time", "show", "error",
+		"history", "invite", "decline", "destroy", "subject", "moderate", "moderated", "retracted", "request", "occupant-id", "actor", "reason", "remove"}
+	hostileAttrs = []string{"id", "to", "from", "type", "node", "jid", "var", "h", "previd", "resume", "hash", "ver", "max_items", "notify", "queryid", "by",
+		"affiliation", "role", "nick", "maxstanzas", "maxchars", "since", "seconds", "filename", "size", "code"}
 	hostileValues = []string{"", "0", "1", "-1", "4294967295", "99999999999999999999", "get", "set", "result", "error", "chat", "normal", "groupchat",
 		"headline", "unavailable", "subscribe", "probe", "submit", "cancel", "n", "current", "max", "open", "whitelist", "presence", "true",
 		"alice", "alice@ward.example", "alice@ward.example/a", "bob@ward.example", "bob@ward.example/b", "bob@ward.example/gone", "carol@ward.example",
 		"ward.example", "ward.example/x", "@", "a@b@c", "x@y/z", "\u202e\u0000", "sha-1", "FORM_TYPE", "with", "start", "end",
-		fieldAccess, fieldMaxItems, fieldPersist, fieldSendLast, nsMAM, nsPubSubConfig, nsPubSubOptions, "2026-01-01T00:00:00Z", "mood+notify", "12345678"}
+		fieldAccess, fieldMaxItems, fieldPersist, fieldSendLast, nsMAM, nsPubSubConfig, nsPubSubOptions, "2026-01-01T00:00:00Z", "mood+notify", "12345678",
+		"rooms.ward.example", "ward3@rooms.ward.example", "ward3@rooms.ward.example/alice", "ward3@rooms.ward.example/bob", "other@rooms.ward.example/x", "upload.ward.example",
+		"owner", "admin", "member", "outcast", "none", "moderator", "participant", fieldTitle, fieldPublic, fieldInvites, "muc#roomconfig_membersonly", stanza.FormRoomConfig}
 )
 
 func pick(r *rand.Rand, from []string) string { return from[r.IntN(len(from))] }
@@ -57,6 +62,8 @@ func TestNonsense(t *testing.T) {
 	r := newRig(t, "alice", "bob", "carol")
 	bob := r.bindTo("bob", "b")
 	r.feed(bob, `<presence xmlns="jabber:client"/>`)
+	r.feed(bob, `<presence xmlns="jabber:client" to="ward3@rooms.ward.example/bob"><x xmlns="http://jabber.org/protocol/muc"/></presence>`)
+	r.feed(bob, `<iq xmlns="jabber:client" type="set" id="1" to="ward3@rooms.ward.example"><query xmlns="http://jabber.org/protocol/muc#admin"><item affiliation="owner" jid="alice@ward.example"/></query></iq>`)
 	var alice *conn
 	refused := 0
 	for i := range 20000 {
@@ -86,6 +93,16 @@ func TestNonsense(t *testing.T) {
 		if e.Space == stanza.NSClient && rnd.IntN(3) == 0 {
 			e.Set("to", pick(rnd, hostileValues))
 		}
+		if e.Space == stanza.NSClient && rnd.IntN(6) == 0 { // and at rooms
+			e.Set("to", pick(rnd, []string{"ward3", "other", "alice"})+"@rooms.ward.example"+pick(rnd, []string{"", "", "/alice", "/bob"}))
+			switch e.Local {
+			case "message":
+				e.Set("type", pick(rnd, []string{"groupchat", "groupchat", "normal"}))
+				e.Add(stanza.TextElement(stanza.NSClient, pick(rnd, []string{"body", "subject"}), pick(rnd, hostileValues)))
+			case "presence":
+				e.Add(stanza.New(stanza.NSMUC, "x", nonsense(rnd, 1)))
+			}
+		}
 		if e.Space == stanza.NSClient && rnd.IntN(10) == 0 {
 			e.Set(pick(rnd, hostileAttrs), pick(rnd, hostileValues))
 		}
@@ -109,7 +126,7 @@ func TestNonsense(t *testing.T) {
 					refused++
 				}
 				from, _, _ := strings.Cut(el.Get("from"), "/")
-				if k == bob && el.Space == stanza.NSClient && from != "" && from != "alice@ward.example" && from != "bob@ward.example" && from != "carol@ward.example" && from != domain {
+				if k == bob && el.Space == stanza.NSClient && from != "" && from != "alice@ward.example" && from != "bob@ward.example" && from != "carol@ward.example" && from != domain && !strings.HasSuffix(from, "@rooms."+domain) {
 					t.Fatalf("bob was sent %s", b)
 				}
 				if k == bob && from == "carol@ward.example" {
@@ -121,6 +138,19 @@ func TestNonsense(t *testing.T) {
 			t.Fatalf("bob's session was ended by %s", e)
 		}
 	}
+	for what, n := range map[string]int64{
+		"archive": r.store.number(`SELECT count(*) FROM (SELECT account, peer, count(*) n, sum(length(stanza)) b FROM archive GROUP BY account, peer) x
+			LEFT JOIN archive_use u USING(account, peer) WHERE u.messages IS NOT x.n OR u.bytes IS NOT x.b`),
+		"archives": r.store.number(`SELECT count(*) FROM (SELECT account, count(*) n, sum(length(stanza)) b FROM archive GROUP BY account) x
+			LEFT JOIN archive_use u ON u.account=x.account AND u.peer='' WHERE u.messages IS NOT x.n OR u.bytes IS NOT x.b`),
+	} {
+		if n != 0 {
+			t.Errorf("%d sums of %s do not add up", n, what)
+		}
+	}
+	said := r.store.number(`SELECT count(*) FROM archive WHERE account<0`)
+	rooms := r.store.number(`SELECT count(*) FROM rooms`)
+	t.Logf("%d refused, %d rooms, %d messages in their archives", refused, rooms, said)
 	if refused == 0 {
 		t.Error("nothing was refused: the nonsense gets nowhere")
 	}
