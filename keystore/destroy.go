@@ -1,6 +1,7 @@
 package keystore
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -78,7 +79,7 @@ func (p Place) destroy(note bool) error {
 	for _, r := range refs {
 		p.step()
 		if err := p.TPM.Forget(r); err != nil {
-			left = fmt.Errorf("NV index 0x%08x stays in the TPM: %w", r.Handle(), err)
+			left = &TPMError{r.Handle(), err}
 		}
 	}
 	for _, path := range keys {
@@ -98,6 +99,23 @@ func (p Place) destroy(note bool) error {
 	return left
 }
 
+// TPMError says what could not be removed from the TPM.
+type TPMError struct {
+	Index uint32 // NV index
+	Err   error
+}
+
+func (e *TPMError) Error() string {
+	return fmt.Sprintf("NV index 0x%08x stays in the TPM: %v", e.Index, e.Err)
+}
+
+func (e *TPMError) Unwrap() error { return e.Err }
+
+// Files are all that a vault consists of, there or not.
+func (p Place) Files() []string {
+	return []string{p.vault, newName(p.vault), p.device, p.device + replacedSuffix, newName(p.device)}
+}
+
 // replacedSuffix names the device secret that was there before a new vault's.
 const replacedSuffix = ".old"
 
@@ -107,7 +125,8 @@ func newName(path string) string {
 }
 
 // eraseSecret overwrites the secret in a device's file and returns where in the
-// TPM others are. Until the file is removed it can be read again for that.
+// TPM others are. Until the file is removed it can be read again for that. It
+// needs no locked memory: destroying must work where opening does not.
 func eraseSecret(path string) ([]tpm.Ref, error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -117,16 +136,22 @@ func eraseSecret(path string) ([]tpm.Ref, error) {
 		return nil, err
 	}
 	defer f.Close()
-	d, err := readDevice(f)
-	if err != nil {
-		return nil, overwrite(f) // damaged: nothing in it can be read
+	b := make([]byte, deviceSize+tallySize+1) // one more than there may be
+	n, err := f.ReadAt(b, 0)
+	defer clear(b)
+	if err != io.EOF || n != deviceSize+tallySize {
+		return nil, overwrite(f) // damaged, or something else: nothing in it can be used
 	}
-	if d.secret != nil {
-		d.secret.Destroy()
-		d.secret = nil
-		if _, err := f.WriteAt(d.appendTo(nil), 0); err != nil {
-			return d.refs[:], err
-		}
+	body := b[:deviceSize-sha256.Size]
+	clear(body[secretOffset-1:][:1+keySize]) // and say that there is none
+	sum := sha256.Sum256(body)
+	copy(b[len(body):], sum[:])
+	d, err := parseDevice(b[:deviceSize])
+	if err != nil {
+		return nil, overwrite(f)
+	}
+	if _, err := f.WriteAt(b[:deviceSize], 0); err != nil {
+		return d.refs[:], err
 	}
 	return d.refs[:], f.Sync()
 }

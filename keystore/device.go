@@ -26,7 +26,8 @@ const (
 	deviceMagic   = "SOTTOdev"
 	deviceVersion = 2
 	deviceIDSize  = 16
-	deviceSize    = len(deviceMagic) + 2 + deviceIDSize + 1 + keySize + 2*tpm.RefSize + sha256.Size
+	secretOffset  = len(deviceMagic) + 2 + deviceIDSize + 1
+	deviceSize    = secretOffset + keySize + 2*tpm.RefSize + sha256.Size
 )
 
 // device is a parsed file.

@@ -2,22 +2,54 @@
 //
 // There are two files. The vault holds a random master key, wrapped under the
 // PIN and a device secret, and the account sealed under the master key. The
-// device secret is 32 random bytes in a file of its own, in another folder, so
-// that a copied vault (a backup, a synchronised home folder) is worth nothing
-// without it.
+// device secret is 32 random bytes: in a TPM where there is one (package tpm),
+// and else in a file of its own, in another folder, so that a copied vault (a
+// backup, a synchronised home folder) is worth nothing without it.
 //
-//	KEK      = HKDF-SHA256(Argon2id(PIN, salt) ‖ device secret, salt, "sotto vault kek v1")
-//	master   = random, sealed with XChaCha20-Poly1305 under KEK
-//	account  = sealed with XChaCha20-Poly1305 under HKDF-SHA256(master, "sotto account v1")
-//	database = HKDF-SHA256(master, "sotto database v1")
+//	stretched = Argon2id(PIN, salt)
+//	KEK       = HKDF-SHA256(stretched ‖ device secret, salt, "sotto vault kek v1")
+//	TPM       = what it is shown: HKDF-SHA256(stretched, salt, "sotto tpm auth v1")
+//	master    = random, sealed with XChaCha20-Poly1305 under KEK
+//	account   = sealed with XChaCha20-Poly1305 under HKDF-SHA256(master, "sotto account v1")
+//	database  = HKDF-SHA256(master, "sotto database v1")
+//
+// # Wrong PINs
+//
+// These rules hold for every way to open a vault:
+//
+//  1. An attempt is counted before the PIN is looked at, in both files, and on
+//     the disk: a process that is killed at any moment has used it up. The right
+//     PIN sets the number back to 0.
+//  2. The higher of the two numbers counts. Restoring, removing or damaging one
+//     file alone changes nothing: the other still knows, and without the device
+//     secret, or with that of another vault, no PIN is tried at all. A kill
+//     between the two writes leaves the higher number, in the one or the other.
+//  3. What cannot be counted is not tried: with either file not writable, or the
+//     number lost in both, even the right PIN is refused, and none is used up.
+//     Neither is one that the TPM refuses to look at.
+//  4. One process at a time tries a PIN: it holds a lock on the vault.
+//  5. How many the vault bears stands in its header, which is authenticated with
+//     the master key, and is taken over from the settings only when the right PIN
+//     was given: editing the settings of a locked vault changes nothing, and
+//     editing the header makes a vault that no PIN opens.
+//  6. At the limit the keys are destroyed: see Place.Remove for the order. It is
+//     on the disk that it has to happen before it begins, so a kill only puts it
+//     off to the next start, which takes no PIN.
+//  7. Restoring both files from one backup restores the number, too: nobody is
+//     locked out of a backup for what was typed after it was made. So whoever
+//     can read and write both files can try as often as they like, as they can
+//     with a program of their own, at the speed of Argon2id. Against that helps
+//     the TPM, which has a number of its own that no file holds.
+//
+// # Memory
 //
 // PIN, keys and passwords are only ever in locked memory, with one exception
-// that cannot be helped: what Argon2id and the ciphers compute with is on the
-// Go heap. The process that uses this package (the gate) therefore ends as soon
-// as it has handed over.
+// that cannot be helped: what Argon2id, the ciphers and the conversation with
+// the TPM compute with is on the Go heap. The process that uses this package
+// (the gate) therefore ends as soon as it has handed over.
 //
-// Call [CheckMemlock] once before anything else: where too little memory may be
-// locked, memguard panics.
+// Call [CheckMemlock] once before anything else but Place.Status and
+// Place.Remove: where too little memory may be locked, memguard panics.
 package keystore
 
 import (

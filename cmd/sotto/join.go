@@ -14,6 +14,7 @@ import (
 	"sotto/internal/profile"
 	"sotto/internal/role"
 	"sotto/internal/role/watch"
+	"sotto/keystore"
 )
 
 func joinCommand() *cobra.Command {
@@ -81,7 +82,11 @@ func (j joining) run(address string) error {
 	if err != nil {
 		return err
 	}
-	if exists {
+	over, err := keystore.Destroyed(p.Vault) // then this starts anew
+	if err != nil {
+		return err
+	}
+	if exists && !over {
 		return fmt.Errorf("profile %q has an account already. Open it with: sotto, or join under another name with --profile NAME", j.profile)
 	}
 	c, err := p.Load()
@@ -100,15 +105,23 @@ func (j joining) run(address string) error {
 		return err
 	}
 	defer lock.Unlock()
+	if over {
+		if err := tidy(p); err != nil {
+			return err
+		}
+		if err := p.Make(); err != nil {
+			return err
+		}
+	}
 	c.Address = id.String()
 	if err := p.Save(c); err != nil {
 		return err
 	}
-	err = watchOver(watch.Config{
+	err = afterwards(p, watchOver(watch.Config{
 		Mode: role.Join, Profile: places(p), Label: c.Organisation, User: c.Address, Note: note,
 		Display: display(c), LogoffAfter: c.LogoffAfter, DestroyAfter: c.DestroyAfter, Tell: lock.Tell,
 		Address: c.Address, Relay: j.relay, CAFile: j.ca, Rotate: j.rotate,
-	})
+	}))
 	if exists, statErr := p.Exists(); statErr == nil && !exists {
 		discard(p)
 	}

@@ -26,7 +26,10 @@ tried before it is kept. Messages, keys and the PIN stay as they are.`,
 				return err
 			}
 			defer lock.Unlock()
-			err = watchOver(watch.Config{Mode: role.ChangePassword, Profile: places(p), Label: c.Organisation, User: c.Address, Tell: lock.Tell})
+			err = afterwards(p, watchOver(watch.Config{
+				Mode: role.ChangePassword, Profile: places(p), Label: c.Organisation, User: c.Address,
+				DestroyAfter: c.DestroyAfter, Tell: lock.Tell,
+			}))
 			if err == nil {
 				again := "sotto"
 				if name != profile.Default {

@@ -25,7 +25,10 @@ else changes: messages, keys and the password stay as they are.`,
 				return err
 			}
 			defer lock.Unlock()
-			err = watchOver(watch.Config{Mode: role.ChangePIN, Profile: places(p), Label: c.Organisation, User: c.Address, Tell: lock.Tell})
+			err = afterwards(p, watchOver(watch.Config{
+				Mode: role.ChangePIN, Profile: places(p), Label: c.Organisation, User: c.Address,
+				DestroyAfter: c.DestroyAfter, Tell: lock.Tell,
+			}))
 			if err == nil {
 				fmt.Fprintln(os.Stdout, "The PIN is changed.")
 			}

@@ -40,5 +40,12 @@ func load(name string) (profile.Profile, profile.Config, *profile.Lock, error) {
 		return p, c, nil, err
 	}
 	lock, err := p.Lock()
-	return p, c, lock, err
+	if err != nil {
+		return p, c, nil, err
+	}
+	if err := lost(p); err != nil {
+		lock.Unlock()
+		return p, c, nil, err
+	}
+	return p, c, lock, nil
 }

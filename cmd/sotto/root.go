@@ -103,7 +103,7 @@ Without a command it opens your profile. Start with one of these:
 		RunE: func(*cobra.Command, []string) error { return openProfile(name) },
 	}
 	root.Flags().StringVar(&name, "profile", profile.Default, "which account to open")
-	root.AddCommand(demoCommand(), joinCommand(), lockCommand(), pinCommand(), passwordCommand(), relayCommand(), doctorCommand(), versionCommand())
+	root.AddCommand(demoCommand(), joinCommand(), lockCommand(), pinCommand(), passwordCommand(), relayCommand(), doctorCommand(), wipeCommand(), versionCommand())
 	return root
 }
 
@@ -118,10 +118,10 @@ func openProfile(name string) error {
 	if err != nil {
 		return err
 	}
-	return watchOver(watch.Config{
+	return afterwards(p, watchOver(watch.Config{
 		Profile: places(p), Label: c.Organisation, User: c.Address, Note: note,
 		Display: display(c), LogoffAfter: c.LogoffAfter, DestroyAfter: c.DestroyAfter, Tell: lock.Tell,
-	})
+	}))
 }
 
 // surroundings obeys the setting multiplexer. It returns a note about what is
