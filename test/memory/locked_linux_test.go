@@ -3,7 +3,9 @@ package memory
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -18,6 +20,7 @@ import (
 type proof struct {
 	*sotto
 	canaries []Canary
+	changed  string // the name of the PIN that was chosen last
 }
 
 // look searches every process. What is not allowed for a role must not be there.
@@ -85,6 +88,7 @@ func TestLockedMeansGone(t *testing.T) {
 	p.lock()
 	p.look("locked with Ctrl+L", linkOnly)
 	keys, _ := p.keys(per.address)
+	keys = append(keys, p.missing(per.address))
 	p.canaries = append(p.canaries, keys...)
 	late := peer.send(texts[waiting])
 	p.See("1 waiting")
@@ -104,13 +108,16 @@ func TestLockedMeansGone(t *testing.T) {
 		inDesk[k.Name] = []string{"+desk"}
 	}
 	inDesk["master key"] = nil // has never left the gate
+	for _, name := range []string{"receiving chain key", "seed of the next message", "key of the next message"} {
+		inDesk[name] = []string{"desk"} // used up by the message that waited
+	}
 	p.look("unlocked again", inDesk)
-	if wrong := p.wrong("unlocked, and judged as if locked", linkOnly); len(wrong) < len(texts)+len(keys)-1 {
+	if wrong := p.wrong("unlocked, and judged as if locked", linkOnly); len(wrong) < len(texts)+len(keys)-4 {
 		t.Errorf("unlocked, this proof finds no more than %q: it could not fail", wrong)
 	}
 
 	// Crashed.
-	for _, s := range []syscall.Signal{syscall.SIGKILL, syscall.SIGSEGV} {
+	for _, s := range []syscall.Signal{syscall.SIGKILL, syscall.SIGSEGV, syscall.SIGABRT} {
 		desk := p.Role("desk")
 		signal(t, desk, s)
 		p.locked(desk)
@@ -119,8 +126,62 @@ func TestLockedMeansGone(t *testing.T) {
 		p.unlock()
 		p.See(texts[waiting], texts[draft])
 	}
-	p.lock()
-	p.quit()
+
+	// Locked from outside; the second time the desk does not answer.
+	desk := p.Role("desk")
+	p.outside("lock")
+	p.locked(desk)
+	p.look("locked by sotto lock", linkOnly)
+	p.unlock()
+	p.See(texts[waiting], texts[draft])
+	desk = p.Role("desk")
+	signal(t, desk, syscall.SIGSTOP)
+	p.outside("lock")
+	p.locked(desk)
+	p.look("locked by sotto lock, with a desk that hangs", linkOnly)
+
+	// A wrong PIN.
+	const wrong = "wrong PIN"
+	mistaken := secret("mist")
+	p.canaries = append(p.canaries, TextCanary(wrong, mistaken))
+	p.typed(mistaken)
+	p.look("a wrong PIN stands there", Allowed{password: {"link"}, wrong: {"+gate"}})
+	p.Type("\r")
+	p.See("That PIN is not right", "PIN  _")
+	p.look("the PIN was wrong", linkOnly)
+
+	// Another PIN.
+	p.unlock()
+	p.See(texts[waiting])
+	p.changePIN("second PIN", linkOnly)
+	p.unlock()
+	p.See(texts[waiting])
+
+	// Stopped, as with Ctrl+Z.
+	desk, link := p.Role("desk"), p.Role("link")
+	signal(t, p.PID, syscall.SIGTSTP)
+	p.Wait("sotto is stopped", func() bool { return roletest.Gone(desk) && stopped(p.PID) })
+	p.look("stopped", linkOnly)
+	signal(t, p.PID, syscall.SIGCONT)
+	p.unlock()
+	p.See(texts[waiting])
+
+	// Logged off from outside; then the terminal is lost.
+	p.outside("lock", "--log-off")
+	p.Wait("logged off", func() bool { return roletest.Gone(link) })
+	p.See("PIN  _")
+	p.look("logged off by sotto lock --log-off", Allowed{})
+	p.unlock()
+	p.See(texts[waiting])
+	family, err := Family(p.PID)
+	if err != nil || len(family) != 3 {
+		t.Fatalf("there are %v, %v", family, err)
+	}
+	signal(t, p.PID, syscall.SIGHUP)
+	p.Exit()
+	for _, f := range family {
+		p.Wait("the "+f.Role+" has ended", func() bool { return roletest.Gone(f.PID) })
+	}
 
 	// Idle, and then logged off.
 	config := p.profile()
@@ -136,7 +197,7 @@ func TestLockedMeansGone(t *testing.T) {
 	p.run()
 	p.unlock()
 	p.See(texts[waiting])
-	desk, link := p.Role("desk"), p.Role("link")
+	desk, link = p.Role("desk"), p.Role("link")
 	p.locked(desk)
 	p.look("locked when idle", linkOnly)
 	p.Wait("logged off", func() bool { return roletest.Gone(link) })
@@ -144,36 +205,68 @@ func TestLockedMeansGone(t *testing.T) {
 	p.look("logged off", Allowed{})
 	p.quit()
 
-	p.changePIN()
+	p.run("pin")
+	p.changePIN("third PIN", nil)
+	if code := p.Exit(); code != 0 {
+		t.Errorf("sotto pin ended with %d", code)
+	}
 }
 
 // changePIN is the one moment when the master key is in the open for longer than
-// an instant: while its new wrapping is derived from the next PIN.
-func (p *proof) changePIN() {
+// an instant: while its new wrapping is derived from the next PIN. With a lock
+// screen to come, after is what may be there then; the change begins in the desk.
+func (p *proof) changePIN(name string, after Allowed) {
 	p.t.Helper()
 	next := secret("next")
-	p.canaries = append(p.canaries, TextCanary("next PIN", next))
-	p.run("pin")
+	p.canaries = append(p.canaries, TextCanary(name, next))
+	const password = "relay password"
+	last := p.changed // the name of the PIN as it is now
+	if last == "" {
+		last = "PIN"
+	}
+	if after != nil {
+		p.Type("\x15/pin\r")
+	}
 	p.See("PIN as it is now  _")
 	p.Type(p.pin + "\r")
 	p.See("New PIN  _")
 	p.typed(next)
-	p.look("the next PIN stands there", Allowed{"next PIN": {"+gate"}, "PIN": {"gate"}, "master key": {"gate"}, "relay password": {"gate"}})
+	who := []string{"gate", "link"} // who has the relay's password
+	p.look("the "+name+" stands there", Allowed{name: {"+gate"}, last: {"gate"}, "master key": {"gate"}, password: who})
 	p.Type("\r")
 	p.See("Again  _")
 	// On a busy machine it shall be the gate that waits, and not this test.
 	gate := p.Role("gate")
-	last(p.t, gate)
+	lastInTurn(p.t, gate)
 	p.Type(next + "\r")
 	p.See("changing the PIN")
 	signal(p.t, gate, syscall.SIGSTOP)
-	p.look("changing the PIN, stopped there", Allowed{
-		"master key": {"+gate"}, "PIN": {"gate"}, "next PIN": {"+gate"}, "relay password": {"+gate"}, "database key": {"gate"},
+	p.look("changing to the "+name+", stopped there", Allowed{
+		"master key": {"+gate"}, last: {"gate"}, name: {"+gate"}, password: append(who, "+gate"), "database key": {"gate"},
 	})
 	signal(p.t, gate, syscall.SIGCONT)
-	if code := p.Exit(); code != 0 {
-		p.t.Errorf("sotto pin ended with %d", code)
+	p.pin, p.changed = next, name
+	if after != nil {
+		p.See("PIN  _")
+		p.Wait("the gate has ended", func() bool { return roletest.Gone(gate) })
+		p.look("changed to the "+name, after)
 	}
+}
+
+// outside runs another sotto of the same person, without a terminal.
+func (p *proof) outside(arguments ...string) {
+	p.t.Helper()
+	cmd := p.command(arguments...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		p.t.Fatalf("sotto %s: %v: %s", strings.Join(arguments, " "), err, out)
+	}
+}
+
+// stopped says whether a process is stopped, as by job control.
+func stopped(pid int) bool {
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	return strings.HasPrefix(rest, "T")
 }
 
 // other is the person at the other end, without a terminal.

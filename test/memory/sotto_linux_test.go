@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -139,9 +141,8 @@ func (s *sotto) profile() profile.Profile {
 	}
 }
 
-// run starts sotto. What it writes to the terminal is checked at the end.
-func (s *sotto) run(arguments ...string) {
-	s.t.Helper()
+// command is sotto with arguments, as the person runs it.
+func (s *sotto) command(arguments ...string) *exec.Cmd {
 	cmd := exec.Command(program, arguments...)
 	if os.Getuid() == 0 {
 		become := []string{"--reuid=" + strconv.Itoa(somebody()), "--regid=" + strconv.Itoa(somebody()), "--clear-groups", "--", program}
@@ -149,7 +150,13 @@ func (s *sotto) run(arguments ...string) {
 	}
 	cmd.Env = []string{"TERM=xterm-256color", "LANG=C.UTF-8", "PATH=" + os.Getenv("PATH"), "HOME=" + s.home, "TMPDIR=" + s.tmp()}
 	cmd.Dir = s.home
-	c := roletest.Start(s.t, cmd, 80, 24)
+	return cmd
+}
+
+// run starts sotto at a terminal. What it writes there is checked at the end.
+func (s *sotto) run(arguments ...string) {
+	s.t.Helper()
+	c := roletest.Start(s.t, s.command(arguments...), 80, 24)
 	s.Console = c
 	s.t.Cleanup(func() { harmless(s.t, c) })
 }
@@ -242,6 +249,7 @@ func (s *sotto) quit() {
 // database, and the ids of the messages, which are not.
 func (s *sotto) keys(peer string) (secret []Canary, ids []Canary) {
 	s.t.Helper()
+	defer s.own()
 	pin := memguard.NewBufferFromBytes([]byte(s.pin))
 	defer pin.Destroy()
 	p := s.profile()
@@ -321,6 +329,22 @@ func (s *sotto) keys(peer string) (secret []Canary, ids []Canary) {
 			add("ratchet root key", at(1))
 			add("ratchet private key", at(2))
 			add("sending chain key", at(5))
+			// Five numbers and how many receiving chains there are, of two keys each.
+			const chains = 67 + 6*32 + 5*4
+			if state[chains] == 0 {
+				return fmt.Errorf("nothing came in the session with %s", peer)
+			}
+			chain := state[chains+1+32:][:32]
+			add("receiving chain key", chain)
+			// What the next message makes of it: Double Ratchet, section 5.2.
+			seed := step(chain, 1)
+			add("next receiving chain key", step(chain, 2))
+			add("seed of the next message", seed)
+			message, err := hkdf.Key(sha256.New, seed, make([]byte, 32), "WhisperMessageKeys", 80)
+			if err != nil {
+				return err
+			}
+			add("key of the next message", message[:32])
 		}
 		messages, err := tx.Messages(peer, 0, 100)
 		for _, m := range messages {
@@ -332,6 +356,74 @@ func (s *sotto) keys(peer string) (secret []Canary, ids []Canary) {
 		s.t.Fatal(err)
 	}
 	return secret, ids
+}
+
+// step derives from a chain key.
+func step(chain []byte, constant byte) []byte {
+	mac := hmac.New(sha256.New, chain)
+	mac.Write([]byte{constant})
+	return mac.Sum(nil)
+}
+
+// missing puts the key of a message that has not come yet into a locked sotto's
+// session with somebody, as is kept for every gap in the numbers of messages.
+func (s *sotto) missing(peer string) Canary {
+	s.t.Helper()
+	defer s.own()
+	pin := memguard.NewBufferFromBytes([]byte(s.pin))
+	defer pin.Destroy()
+	p := s.profile()
+	vault, err := keystore.Open(p.Vault, p.DeviceKey, pin)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer vault.Close()
+	database, err := vault.DatabaseKey()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx := context.Background()
+	db, err := store.Open(ctx, p.Database, database)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer db.Close()
+	seed := make([]byte, 32)
+	rand.Read(seed)
+	err = db.Update(ctx, func(tx *store.Tx) error {
+		devices, err := tx.Devices(peer)
+		if err != nil {
+			return err
+		}
+		for _, d := range devices {
+			address := omemo.Address{JID: peer, Device: d.ID}
+			state, err := tx.Session(address)
+			if err != nil {
+				return err
+			}
+			// Behind the header and the first state: how many receiving chains, those,
+			// and how many keys of missing messages.
+			const chains, chain = 66 + 1 + 6*32 + 5*4, 32 + 32 + 4
+			if len(state) < chains+1 {
+				return fmt.Errorf("the session with %s has %d bytes", peer, len(state))
+			}
+			count := chains + 1 + chain*int(state[chains])
+			if len(state) < count+2 || state[count] != 0 || state[count+1] != 0 {
+				return fmt.Errorf("the session with %s has another form", peer)
+			}
+			key := slices.Concat(seed, []byte{0x7f, 0xff, 0xff, 0xff}, seed) // ratchet key, number, seed
+			rand.Read(key[:32])
+			state[count+1] = 1
+			if err := tx.PutSession(address, slices.Insert(state, count+2, key...)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return Canary{Name: "key of a missing message", Bytes: seed}
 }
 
 // masterKey takes the master key out of an open vault, which gives it to nobody.
@@ -375,8 +467,8 @@ func signal(t *testing.T, pid int, s syscall.Signal) {
 	}
 }
 
-// last gives a process the processor when nobody else wants it.
-func last(t *testing.T, pid int) {
+// lastInTurn gives a process the processor when nobody else wants it.
+func lastInTurn(t *testing.T, pid int) {
 	t.Helper()
 	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	if err != nil {
