@@ -211,8 +211,11 @@ func (w *watch) killDesk() {
 	w.desk.Kill()
 	if w.gate == nil || w.gateOK {
 		// Again when it has ended: something may be on its way still.
+		front := w.term.Foreground()
 		w.output.do(func() {
-			w.term.Drop()
+			if front {
+				w.term.Drop()
+			}
 			w.term.Write(role.Blackout)
 		})
 	}

@@ -88,6 +88,13 @@ func (w *watch) secure() error {
 // asked takes a request to lock from outside.
 func (w *watch) asked(logOff bool) error {
 	w.requests++
+	if w.full && !w.term.Foreground() { // it was stopped, and continued to hear this
+		if logOff {
+			w.logOff()
+		}
+		w.stop()
+		return nil
+	}
 	if !logOff {
 		return w.secure()
 	}
@@ -109,6 +116,14 @@ func (w *watch) logOff() {
 	w.link.Control.Send(&role.End{})
 	link := w.link
 	time.AfterFunc(endAnswer, link.Kill) // it has ended long before
+}
+
+// loggedOut waits for the end of a link that was told to log off.
+func (w *watch) loggedOut() {
+	if w.loggedOff {
+		w.finish(endAnswer, w.link)
+		w.noLink()
+	}
 }
 
 // standing is how things are, for the deadlines.
@@ -181,6 +196,7 @@ func (w *watch) stop() {
 	w.finish(lockAnswer, w.desk)
 	w.dropGate()
 	w.release()
+	w.loggedOut()
 	w.leaveAlone(true)
 	for {
 		w.tell()
@@ -231,10 +247,7 @@ func (w *watch) catchUp() {
 			case signalToLogOff:
 				w.requests++
 				w.logOff()
-				w.finish(endAnswer, w.link)
-				if w.link == nil {
-					w.noLink()
-				}
+				w.loggedOut()
 			default:
 				w.signal(s)
 				return

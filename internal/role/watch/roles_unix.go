@@ -130,10 +130,7 @@ func (w *watch) startDesk() error {
 	}
 	defer theirs.Close()
 	defer ours.Close()
-	if w.loggedOff {
-		w.finish(endAnswer, w.link)
-		w.noLink()
-	}
+	w.loggedOut()
 	if w.link == nil { // it was logged off
 		if err := w.startLink(); err != nil {
 			return err

@@ -133,19 +133,24 @@ func (w *watch) loop(woken <-chan struct{}, ticks <-chan time.Time) {
 		}
 		select {
 		case e := <-w.events:
+			w.inForeground()
 			w.handle(e)
 		case s := <-w.signals:
 			w.signal(s.(syscall.Signal))
 		case <-w.alarm.C:
+			w.inForeground()
 			w.rings()
 		case <-woken:
+			w.inForeground()
 			w.check(w.woke())
 		case <-ticks:
+			w.inForeground()
 			w.check(w.woke())
+		case <-w.deadline.C:
+			w.inForeground()
+			w.killDesk()
 		case <-gone:
 			w.end(128+int(syscall.SIGHUP), nil)
-		case <-w.deadline.C:
-			w.killDesk()
 		}
 	}
 }
@@ -209,6 +214,15 @@ func (w *watch) repair() {
 	}
 }
 
+// inForeground returns in the foreground. Elsewhere a terminal is not to be used:
+// somebody has stopped us, and a shell, which has the terminal since, lets us go on
+// without it. Then we stop properly. What a request to lock says is taken before.
+func (w *watch) inForeground() {
+	if w.full && !w.ending && !w.term.Foreground() {
+		w.stop()
+	}
+}
+
 // check ends with an error that leaves nothing to go on with.
 func (w *watch) check(err error) {
 	if err != nil {
@@ -229,11 +243,7 @@ func (w *watch) signal(s syscall.Signal) {
 	case syscall.SIGTSTP:
 		w.stop()
 	case syscall.SIGCONT: // someone else stopped us; the terminal may have been used
-		switch {
-		case !w.full:
-		case !w.term.Foreground(): // a shell has it: stop properly
-			w.stop()
-		default:
+		if w.inForeground(); w.full && !w.ending {
 			w.output.do(func() {
 				w.term.Raw()
 				w.term.Write(role.AltOn)
@@ -244,6 +254,7 @@ func (w *watch) signal(s syscall.Signal) {
 			w.lock()
 		}
 	case syscall.SIGTTIN, syscall.SIGTTOU:
+		w.inForeground()
 	case signalToLock:
 		w.check(w.asked(false))
 	case signalToLogOff:
