@@ -88,6 +88,7 @@ func (s *store) removeUser(name string) error {
 		return ErrUserUnknown
 	}
 	s.removeMember(id)
+	s.exec(`UPDATE uploads SET created=0 WHERE account=?`, id) // and the running relay deletes them
 	for _, table := range []string{"archive", "archive_use", "mailbox", "nodes", "items", "blocks"} {
 		s.exec(`DELETE FROM `+table+` WHERE account=?`, id)
 	}

@@ -18,6 +18,8 @@ type conn struct {
 	bound atomic.Bool // a session has been bound or resumed
 	cut   func()      // closes the WebSocket at once, without waiting
 
+	base string // URL of the relay, as this client reaches it
+
 	account *account
 	session *session // nil until one is bound, and again when it has ended
 	staged  [][]byte // output of the present batch
@@ -56,6 +58,7 @@ type socket struct {
 	relay    *Relay
 	ws       *websocket.Conn
 	remote   string // network address without the port
+	base     string // URL of the relay, as this client reaches it
 	binding  []byte // tls-exporter, nil without TLS 1.3
 	lastRead atomic.Int64
 }
@@ -109,7 +112,7 @@ func (k *socket) serve(ctx context.Context) {
 		k.farewell()
 		return
 	}
-	c := &conn{queue: newQueue(r.cfg.Limits.QueueStanzas, r.cfg.Limits.QueueBytes), account: acc}
+	c := &conn{queue: newQueue(r.cfg.Limits.QueueStanzas, r.cfg.Limits.QueueBytes), account: acc, base: k.base}
 	c.onBound = func() {
 		if deadline.Stop() {
 			leave()

@@ -35,6 +35,9 @@ type core struct {
 	rooms         map[string]*room // those in use, by localpart
 	roomService   string           // domain of the rooms
 	uploadService string           // domain of file transfer
+	shelved       int64            // bytes of files and of open slots
+	removed       []string         // files to be deleted after the commit
+	unshelve      func(id string)  // deletes a file; not called in the core
 	serial        uint64           // sessions so far
 	version       int64            // of the database, to notice other writers
 	rosterVersion string           // of the roster, "" when it has to be worked out anew
@@ -108,6 +111,14 @@ drain:
 		c.abandon(err)
 	}
 	c.flush()
+	if len(c.removed) > 0 && c.unshelve != nil {
+		go func(ids []string) {
+			for _, id := range ids {
+				c.unshelve(id)
+			}
+		}(c.removed)
+		c.removed = nil
+	}
 	clear(c.touched)
 	c.touched = c.touched[:0]
 	for _, k := range c.calls {
@@ -230,6 +241,7 @@ func (c *core) abandon(err error) {
 	c.books = newBooks()
 	c.recount()
 	c.reloadRooms()
+	c.countFiles()
 	if err := c.store.err; err != nil {
 		c.log.Error("cannot read the database", "error", err)
 	}
@@ -280,6 +292,7 @@ func (c *core) tick() error {
 	}
 	c.idleRooms()
 	c.sweep(now)
+	c.sweepFiles(now)
 	c.forgetDelivered()
 	return nil
 }

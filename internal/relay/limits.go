@@ -63,6 +63,11 @@ type Limits struct {
 	// History is the number of messages that who enters a room is sent.
 	History int
 
+	// FileBytes is the largest file that can be uploaded; Files and FilesBytes
+	// bound those of one account, ShelfBytes all of them.
+	FileBytes, Files, FilesBytes int
+	ShelfBytes                   int64
+
 	// Nodes, Items and ItemBytes bound an account's PEP service: nodes, items of
 	// one node, bytes of one item.
 	Nodes, Items, ItemBytes int
@@ -106,6 +111,10 @@ func DefaultLimits() Limits {
 		Members:            1000,
 		Joined:             250,
 		History:            100,
+		FileBytes:          64 << 20,
+		Files:              1000,
+		FilesBytes:         1 << 30,
+		ShelfBytes:         50 << 30,
 		Nodes:              128,
 		Items:              256,
 		ItemBytes:          128 << 10,
@@ -131,7 +140,7 @@ func (l Limits) withDefaults() Limits {
 		{&l.UnackedStanzas, d.UnackedStanzas}, {&l.UnackedBytes, d.UnackedBytes},
 		{&l.Mailbox, d.Mailbox}, {&l.MailboxShare, d.MailboxShare}, {&l.MailboxBytes, d.MailboxBytes},
 		{&l.Archive, d.Archive}, {&l.ArchiveBytes, d.ArchiveBytes},
-		{&l.RoomArchive, d.RoomArchive}, {&l.RoomArchiveBytes, d.RoomArchiveBytes}, {&l.Page, d.Page},
+		{&l.RoomArchive, d.RoomArchive}, {&l.RoomArchiveBytes, d.RoomArchiveBytes}, {&l.Page, d.Page}, {&l.FileBytes, d.FileBytes}, {&l.Files, d.Files}, {&l.FilesBytes, d.FilesBytes},
 		{&l.Rooms, d.Rooms}, {&l.RoomsEach, d.RoomsEach}, {&l.Members, d.Members}, {&l.Joined, d.Joined}, {&l.History, d.History},
 		{&l.Nodes, d.Nodes}, {&l.Items, d.Items}, {&l.ItemBytes, d.ItemBytes},
 		{&l.Notify, d.Notify}, {&l.Blocks, d.Blocks},
@@ -142,6 +151,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	l.UnackedStanzas = min(l.UnackedStanzas, max(l.QueueStanzas/2, 1))
 	l.UnackedBytes = min(l.UnackedBytes, max(l.QueueBytes/2, 1))
+	if l.ShelfBytes <= 0 {
+		l.ShelfBytes = d.ShelfBytes
+	}
 	if l.LoginTime <= 0 {
 		l.LoginTime = d.LoginTime
 	}

@@ -22,6 +22,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,6 +50,9 @@ type Config struct {
 	// Keep is how long messages stay in archives and mailboxes; 0 keeps them
 	// until there is no room.
 	Keep time.Duration
+	// KeepFiles is how long uploaded files stay; 0 means 14 days. Never longer
+	// than Keep.
+	KeepFiles time.Duration
 	// Logger takes what goes wrong; nil discards it. No content is ever logged.
 	Logger *slog.Logger
 
@@ -57,15 +61,17 @@ type Config struct {
 
 // Relay is a running relay. Its methods are safe for concurrent use.
 type Relay struct {
-	cfg      Config
-	log      *slog.Logger
-	core     *core
-	throttle *throttle
-	events   chan event
-	stop     chan struct{} // closed to end the core
-	stopped  chan struct{} // closed when it has ended
-	closing  sync.Once
-	closed   error
+	cfg       Config
+	log       *slog.Logger
+	core      *core
+	throttle  *throttle
+	shelf     *shelf
+	transfers *transfers
+	events    chan event
+	stop      chan struct{} // closed to end the core
+	stopped   chan struct{} // closed when it has ended
+	closing   sync.Once
+	closed    error
 
 	open    atomic.Int64   // WebSockets
 	waiting atomic.Int64   // those that have no session yet
@@ -105,11 +111,26 @@ func New(cfg Config) (*Relay, error) {
 	if err != nil {
 		return nil, err
 	}
+	files := ""
+	if cfg.Store != "" {
+		files = filepath.Join(cfg.Store, "files")
+	} else if cfg.Limits.ShelfBytes > memoryShelf {
+		c.limits.ShelfBytes = memoryShelf
+	}
+	place, err := openShelf(files)
+	if err == nil {
+		err = place.tidy(c.knownUploads())
+	}
+	if err != nil {
+		c.store.close()
+		return nil, fmt.Errorf("start the relay: %w", err)
+	}
 	r := &Relay{
-		cfg: cfg, log: cfg.Logger, core: c, throttle: newThrottle(),
+		shelf: place, transfers: newTransfers(), cfg: cfg, log: cfg.Logger, core: c, throttle: newThrottle(),
 		events: make(chan event, 256), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	c.post = r.post
+	c.unshelve = r.shelf.remove
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	go func() {
 		defer close(r.stopped)
@@ -120,7 +141,8 @@ func New(cfg Config) (*Relay, error) {
 
 const (
 	defaultIterations = 100_000
-	minIterations     = 4096 // RFC 7677 section 4
+	minIterations     = 4096      // RFC 7677 section 4
+	memoryShelf       = 256 << 20 // bytes of files of a relay that keeps them in memory
 )
 
 // newCore opens the store and reads the accounts.
@@ -144,6 +166,7 @@ func newCore(cfg Config) (*core, error) {
 	if err == nil {
 		c.unknown = s.meta("unknown users")
 		c.reloadUsers()
+		c.countFiles()
 		err = s.commit()
 	}
 	if err != nil {
@@ -238,7 +261,7 @@ func (r *Relay) accept(w http.ResponseWriter, q *http.Request) {
 		ws.Close(websocket.StatusPolicyViolation, "the subprotocol has to be xmpp (RFC 7395)")
 		return
 	}
-	k := &socket{relay: r, ws: ws, remote: host(q.RemoteAddr)}
+	k := &socket{relay: r, ws: ws, remote: host(q.RemoteAddr), base: r.base(q)}
 	k.lastRead.Store(time.Now().UnixNano())
 	if q.TLS != nil {
 		if b, err := q.TLS.ExportKeyingMaterial("EXPORTER-Channel-Binding", nil, 32); err == nil && q.TLS.Version >= 0x0304 {

@@ -9,15 +9,18 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"sotto/client/stanza"
 )
 
-// Handler serves the WebSocket at /ws, and at /.well-known where to find it (XEP-0156).
+// Handler serves the WebSocket at /ws, files at /upload, and at /.well-known where to find it (XEP-0156).
 func (r *Relay) Handler() http.Handler {
 	m := http.NewServeMux()
 	m.HandleFunc("GET /ws", r.accept)
+	m.HandleFunc("GET /upload/{id}/{name}", r.file)
+	m.HandleFunc("PUT /upload/{id}/{name}", r.file)
 	m.HandleFunc("GET /.well-known/host-meta", r.hostMeta)
 	m.HandleFunc("GET /.well-known/host-meta.json", r.hostMetaJSON)
 	return m
@@ -79,6 +82,20 @@ func (r *Relay) url(q *http.Request) string {
 		scheme = "wss"
 	}
 	return scheme + "://" + q.Host + "/ws"
+}
+
+// base is where files are, as the client that asks can reach them: beside the
+// WebSocket. It is empty where that cannot be told.
+func (r *Relay) base(q *http.Request) string {
+	u, err := url.Parse(r.url(q))
+	if err != nil || u.Host == "" || len(u.Host) > 255 || u.User != nil {
+		return ""
+	}
+	scheme := "http"
+	if u.Scheme == "wss" {
+		scheme = "https"
+	}
+	return (&url.URL{Scheme: scheme, Host: u.Host}).String()
 }
 
 const relWebSocket = "urn:xmpp:alt-connections:websocket"
