@@ -23,7 +23,7 @@ const (
 	gateCrashed = "The lock screen ended unexpectedly and was started again. Enter the PIN."
 	linkCrashed = "The connection process ended unexpectedly and was started again. Nothing was lost; enter the PIN to connect."
 	deskHung    = "The screen process did not lock in time and was ended. Nothing that was sent or received was lost; the last words of a draft may be."
-	wrongPIN    = "That PIN is not right."
+	wrongPIN    = role.WrongPIN
 )
 
 var errWard = errors.New("the demo's relay process ended unexpectedly, and the demo with it. Run sotto demo to start again")
