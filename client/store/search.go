@@ -86,8 +86,8 @@ func (tx *Tx) Search(q Search) (hits []Message, next Cursor, more bool, err erro
 }
 
 // maxShift bounds, in moments, how far after its time a message is looked for
-// that shares its time with others.
-const maxShift = 60 * momentsASec
+// that shares its time with others: two hours, enough for 100,000 of one instant.
+const maxShift = 2 * 3600 * momentsASec
 
 type hit struct {
 	Message
