@@ -40,6 +40,21 @@ type relay struct {
 	url  string // ws:// address
 	addr string // host:port of url
 	pid  int
+	told bool // it writes down what it was told to make accounts, passwords too
+}
+
+// processes are the relay's, with those that it started.
+func (r *relay) processes() []int {
+	list := []int{r.pid}
+	for i := 0; i < len(list); i++ {
+		children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", list[i], list[i]))
+		for _, child := range strings.Fields(string(children)) {
+			if pid, err := strconv.Atoi(child); err == nil {
+				list = append(list, pid)
+			}
+		}
+	}
+	return list
 }
 
 // user is an account on a relay.
