@@ -59,6 +59,7 @@ type socket struct {
 	ws       *websocket.Conn
 	remote   string // network address without the port
 	base     string // URL of the relay, as this client reaches it
+	guest    *guest // nil if it came by no door
 	binding  []byte // tls-exporter, nil without TLS 1.3
 	lastRead atomic.Int64
 }
@@ -116,6 +117,7 @@ func (k *socket) serve(ctx context.Context) {
 	c.onBound = func() {
 		if deadline.Stop() {
 			leave()
+			k.guest.known()
 		}
 	}
 	c.cut = cancel

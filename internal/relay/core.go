@@ -4,8 +4,10 @@ import (
 	"errors"
 	"log/slog"
 	"runtime/debug"
+	"syscall"
 	"time"
 
+	"github.com/ncruces/go-sqlite3"
 	"sotto/client/stanza"
 )
 
@@ -43,13 +45,15 @@ type core struct {
 	rosterVersion string           // of the roster, "" when it has to be worked out anew
 	unknown       []byte           // secret behind unknownCredentials
 
-	dirty     []*conn    // have staged output
-	doomed    []*session // exceeded a bound while something was sent to them
-	delivered []int64    // mailbox rows that can be deleted
-	touched   []*session // took part in the batch
-	batches   uint64     // batches so far
-	calls     []call     // to be answered after the commit
-	panics    int        // handlers that panicked; 0 unless there is a bug
+	dirty      []*conn    // have staged output
+	doomed     []*session // exceeded a bound while something was sent to them
+	delivered  []int64    // mailbox rows that can be deleted
+	touched    []*session // took part in the batch
+	batches    uint64     // batches so far
+	calls      []call     // to be answered after the commit
+	unstored   int        // batches undone since last complained of
+	complained time.Time
+	panics     int // handlers that panicked; 0 unless there is a bug
 }
 
 // event is one thing for the core to do. Exactly one of el, gone and call is set.
@@ -70,7 +74,10 @@ type call struct {
 	err  error
 }
 
-const maxBatch = 512 // events in one transaction
+const (
+	maxBatch      = 512              // events in one transaction
+	complainEvery = 10 * time.Second // about a database that cannot be written
+)
 
 // run handles events until stop is closed.
 func (c *core) run(events <-chan event, stop <-chan struct{}, tick time.Duration) {
@@ -215,7 +222,16 @@ func (c *core) flush() {
 // disconnected without an acknowledgement, so that clients send again, and
 // without resumption, because their sessions are ahead of the database.
 func (c *core) abandon(err error) {
-	c.log.Error("cannot store; disconnecting those concerned", "error", err)
+	c.unstored++
+	if now := c.now(); now.Sub(c.complained) > complainEvery {
+		c.complained = now
+		what := "cannot store; disconnecting those concerned"
+		if errors.Is(err, sqlite3.FULL) || errors.Is(err, syscall.ENOSPC) {
+			what = "the disk is full: nothing can be stored until there is room; disconnecting those concerned"
+		}
+		c.log.Error(what, "error", err, "batches", c.unstored)
+		c.unstored = 0
+	}
 	c.delivered = c.delivered[:0]
 	for _, k := range c.dirty {
 		k.staged = nil

@@ -9,6 +9,9 @@ type Limits struct {
 	Connections int
 	// Unauthenticated is how many of them may not have bound a resource yet.
 	Unauthenticated int
+	// UnauthenticatedEach is how many connections one network address may have
+	// that have not; loopback addresses are not bounded.
+	UnauthenticatedEach int
 	// LoginTime is how long a connection may take until it has bound or resumed.
 	LoginTime time.Duration
 	// Users is the number of accounts. Everybody is in everybody's roster, which
@@ -80,46 +83,47 @@ type Limits struct {
 // DefaultLimits suit a hospital of up to 5,000 people on one machine.
 func DefaultLimits() Limits {
 	return Limits{
-		Connections:        16384,
-		Unauthenticated:    512,
-		LoginTime:          10 * time.Second,
-		Users:              5000,
-		Resources:          16,
-		StanzaBytes:        512 << 10,
-		PresenceBytes:      8 << 10,
-		StanzasPerSecond:   500,
-		StanzaBurst:        2000,
-		PresencesPerSecond: 5,
-		PresenceBurst:      50,
-		BytesPerSecond:     4 << 20,
-		ByteBurst:          16 << 20,
-		QueueStanzas:       32768,
-		QueueBytes:         32 << 20,
-		UnackedStanzas:     16384,
-		UnackedBytes:       16 << 20,
-		Resume:             5 * time.Minute,
-		Mailbox:            10000,
-		MailboxShare:       5000,
-		MailboxBytes:       64 << 20,
-		Archive:            500000,
-		ArchiveBytes:       1 << 30,
-		RoomArchive:        500000,
-		RoomArchiveBytes:   1 << 30,
-		Page:               250,
-		Rooms:              5000,
-		RoomsEach:          100,
-		Members:            1000,
-		Joined:             250,
-		History:            100,
-		FileBytes:          64 << 20,
-		Files:              1000,
-		FilesBytes:         1 << 30,
-		ShelfBytes:         50 << 30,
-		Nodes:              128,
-		Items:              256,
-		ItemBytes:          128 << 10,
-		Notify:             64,
-		Blocks:             1000,
+		Connections:         16384,
+		Unauthenticated:     512,
+		UnauthenticatedEach: 100,
+		LoginTime:           10 * time.Second,
+		Users:               5000,
+		Resources:           16,
+		StanzaBytes:         512 << 10,
+		PresenceBytes:       8 << 10,
+		StanzasPerSecond:    500,
+		StanzaBurst:         2000,
+		PresencesPerSecond:  5,
+		PresenceBurst:       50,
+		BytesPerSecond:      4 << 20,
+		ByteBurst:           16 << 20,
+		QueueStanzas:        32768,
+		QueueBytes:          32 << 20,
+		UnackedStanzas:      16384,
+		UnackedBytes:        16 << 20,
+		Resume:              5 * time.Minute,
+		Mailbox:             10000,
+		MailboxShare:        5000,
+		MailboxBytes:        64 << 20,
+		Archive:             500000,
+		ArchiveBytes:        1 << 30,
+		RoomArchive:         500000,
+		RoomArchiveBytes:    1 << 30,
+		Page:                250,
+		Rooms:               5000,
+		RoomsEach:           100,
+		Members:             1000,
+		Joined:              250,
+		History:             100,
+		FileBytes:           64 << 20,
+		Files:               1000,
+		FilesBytes:          1 << 30,
+		ShelfBytes:          50 << 30,
+		Nodes:               128,
+		Items:               256,
+		ItemBytes:           128 << 10,
+		Notify:              64,
+		Blocks:              1000,
 	}
 }
 
@@ -130,7 +134,7 @@ func (l Limits) withDefaults() Limits {
 		v *int
 		d int
 	}{
-		{&l.Connections, d.Connections}, {&l.Unauthenticated, d.Unauthenticated},
+		{&l.Connections, d.Connections}, {&l.Unauthenticated, d.Unauthenticated}, {&l.UnauthenticatedEach, d.UnauthenticatedEach},
 		{&l.Users, d.Users}, {&l.Resources, d.Resources},
 		{&l.StanzaBytes, d.StanzaBytes}, {&l.PresenceBytes, d.PresenceBytes},
 		{&l.StanzasPerSecond, d.StanzasPerSecond}, {&l.StanzaBurst, d.StanzaBurst},

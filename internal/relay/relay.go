@@ -261,7 +261,7 @@ func (r *Relay) accept(w http.ResponseWriter, q *http.Request) {
 		ws.Close(websocket.StatusPolicyViolation, "the subprotocol has to be xmpp (RFC 7395)")
 		return
 	}
-	k := &socket{relay: r, ws: ws, remote: host(q.RemoteAddr), base: r.base(q)}
+	k := &socket{relay: r, ws: ws, remote: host(q.RemoteAddr), base: r.base(q), guest: guestOf(q)}
 	k.lastRead.Store(time.Now().UnixNano())
 	if q.TLS != nil {
 		if b, err := q.TLS.ExportKeyingMaterial("EXPORTER-Channel-Binding", nil, 32); err == nil && q.TLS.Version >= 0x0304 {

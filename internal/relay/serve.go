@@ -36,7 +36,7 @@ func (r *Relay) Serve(ctx context.Context, ln net.Listener) error {
 		ln.Close()
 		return ErrPlain
 	}
-	return r.serve(ctx, ln)
+	return r.serve(ctx, newDoor(ln, r.cfg.Limits))
 }
 
 // ServeTLS does what Serve does, with TLS 1.3 and the given certificates.
@@ -44,12 +44,13 @@ func (r *Relay) ServeTLS(ctx context.Context, ln net.Listener, cfg *tls.Config) 
 	cfg = cfg.Clone()
 	cfg.MinVersion = tls.VersionTLS13
 	cfg.NextProtos = []string{"http/1.1"} // WebSockets are negotiated in HTTP/1.1
-	return r.serve(ctx, tls.NewListener(ln, cfg))
+	return r.serve(ctx, tls.NewListener(newDoor(ln, r.cfg.Limits), cfg))
 }
 
 func (r *Relay) serve(ctx context.Context, ln net.Listener) error {
 	srv := &http.Server{
 		Handler:           r.Handler(),
+		ConnContext:       introduce,
 		ReadHeaderTimeout: r.cfg.Limits.LoginTime,
 		IdleTimeout:       30 * time.Second,
 		MaxHeaderBytes:    16 << 10,
