@@ -29,6 +29,7 @@ type fake struct {
 
 	sent   []string      // peer and text
 	marked []string      // peers of MarkRead
+	readTo []int64       // and up to which message
 	broken error         // what every writing answers
 	slow   chan struct{} // closed when Send may go on; nil: at once
 
@@ -236,7 +237,7 @@ func (f *fake) Resend(_ context.Context, id int64) error { return f.broken }
 func (f *fake) MarkRead(_ context.Context, peer string, upTo int64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.marked = append(f.marked, peer)
+	f.marked, f.readTo = append(f.marked, peer), append(f.readTo, upTo)
 	for i := range f.msgs[peer] {
 		f.msgs[peer][i].Read = true
 		if f.msgs[peer][i].ID == upTo {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
 	"github.com/charmbracelet/x/ansi"
 
@@ -71,20 +72,21 @@ type scene struct {
 	name string
 	fill func(*fake)
 	act  func(*Model)
+	set  func(*Config)
 }
 
 var scenes = []scene{
-	{"conversation", (*fake).ward, func(*Model) {}},
+	{"conversation", (*fake).ward, func(*Model) {}, nil},
 	{"writing", (*fake).ward, func(m *Model) {
 		m.composer().paste("Given 19:08, rhythm unchanged. Second dose in ten minutes if the QRS stays wide.\nRana has the sample.")
 		feed(m, tickMsg{})
-	}},
+	}, nil},
 	{"offline", func(f *fake) {
 		f.ward()
 		f.state = client.State{Phase: wire.Refused, Since: night, Queued: 1, Words: text.Line("The relay's certificate ended yesterday. Nothing was sent. Tell your administrator, or run: sotto relay check")}
 		f.say(ada, "", "On my way", 0, func(m *client.Message) { m.State = store.Queued })
 		f.security[ada] = client.Security{Devices: 3, Trusted: 2, Undecided: 1, Warn: true, Words: text.Line("Okafor has a new device. Nothing is sent to it until you compare: /trust")}
-	}, func(*Model) {}},
+	}, func(*Model) {}, nil},
 	{"marks", func(f *fake) {
 		f.say(ada, ada, "!urgent call back about #mrn:44120, or ask @role/cardiology: it cannot wait until the morning round.", 48*time.Hour, read)
 		f.say(ada, ada, "Could not be decrypted", 3*time.Hour, read, func(m *client.Message) {
@@ -94,25 +96,48 @@ var scenes = []scene{
 		f.say(ada, ada, "!ack Coming with the sample.", 150*time.Minute, read)
 		f.say(ada, "", "!ACK", 145*time.Minute, wasRead)
 		f.say(ada, ada, "!acknowledged is no mark", 140*time.Minute, read)
+		f.say(ada, ada, "from nobody knows where", 2*time.Hour+time.Minute, read, func(m *client.Message) { m.Untrusted = true })
 		f.say(ada, ada, "plain words", 2*time.Hour, read, func(m *client.Message) { m.Encrypted = false })
 		f.say(ada, "", "First", time.Hour, func(m *client.Message) { m.State, m.Why = store.Failed, text.Line("the relay refused it") })
 		f.say(ada, "", "Verylongwordwithoutanybreakthatgoesonandonandonandonuntiltheendofthelineandbeyondit 長い言葉 naïve 👍", time.Minute, delivered)
-	}, func(*Model) {}},
+	}, func(*Model) {}, nil},
 	{"scrolled", func(f *fake) {
 		for i := range 80 {
 			f.say(ada, ada, fmt.Sprintf("line %d", i), time.Duration(100-i)*time.Minute, read)
 		}
 		f.say(ada, ada, "!stat come", 0)
-	}, func(m *Model) { m.tl.hold(20); feed(m, tickMsg{}) }},
-	{"switcher", (*fake).ward, func(m *Model) { m.push(&switcher{}); feedKey(m, "l") }},
-	{"list", (*fake).ward, func(m *Model) { _, _ = m.act(showList, "f2"); feed(m, tickMsg{}) }},
-	{"help", (*fake).ward, func(m *Model) { m.push(&helpDialog{}); feed(m, tickMsg{}) }},
+	}, func(m *Model) { m.tl.hold(20); feed(m, tickMsg{}) }, nil},
+	{"switcher", (*fake).ward, func(m *Model) { m.push(&switcher{}); feedKey(m, "l") }, nil},
+	{"list", (*fake).ward, func(m *Model) { _, _ = m.act(showList, "f2"); feed(m, tickMsg{}) }, nil},
+	{"help", (*fake).ward, func(m *Model) { m.push(&helpDialog{}); feed(m, tickMsg{}) }, nil},
 	{"devices", func(f *fake) {
 		f.ward()
 		f.devices[ada] = append(f.devices[ada], device(99, store.Undecided))
-	}, func(m *Model) { run(m, m.showDevices()) }},
-	{"empty", func(f *fake) { f.convs = nil }, func(*Model) {}},
+	}, func(m *Model) { run(m, m.showDevices()) }, nil},
+	{"empty", func(f *fake) { f.convs = nil }, func(*Model) {}, nil},
+	{"covered", (*fake).ward, func(m *Model) {
+		m.composer().paste("Given 19:08, rhythm unchanged. Second dose in ten minutes if the QRS stays wide.\nRana has the sample.")
+		feed(m, tea.BlurMsg{})
+	}, curtained},
+	{"covered-switcher", (*fake).ward, func(m *Model) {
+		m.push(&switcher{})
+		feedKey(m, "l")
+		feed(m, tea.BlurMsg{})
+	}, curtained},
+	{"covered-list", (*fake).ward, func(m *Model) {
+		_, _ = m.act(showList, "f2")
+		feed(m, tea.BlurMsg{})
+	}, curtained},
+	{"reveal", (*fake).ward, func(m *Model) {
+		m.choose(1)
+		feed(m, tickMsg{})
+	}, revealing},
+	{"reveal-none", (*fake).ward, func(*Model) {}, revealing},
+	{"reveal-help", (*fake).ward, func(m *Model) { m.push(&helpDialog{}); feed(m, tickMsg{}) }, func(c *Config) { c.Reveal, c.Mouse = true, true }},
 }
+
+func curtained(c *Config) { c.Curtain = true }
+func revealing(c *Config) { c.Reveal = true }
 
 func TestFrames(t *testing.T) {
 	for _, scene := range scenes {
@@ -142,7 +167,9 @@ func TestFrameStyles(t *testing.T) {
 		{"dumb", "dark", []string{"TERM=dumb"}},
 	} {
 		for _, scene := range scenes {
-			if scene.name != "conversation" && scene.name != "marks" && scene.name != "switcher" {
+			switch scene.name {
+			case "conversation", "marks", "switcher", "covered", "reveal":
+			default:
 				continue
 			}
 			name := scene.name + "-80x24-" + look.name
@@ -171,7 +198,11 @@ func (s *scene) still(t *testing.T, w, h int, env []string, theme string) *Model
 	if len(f.convs) == 0 {
 		open = ""
 	}
-	m := still(t, w, h, Config{Open: open, Environ: env, Theme: theme}, f)
+	cfg := Config{Open: open, Environ: env, Theme: theme}
+	if s.set != nil {
+		s.set(&cfg)
+	}
+	m := still(t, w, h, cfg, f)
 	if m.frame.fits {
 		s.act(m)
 	}

@@ -70,7 +70,7 @@ func bindings(reveal bool) []binding {
 	for i := range list {
 		if a := list[i].action; a == lineUp || a == lineDown {
 			list[i].keys = list[i].keys[:1]
-			list[i].label = strings.ReplaceAll(list[i].label, "Alt", "Shift")
+			list[i].label = strings.Replace(list[i].label, "Alt+Up, Alt+Down", "Shift+Up, Down", 1)
 		}
 	}
 	return append([]binding{

@@ -317,6 +317,7 @@ func still(t testing.TB, w, h int, cfg Config, f *fake) *Model {
 	if err != nil {
 		t.Fatalf("New: %v", err)
 	}
+	m.beat = 0
 	feed(m, tea.WindowSizeMsg{Width: w, Height: h})
 	run(m, m.loadList())
 	return m

@@ -246,7 +246,7 @@ func (m *Model) tooSmall() string {
 		itoa(m.width) + "x" + itoa(m.height) + ". Ctrl+L locks."
 	left, _ := m.clock.look()
 	if lock, soon := lockWords(left); soon { // first, where there may be one row
-		words = lock + ". " + words
+		words = lock + "\n" + words
 	}
 	lines := wrap(m.look.m, words, max(m.width, 1))
 	return strings.Join(lines[:min(len(lines), max(m.height, 1))], "\n")
