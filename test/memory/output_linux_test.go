@@ -3,6 +3,7 @@ package memory
 import (
 	"bytes"
 	"fmt"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -134,5 +135,31 @@ func TestMessagesReachNoTerminal(t *testing.T) {
 	s.quit()
 	if out := s.Output(); !bytes.Contains(out, []byte("52;c;c2VjcmV0")) {
 		t.Error("what was sent is not shown at all, so nothing was tested")
+	}
+}
+
+// TestHarmIsFound shows that the proof of what goes to the terminal can fail: a
+// program that copies to the clipboard, one that names the window after a title,
+// and one that writes nothing, so that nothing is checked.
+func TestHarmIsFound(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		script string
+		finds  []string
+	}{
+		{`printf 'ready \033]52;c;c2VjcmV0\007'`, []string{"written to the terminal at byte 6: OSC \"52;c;c2VjcmV0\""}},
+		{`printf '\033[1mready\033[m\033]2;Okafor\033\\\033[5i'`, []string{"written to the terminal at byte 12: OSC \"2;Okafor\"", "written to the terminal at byte 24: CSI 5i"}},
+		{`printf '\033[?1049h\033[Hready'`, nil},
+		{`true`, []string{"nothing was written"}},
+	} {
+		console := roletest.Start(t, exec.Command("sh", "-c", c.script+"; read -r end"), 80, 24)
+		if c.script != "true" {
+			console.See("ready")
+		}
+		// The echo of what is typed is no more of the program's.
+		out := harm(console)
+		console.Type("\n")
+		console.Exit()
+		same(t, c.script, out, c.finds)
 	}
 }
