@@ -58,7 +58,11 @@ type Inspection struct {
 // Inspect looks at a relay as a login would, up to what the relay offers. No
 // address of a person and no credentials are sent. It ends when ctx does.
 func Inspect(ctx context.Context, t Target) Inspection {
-	i := &inspector{target: t}
+	return inspect(ctx, t, (&net.Dialer{}).DialContext)
+}
+
+func inspect(ctx context.Context, t Target, dial func(context.Context, string, string) (net.Conn, error)) Inspection {
+	i := &inspector{target: t, dial: dial}
 	if err := i.run(ctx); err != nil {
 		i.found.Words = asFailure(err).words
 	}
@@ -69,6 +73,7 @@ func Inspect(ctx context.Context, t Target) Inspection {
 
 type inspector struct {
 	target Target
+	dial   func(context.Context, string, string) (net.Conn, error)
 
 	mu    sync.Mutex
 	found Inspection
@@ -89,9 +94,8 @@ func (i *inspector) run(ctx context.Context) error {
 	if end, limited := ctx.Deadline(); limited {
 		limit = time.Until(end)
 	}
-	dialer := &net.Dialer{}
 	// Legacy, so that an old relay can be told what is wrong with it.
-	j := &job{legacy: true, trust: t, dial: dialer.DialContext, heard: newHeard(), timeout: limit, log: slog.New(slog.DiscardHandler)}
+	j := &job{legacy: true, trust: t, dial: i.dial, heard: newHeard(), timeout: limit, log: slog.New(slog.DiscardHandler)}
 	relay, err := i.find(ctx, j)
 	if err != nil {
 		return err

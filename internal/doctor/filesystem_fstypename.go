@@ -14,5 +14,5 @@ func volumeOf(path string) (volume, error) {
 		return volume{}, fmt.Errorf("look at the disk: %w", err)
 	}
 	name := upToZero(s.Fstypename[:])
-	return volume{name, natureOf(name), bytes(int64(s.Bavail), int64(s.Bsize)), s.Flags&unix.MNT_RDONLY != 0}, nil
+	return volume{name, natureOf(name), room(int64(s.Bavail), int64(s.Bsize)), s.Flags&unix.MNT_RDONLY != 0}, nil
 }

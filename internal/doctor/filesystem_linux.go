@@ -46,7 +46,7 @@ func volumeOf(path string) (volume, error) {
 	if err := unix.Statfs(path, &s); err != nil {
 		return volume{}, fmt.Errorf("look at the disk: %w", err)
 	}
-	v := volume{free: bytes(int64(s.Bavail), int64(s.Bsize)), readOnly: s.Flags&unix.ST_RDONLY != 0}
+	v := volume{free: room(int64(s.Bavail), int64(s.Bsize)), readOnly: s.Flags&unix.ST_RDONLY != 0}
 	f, ok := fileSystems[uint32(s.Type)]
 	if v.name, v.nature = f.name, f.nature; !ok {
 		v.name = fmt.Sprintf("kind %#x", uint32(s.Type))

@@ -12,5 +12,5 @@ func volumeOf(path string) (volume, error) {
 		return volume{}, fmt.Errorf("look at the disk: %w", err)
 	}
 	name := upToZero(s.F_fstypename[:])
-	return volume{name, natureOf(name), bytes(int64(s.F_bavail), int64(s.F_bsize)), s.F_flags&unix.MNT_RDONLY != 0}, nil
+	return volume{name, natureOf(name), room(int64(s.F_bavail), int64(s.F_bsize)), s.F_flags&unix.MNT_RDONLY != 0}, nil
 }

@@ -41,7 +41,7 @@ func (r Report) Page(w io.Writer, width int, color bool) error {
 			hang(&b, strings.Repeat(" ", textColumn)+"Do: ", textColumn+4, c.Remedy, width)
 		}
 	}
-	b.WriteString(r.summary())
+	hang(&b, "", 0, r.summary(), width)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -73,14 +73,35 @@ func hang(b *strings.Builder, head string, column int, text string, width int) {
 	if text == "" && strings.TrimSpace(head) == "" {
 		return
 	}
-	rows := strings.Split(ansi.Wrap(text, width-column, ""), "\n")
-	for i, row := range rows {
+	for i, row := range wrap(text, width-column) {
 		if i > 0 {
 			head = strings.Repeat(" ", column)
 		}
 		b.WriteString(strings.TrimRight(head+row, " "))
 		b.WriteByte('\n')
 	}
+}
+
+// wrap breaks a text between its words, and words only where they are longer
+// than a row.
+func wrap(text string, width int) []string {
+	rows := []string{""}
+	for _, word := range strings.Fields(text) {
+		last := &rows[len(rows)-1]
+		switch {
+		case *last == "":
+			*last = word
+		case ansi.StringWidth(*last)+1+ansi.StringWidth(word) <= width:
+			*last += " " + word
+		default:
+			rows = append(rows, word)
+		}
+		if last = &rows[len(rows)-1]; ansi.StringWidth(*last) > width {
+			parts := strings.Split(ansi.Hardwrap(*last, width, true), "\n")
+			rows = append(rows[:len(rows)-1], parts...)
+		}
+	}
+	return rows
 }
 
 // verdict is the word, and perhaps a colour.
@@ -99,7 +120,7 @@ func verdict(v Verdict, color bool) string {
 func (r Report) summary() string {
 	bad, weak, skip := r.Count(Bad), r.Count(Weak), r.Count(Skipped)
 	if bad+weak+skip == 0 {
-		return "All good.\n"
+		return "All good."
 	}
 	parts := []string{fmt.Sprintf("%d good", r.Count(Good))}
 	for _, p := range []struct {
@@ -117,5 +138,5 @@ func (r Report) summary() string {
 	case weak > 0:
 		s += " sotto works; what is weak protects less than it could."
 	}
-	return s + "\n"
+	return s
 }

@@ -73,9 +73,14 @@ func (p place) fileSystem(m machine) finding {
 	if err != nil {
 		return finding{verdict: Weak, found: err.Error(), meaning: "Nothing is known about the disk."}
 	}
+	return v.judge(m.lies(p.Data))
+}
+
+// judge takes what is known about the disk's encryption; "" is nothing.
+func (v volume) judge(lies string) finding {
 	found := fmt.Sprintf("%s, %s free", v.name, size(v.free))
-	if where := m.lies(p.Data); where != "" {
-		found += ", " + where
+	if lies != "" {
+		found += ", " + lies
 	}
 	switch {
 	case v.readOnly:
@@ -110,8 +115,8 @@ type volume struct {
 	readOnly bool
 }
 
-// bytes is blocks times their size, bounded: network file systems say anything.
-func bytes(blocks, size int64) int64 {
+// room is blocks times their size, bounded: network file systems say anything.
+func room(blocks, size int64) int64 {
 	const most = 1 << 60
 	if blocks <= 0 || size <= 0 {
 		return 0

@@ -162,7 +162,7 @@ func judgeLogin(i link.Inspection) finding {
 	case i.Legacy:
 		return finding{Weak, found, i.Refused, ""}
 	}
-	return good(found + "; sotto uses " + i.Mechanism)
+	return good(fmt.Sprintf("%s, of %d ways offered", i.Mechanism, len(i.Mechanisms)))
 }
 
 // offered names the mechanisms that people know; a relay can call others what
@@ -181,7 +181,7 @@ func offered(mechanisms []string) string {
 	}
 	switch {
 	case others > 0 && len(known) == 0:
-		return fmt.Sprintf("%d ways that sotto does not know", others)
+		return fmt.Sprintf("only ways that sotto does not know, %d", others)
 	case others > 0:
 		return strings.Join(known, " ") + fmt.Sprintf(" and %d more", others)
 	case len(known) == 0:

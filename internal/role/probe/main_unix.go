@@ -8,7 +8,9 @@ import (
 )
 
 // Main is the life of a probe; it returns the exit code.
-func Main() int {
+func Main() int { return life(confine) }
+
+func life(confine func(*role.ProbeSetup) (harden.Layers, error)) int {
 	self, setup, err := role.Enter[*role.ProbeSetup](role.Probe)
 	if err != nil {
 		return role.ExitFailed
