@@ -32,7 +32,7 @@ func TestWords(t *testing.T) {
 		"Ναί ΌΧΙ λόγος ΛΌΓΟΣ":            "ναι οχι λογοσ λογοσ",
 		"İstanbul ıspanak":               "istanbul ispanak",
 		"患者の血圧":                          "患 者 の 血 圧",
-		"ﬁx ４４１２０":                        "fix 44120",
+		"ﬁx ４４１２０":                       "fix 44120",
 		"e\u0301\u0301\u0301 \u0301":     "e",
 		"\xff\xfeabc\xffdef":             "abc def",
 		"re\u00adani\u200dmation":        "reanimation",
