@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"sotto/internal/profile"
 	"sotto/internal/role/watch"
@@ -103,18 +104,16 @@ secret could be opened with the PIN, so have those destroyed too.`)
 
 // agree has the person type what is to be wiped.
 func agree(name, address string, in io.Reader, out io.Writer) error {
-	if f, ok := in.(*os.File); ok {
-		if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
-			return errors.New("sotto wipe asks before it destroys anything, and there is no terminal to ask at. In a script use --yes")
-		}
+	if f, ok := in.(*os.File); ok && !term.IsTerminal(int(f.Fd())) {
+		return errors.New("sotto wipe asks before it destroys anything, and there is no terminal to ask at. In a script use --yes")
 	}
 	expected := address
 	if expected == "" {
 		expected = name
 	}
-	fmt.Fprintf(out, `This destroys the keys of profile %q, and removes its messages, drafts and
-settings from this device. Nobody can bring them back: not you, not your
-administrator. Your account and your other devices are left alone.
+	fmt.Fprintf(out, `This destroys the keys of profile %q, and then removes its messages,
+drafts and settings from this device. Nobody can bring them back: not you, not
+your administrator. Your account and your other devices are left alone.
 
 To go on, type %s: `, name, expected)
 	line, err := bufio.NewReader(io.LimitReader(in, 4096)).ReadString('\n')

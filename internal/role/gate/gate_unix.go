@@ -86,6 +86,7 @@ func Main() int {
 		}
 		g.view.note, g.view.warning = count(s, setup.Note)
 	}
+	g.view.wait = max(0, time.Until(g.ready)) // never a prompt that takes nothing
 	// What was typed at the desk is neither a PIN nor a draft.
 	g.term.Flush()
 	go g.listen()
