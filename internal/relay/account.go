@@ -19,6 +19,7 @@ type account struct {
 	id            int64
 	name          string // localpart, normalised
 	bare          string
+	jid           jid.JID // bare, too
 	display, team string
 	changed       int64 // when the password was last set, microseconds since 1970
 
@@ -146,6 +147,7 @@ func (s *store) users(domain string) map[int64]*account {
 	s.each(`SELECT id, name, display, team, changed, admin FROM users`, func(st *sqlite3.Stmt) bool {
 		a := &account{id: st.ColumnInt64(0), name: st.ColumnText(1), display: st.ColumnText(2), team: st.ColumnText(3), changed: st.ColumnInt64(4), admin: st.ColumnBool(5)}
 		a.bare = a.name + "@" + domain
+		a.jid, _ = jid.Parse(a.bare)
 		a.sessions, a.inFlight, a.blocks = map[string]*session{}, map[int64]*mail{}, map[string]bool{}
 		all[a.id] = a
 		return true

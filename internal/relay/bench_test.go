@@ -62,3 +62,37 @@ func BenchmarkRoute(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkRoom sends messages to a room of ten, each with one device, on disk:
+// every message is archived once and reaches ten people.
+func BenchmarkRoom(b *testing.B) {
+	const people = 10
+	cfg := Config{Store: b.TempDir(), Limits: Limits{StanzasPerSecond: 1 << 30, BytesPerSecond: 1 << 40, StanzaBurst: 1 << 30, ByteBurst: 1 << 40}}
+	var users []string
+	for i := range people {
+		users = append(users, fmt.Sprint("user", i))
+	}
+	s := startRelay(b, cfg, users...)
+	in := newRoom(s, users...)
+	payload := `<encrypted xmlns="eu.siacs.conversations.axolotl">` + strings.Repeat("x", 1500) + `</encrypted>`
+	done := make(chan struct{})
+	b.ResetTimer()
+	for _, c := range in {
+		go func() {
+			for got := 0; got < b.N; {
+				if e := <-c.in; e.Local == "message" {
+					got++
+				}
+			}
+			done <- struct{}{}
+		}()
+	}
+	for i := range b.N {
+		in[i%2].send(`<message type="groupchat" to="` + ward3 + `">` + payload + `</message>`)
+	}
+	for range in {
+		<-done
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+	b.ReportMetric(people*float64(b.N)/b.Elapsed().Seconds(), "deliveries/s")
+}

@@ -192,8 +192,7 @@ func (c *core) people(q *request, r *room) {
 
 // memberItem says what a is to r, in or not.
 func (c *core) memberItem(r *room, a *account) stanza.RoomItem {
-	x := stanza.RoomItem{Affiliation: levelNames[r.levels[a.id]]}
-	x.JID, _ = jid.Parse(a.bare)
+	x := stanza.RoomItem{Affiliation: levelNames[r.levels[a.id]], JID: a.jid}
 	if o := r.occupants[a.id]; o != nil {
 		x.Nick, x.Role = o.nick, r.levels[a.id].role()
 	}
@@ -306,8 +305,7 @@ func (c *core) makeChange(r *room, ch change, actor string) {
 // noteAbsent tells everyone in r what somebody who is not there is to it now
 // (section 9.3): who writes next has to know who will be able to read.
 func (c *core) noteAbsent(r *room, a *account, reason string) {
-	item := stanza.RoomItem{Affiliation: levelNames[r.levels[a.id]], Role: stanza.NoRole, Reason: reason}
-	item.JID, _ = jid.Parse(a.bare)
+	item := stanza.RoomItem{Affiliation: levelNames[r.levels[a.id]], Role: stanza.NoRole, JID: a.jid, Reason: reason}
 	c.tell(r, stanza.New(stanza.NSClient, "message", stanza.RoomUser{Items: []stanza.RoomItem{item}}.Element()).
 		With("from", r.bare).With("id", randomID()))
 }
@@ -320,9 +318,7 @@ func (c *core) membership(q *request, r *room) {
 	case q.payload.Child(nsRegister, "remove") == nil:
 		c.no(q, "cancel", "not-allowed", "people are invited to rooms by those who run them")
 	default:
-		i := stanza.RoomItem{Affiliation: stanza.None}
-		i.JID, _ = jid.Parse(q.s.account.bare)
-		c.changePeople(q, r, []stanza.RoomItem{i})
+		c.changePeople(q, r, []stanza.RoomItem{{Affiliation: stanza.None, JID: q.s.account.jid}})
 	}
 }
 

@@ -77,8 +77,7 @@ func (c *core) say(r *room, o *occupant, s *session, m *stanza.Element) {
 // it: who reads it later may find nobody of that nick (XEP-0313 section 6.1.2).
 func (c *core) keepSaid(r *room, by *account, nick string, m *stanza.Element, now time.Time) int64 {
 	l := r.levels[by.id]
-	item := stanza.RoomItem{Affiliation: levelNames[l], Role: l.role()}
-	item.JID, _ = jid.Parse(by.bare)
+	item := stanza.RoomItem{Affiliation: levelNames[l], Role: l.role(), JID: by.jid}
 	kept := *m
 	kept.Children = append(slices.Clone(m.Children), stanza.RoomUser{Items: []stanza.RoomItem{item}}.Element())
 	return c.archive(-r.id, by.bare, nick, kept.Bytes(), now)

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"mellium.im/xmpp/jid"
 	"sotto/client/stanza"
 )
 
@@ -158,9 +157,9 @@ func shown(p *stanza.Element) (kept []*stanza.Element) {
 func (r *room) item(o *occupant) stanza.RoomItem {
 	l := r.levels[o.account.id]
 	i := stanza.RoomItem{Affiliation: levelNames[l], Role: l.role()}
-	i.JID, _ = jid.Parse(o.account.bare)
+	i.JID = o.account.jid
 	if n := len(o.seats); n > 0 {
-		i.JID, _ = jid.Parse(o.seats[n-1].session.full)
+		i.JID = o.seats[n-1].session.jid
 	}
 	return i
 }

@@ -13,6 +13,7 @@ type session struct {
 	account  *account
 	resource string
 	full     string
+	jid      jid.JID // full, too
 	serial   uint64
 	batch    uint64 // the last batch it took part in
 	conn     *conn  // nil while detached
@@ -83,7 +84,7 @@ func (c *core) bind(k *conn, iq *stanza.Element) {
 		return
 	}
 	c.serial++
-	s := &session{account: a, resource: j.Resourcepart(), full: j.String(), serial: c.serial, conn: k}
+	s := &session{account: a, resource: j.Resourcepart(), full: j.String(), jid: j, serial: c.serial, conn: k}
 	a.sessions[s.resource] = s
 	k.session = s
 	k.established()
