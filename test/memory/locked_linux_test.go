@@ -183,7 +183,7 @@ func TestLockedMeansGone(t *testing.T) {
 		p.Wait("the "+f.Role+" has ended", func() bool { return roletest.Gone(f.PID) })
 	}
 
-	// Idle, and then logged off.
+	// The other roles crash. Idle, and then logged off.
 	config := p.profile()
 	c, err := config.Load()
 	if err != nil {
@@ -195,6 +195,17 @@ func TestLockedMeansGone(t *testing.T) {
 	}
 	p.own()
 	p.run()
+	p.See("PIN  _")
+	gatePID := p.Role("gate")
+	p.typed(p.pin)
+	signal(t, gatePID, syscall.SIGSEGV)
+	p.Wait("another lock screen", func() bool { g := p.Role("gate"); return g != 0 && g != gatePID })
+	p.See("ended unexpectedly", "PIN  _")
+	p.look("the lock screen crashed with the PIN standing there", Allowed{})
+	p.unlock()
+	signal(t, p.Role("link"), syscall.SIGABRT)
+	p.See("connection process ended unexpectedly", "PIN  _")
+	p.look("the link crashed", Allowed{})
 	p.unlock()
 	p.See(texts[waiting])
 	desk, link = p.Role("desk"), p.Role("link")
