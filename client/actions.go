@@ -1,10 +1,12 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -19,7 +21,8 @@ import (
 
 // Send stores a message for peer as queued and returns it; Run encrypts it and
 // hands it to the link. Its progress comes as MessageChanged. An error means
-// that nothing was stored, in words that say what to do.
+// that nothing was stored, in words that say what to do. What is sent to the own
+// address is a note to the own other devices.
 func (c *Client) Send(ctx context.Context, peer, body string) (Message, error) {
 	peer, err := c.address(peer)
 	if err != nil {
@@ -34,6 +37,11 @@ func (c *Client) Send(ctx context.Context, peer, body string) (Message, error) {
 	}
 	var m Message
 	err = c.store.Update(ctx, func(tx *store.Tx) error {
+		if peer == c.self {
+			if noted, err := c.otherOwnDevice(tx); err != nil || !noted {
+				return cmp.Or(err, error(errNoOwnDevice))
+			}
+		}
 		row := store.Message{
 			Peer: peer, Outgoing: true, Sender: c.self, Device: c.device.ID(), OriginID: rand.Text(),
 			Time: time.Now(), Body: body, State: store.Queued, Encrypted: true,
@@ -48,6 +56,9 @@ func (c *Client) Send(ctx context.Context, peer, body string) (Message, error) {
 		m, err = messageOf(tx, &row)
 		return err
 	})
+	if errors.Is(err, errNoOwnDevice) {
+		return Message{}, err
+	}
 	if err != nil {
 		return Message{}, fmt.Errorf("keep the message: %w", err)
 	}
@@ -55,6 +66,14 @@ func (c *Client) Send(ctx context.Context, peer, body string) (Message, error) {
 	c.events.put(ConversationsChanged{})
 	c.kick()
 	return m, nil
+}
+
+var errNoOwnDevice = errors.New(strings.TrimSuffix(noOwnDevice, "."))
+
+// otherOwnDevice reports whether there is another own device to send notes to.
+func (c *Client) otherOwnDevice(tx *store.Tx) (bool, error) {
+	devices, err := tx.Devices(c.self)
+	return slices.ContainsFunc(devices, func(d store.PeerDevice) bool { return d.Active && d.ID != c.device.ID() }), err
 }
 
 // Resend tries again to send a message that has failed.

@@ -169,6 +169,7 @@ func (c *Client) caughtUp() {
 		a.reordered = false
 		c.events.put(Resync{})
 	}
+	c.refill()
 	if !first {
 		return
 	}

@@ -15,7 +15,7 @@ func TestInventionsAreBounded(t *testing.T) {
 	wait(t, c, func(CaughtUp) bool { return true })
 	count := func() (pending, peers int) {
 		done := make(chan struct{})
-		c.call(func() { pending, peers = len(c.pending), len(c.peers); close(done) })
+		c.call(func() { pending, peers = len(c.window.given), len(c.peers); close(done) })
 		<-done
 		return pending, peers
 	}
@@ -26,27 +26,42 @@ func TestInventionsAreBounded(t *testing.T) {
 		}
 		d.out.send(p)
 	}
-	eventually(t, "the ids are at their bound", func() bool { n, _ := count(); return n == maxPendings })
-
-	done := make(chan struct{})
-	c.call(func() {
-		for i := len(c.peers); i < maxPeers; i++ {
-			c.peer(fmt.Sprintf("p%d@mercy.example", i))
-		}
-		close(done)
-	})
-	<-done
-	d.deliver(stanza.New(stanza.NSClient, "message", stanza.New(stanza.NSPubSubEvent, "event", stanza.New(stanza.NSPubSubEvent, "items",
-		stanza.New(stanza.NSPubSubEvent, "item", stanza.DeviceList([]uint32{7}))).With("node", stanza.NodeDevices))).With("from", "invented@mercy.example"))
-	eventually(t, "the list is done with", func() bool {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		return d.stored == d.seq
-	})
-	if _, n := count(); n > maxPeers {
-		t.Errorf("%d people", n)
+	stored := func() {
+		t.Helper()
+		eventually(t, "everything is done with", func() bool {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			return d.stored == d.seq
+		})
 	}
-	if list, err := c.Devices(ctx, "invented@mercy.example"); err != nil || len(list) != 0 {
-		t.Errorf("devices of an invented person: %v, %v", list, err)
+	d.deliver(stanza.New(stanza.NSClient, "presence"))
+	stored()
+	if n, _ := count(); n > wire.MaxPending {
+		t.Errorf("%d ids", n)
+	}
+
+	// Lists of people whom nobody has named here. That of a contact is taken, and
+	// that of somebody who has written.
+	_, before := count()
+	list := func(of string) {
+		d.deliver(stanza.New(stanza.NSClient, "message", stanza.New(stanza.NSPubSubEvent, "event", stanza.New(stanza.NSPubSubEvent, "items",
+			stanza.New(stanza.NSPubSubEvent, "item", stanza.DeviceList([]uint32{7}))).With("node", stanza.NodeDevices))).With("from", of))
+	}
+	for i := range 50 {
+		list(fmt.Sprintf("invented%d@mercy.example", i))
+	}
+	d.deliver(stanza.NewIQ("set", me+"/test", "push", stanza.New(stanza.NSRoster, "query",
+		stanza.New(stanza.NSRoster, "item").With("jid", "contact@mercy.example").With("subscription", "both"))).With("from", me))
+	list("contact@mercy.example")
+	d.deliver(stanza.NewChat(me, "m", stanza.Body("hello")).With("from", "writer@mercy.example/x"))
+	list("writer@mercy.example")
+	stored()
+	if _, n := count(); n > before+2 {
+		t.Errorf("%d people more", n-before)
+	}
+	for who, want := range map[string]int{"invented0@mercy.example": 0, "invented49@mercy.example": 0, "contact@mercy.example": 1, "writer@mercy.example": 1} {
+		if list, err := c.Devices(ctx, who); err != nil || len(list) != want {
+			t.Errorf("devices of %s: %v, %v", who, list, err)
+		}
 	}
 }

@@ -72,6 +72,7 @@ type Client struct {
 	events *events
 	wake   chan struct{} // something in the store is to be sent
 	calls  chan func()   // things only Run may do
+	ended  chan struct{} // closed when Run does nothing more
 
 	mu       sync.Mutex // guards what follows: written by Run, read by queries
 	state    State
@@ -96,7 +97,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	c := &Client{
 		cfg: cfg, self: self.String(), selfID: self, store: cfg.Store, log: cfg.Logger,
-		events: newEvents(), wake: make(chan struct{}, 1), calls: make(chan func(), 64),
+		events: newEvents(), wake: make(chan struct{}, 1), calls: make(chan func(), 64), ended: make(chan struct{}),
 		presence: make(map[string]map[string]Presence), names: make(map[string]string),
 	}
 	c.state = State{Words: lineOf("connecting")}
@@ -154,6 +155,8 @@ func (c *Client) Run(ctx context.Context) error {
 	c.login()
 	stop()
 	err := c.loop(ctx, in)
+	close(c.ended)
+	c.farewell()
 	out.close()
 	select { // what was said last, such as Logoff, should still arrive
 	case <-written:

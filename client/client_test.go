@@ -219,12 +219,28 @@ func TestFirstRunSaysThePastOnce(t *testing.T) {
 			return err
 		})
 	}
+	// And what the other device wrote to her.
+	other.do(func(tx *store.Tx) error {
+		b, err := stanza.ReadBundle(d.nodes[ada+" "+stanza.NodeBundle(r.dev.ID())])
+		if err == nil {
+			err = other.dev.StartSession(tx, omemo.Address{JID: ada, Device: r.dev.ID()}, b)
+		}
+		if err != nil {
+			return err
+		}
+		enc, err := other.dev.Encrypt(tx, []omemo.Address{{JID: ada, Device: r.dev.ID()}}, []byte("old"))
+		d.archive = append(d.archive, stanza.NewChat(ada, "o", enc).With("from", me+"/phone"))
+		return err
+	})
 	d.archive = append(d.archive, stanza.NewChat(me, "p", stanza.Body("in the clear")).With("from", ada))
 	c := run(t, memoryStore(t), d.attach(1))
 	wait(t, c, func(CaughtUp) bool { return true })
 	list := messages(t, c, ada)
 	if len(list) != 2 || list[0].Kind != store.Notice || !strings.Contains(list[0].Body.String(), "before this device") || list[1].Encrypted || list[1].Body.String() != "in the clear" {
 		t.Errorf("conversation is %q", bodies(t, c, ada))
+	}
+	if rows, err := c.Conversations(ctx); err != nil || rows[0].Unread != 1 {
+		t.Errorf("unread: %+v, %v", rows, err)
 	}
 	d.published(c)
 	ids, _ := stanza.ReadDeviceList(d.nodes[me+" "+stanza.NodeDevices])
@@ -329,7 +345,7 @@ func TestNobodyToEncryptTo(t *testing.T) {
 		t.Fatal(err)
 	}
 	x := wait(t, c, func(x MessageChanged) bool { return x.Message.ID == m.ID && x.Message.State == store.Failed })
-	if !strings.Contains(x.Message.Why.String(), "phone has no device") {
+	if !strings.Contains(x.Message.Why.String(), "there is no phone@mercy.example, or nobody there") {
 		t.Errorf("failed because %q", x.Message.Why)
 	}
 	select {
@@ -616,6 +632,15 @@ func TestLoginHandsOverThePassword(t *testing.T) {
 		t.Errorf("login %+v", d.login)
 	}
 	_ = c
+}
+
+func TestWrongPasswordSaysWhatToDo(t *testing.T) {
+	c, d := online(t)
+	d.out.send(wire.State{Phase: wire.Refused, Words: "The relay does not accept\x1b[2J the password.", WrongPassword: true})
+	x := wait(t, c, func(x StateChanged) bool { return x.State.Phase == wire.Refused })
+	if got := x.State.Words.String(); got != "The relay does not accept<U+001B>[2J the password. Then quit and run: sotto password" {
+		t.Errorf("says %q", got)
+	}
 }
 
 func TestUrgency(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"sotto/client/omemo"
@@ -21,6 +22,8 @@ type peer struct {
 	why      string           // why the list could not be had for now, or ""
 	retry    time.Time        // when to ask again; zero: not waiting
 	absent   time.Time        // since when messages wait for devices to appear; zero: none do
+	unfound  time.Time        // since when the relay finds no server of theirs; zero: it does
+	nobody   string           // why nobody can have this address, for what is to be sent; or ""
 }
 
 // maxPeers bounds the people whose device lists are taken unasked; the largest
@@ -59,7 +62,7 @@ func (p *peer) again() {
 
 // await has messages wait for devices to appear, as those of somebody who signs
 // in at this moment do. False means that they have waited long enough.
-func (c *Client) await(p *peer, list []store.Out, why string) bool {
+func (c *Client) await(p *peer, list []store.OutHead, why string) bool {
 	now := time.Now()
 	if p.absent.IsZero() {
 		p.absent = now
@@ -107,6 +110,9 @@ func (c *Client) askList(who string) {
 	p.asking, p.asked = true, time.Now()
 	c.ask("get", who, stanza.ItemsRequest(stanza.NodeDevices), func(e *stanza.Element, err error) {
 		p.asking = false
+		if condition(err) != "remote-server-not-found" {
+			p.unfound = time.Time{}
+		}
 		switch {
 		case err == nil || condition(err) == "item-not-found":
 			ids, ok := listIn(e)
@@ -116,6 +122,10 @@ func (c *Client) askList(who string) {
 				break
 			}
 			c.update("store a device list", func(tx *store.Tx, fx *effects) error { return c.deviceList(tx, fx, who, ids) })
+		case condition(err) == "gone" || condition(err) == "jid-malformed":
+			p.nobody = "Not sent: there is no " + who + ". Check the address."
+		case condition(err) == "remote-server-not-found" && c.stranger(who):
+			c.noServer(p, who)
 		case passing(err):
 			p.why, p.retry = "Waiting: the devices of "+c.short(who)+" cannot be had now. "+describe(err), time.Now().Add(peerRetry)
 		default:
@@ -125,6 +135,46 @@ func (c *Client) askList(who string) {
 		}
 		c.kick()
 	})
+}
+
+// noServer has messages to a stranger wait, and fail in the end, because the relay
+// finds no server of that name. That is what a mistyped domain looks like; but so
+// does one that is down, or a failing name service.
+func (c *Client) noServer(p *peer, who string) {
+	now := time.Now()
+	if p.unfound.IsZero() {
+		p.unfound = now
+	}
+	_, domain, _ := strings.Cut(who, "@")
+	if now.Sub(p.unfound) >= c.serverPatience {
+		p.unfound, p.nobody = time.Time{}, "Not sent: the relay finds no server "+domain+". Check the address, or send again later."
+		return
+	}
+	p.why, p.retry = "Waiting: the relay finds no server "+domain+". Check the address. It is looked for again", now.Add(c.serverPatience/5)
+}
+
+// stranger reports whether nothing shows that somebody of this address exists: no
+// device, no message from there, and no contact who was accepted.
+func (c *Client) stranger(who string) bool {
+	is := false
+	err := c.store.View(c.ctx, func(tx *store.Tx) (err error) {
+		is, err = isStranger(tx, who)
+		return err
+	})
+	return err == nil && is
+}
+
+func isStranger(tx *store.Tx, who string) (bool, error) {
+	devices, err := tx.Devices(who)
+	if err != nil || len(devices) > 0 {
+		return false, err
+	}
+	row, err := tx.Conversation(who)
+	if err != nil || row != nil && row.Contact && row.Subscription != "none" && row.Subscription != "" {
+		return false, err
+	}
+	heard, err := tx.HeardFrom(who)
+	return !heard, err
 }
 
 // deviceList takes over a device list. The devices of the first contact are

@@ -40,6 +40,8 @@ type double struct {
 	stored   uint64
 	settle   bool // acknowledge messages at once
 	asked    []*stanza.Element
+	unsent   map[string]bool      // what a link would give back
+	mute     bool                 // nothing is answered, as by a link that is stuck
 	messages chan *stanza.Element // what the client sent
 	login    wire.Login
 }
@@ -77,12 +79,20 @@ func (d *double) handle(m wire.Message, session uint64, pending []string) {
 		d.mu.Lock()
 		d.login = m
 		d.mu.Unlock()
+		if d.mute {
+			return
+		}
 		d.out.send(wire.State{Phase: wire.Online, Address: me + "/test", Session: session})
 		d.out.send(wire.Pending{IDs: pending})
 	case wire.Stored:
 		d.mu.Lock()
 		d.stored = m.Seq
 		d.mu.Unlock()
+	case wire.Withdraw:
+		d.mu.Lock()
+		back := d.unsent[m.ID]
+		d.mu.Unlock()
+		d.out.send(wire.Withdrawn{ID: m.ID, Back: back})
 	case wire.Send:
 		e, err := stanza.Parse(m.Stanza)
 		if err != nil {

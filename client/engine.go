@@ -14,7 +14,6 @@ import (
 
 // How Run paces itself.
 const (
-	maxPendings     = 4096             // ids that a link may say it holds; it holds a thousand
 	batchSize       = 128              // stanzas stored in one transaction
 	storeRetry      = 2 * time.Second  // between tries to store while the disk is full
 	republishAfter  = 3 * time.Second  // from the use of a prekey to the new bundle
@@ -23,6 +22,7 @@ const (
 	catchUpPatience = 5 * time.Second  // sending waits so long for the archive
 	listPatience    = 20 * time.Second // a message waits so long for its recipient's devices to appear
 	listRetry       = 3 * time.Second  // and asks again so often
+	serverPatience  = 5 * time.Minute  // and so long for a stranger's server that cannot be found
 )
 
 // engine is the state that only Run's goroutine touches.
@@ -45,13 +45,15 @@ type engine struct {
 	retryAt time.Time // when to offer it again
 	stuck   bool      // said so
 
-	onlineAt     time.Time // since when
-	resendAt     time.Time // when to look for messages that were not confirmed; zero: not
-	resendAfter  []time.Duration
-	listPatience time.Duration
-	peers        map[string]*peer
-	outs         map[string]*outgoing // by origin id: the outbox
-	pending      map[string]bool      // ids the link holds from before
+	onlineAt       time.Time // since when
+	resendAt       time.Time // when to look for messages that were not confirmed; zero: not
+	resendAfter    []time.Duration
+	listPatience   time.Duration
+	serverPatience time.Duration
+	peers          map[string]*peer
+	outs           map[string]*outgoing // by origin id: the outbox
+	window         window
+	withdrawals    map[string][]withdrawal // by origin id
 
 	seen        map[omemo.Address]omemo.Fingerprint // what the store knows too
 	answersDue  map[omemo.Address]bool
@@ -60,6 +62,8 @@ type engine struct {
 	republishAt time.Time
 	maintainAt  time.Time
 	relistAt    time.Time // the own device list was put right last
+
+	appeared map[string]time.Time // bare JID: when a client of theirs came online in mid-session
 
 	timers          []deferred
 	passwordChanged chan<- string
@@ -102,12 +106,14 @@ type outgoing struct {
 	id     int64
 	peer   string
 	handed bool // the link has it
+	fresh  bool // it was encrypted in this run
 }
 
 func newEngine() engine {
 	return engine{
-		iqs: requests{flying: make(map[string]*request)}, listPatience: listPatience, resendAfter: resendAfter[:],
-		peers: make(map[string]*peer), outs: make(map[string]*outgoing), pending: make(map[string]bool),
+		iqs: requests{flying: make(map[string]*request)}, listPatience: listPatience, serverPatience: serverPatience, resendAfter: resendAfter[:],
+		peers: make(map[string]*peer), outs: make(map[string]*outgoing), window: window{given: make(map[string]int)},
+		withdrawals: make(map[string][]withdrawal), appeared: make(map[string]time.Time),
 		seen: make(map[omemo.Address]omemo.Fingerprint), answersDue: make(map[omemo.Address]bool),
 		repaired: make(map[omemo.Address]time.Time), said: make(map[string]bool), warned: make(map[string]warnings),
 	}
@@ -137,6 +143,7 @@ func (c *Client) loop(ctx context.Context, in <-chan inbound) error {
 			}
 		case f := <-c.calls:
 			f()
+			c.refill()
 		case <-c.wake:
 			c.flush()
 		case <-c.out.drained:
@@ -188,6 +195,7 @@ func (c *Client) tick(now time.Time) error {
 		c.archiveDone = true
 		c.flush()
 	}
+	c.refill()
 	c.runTimers(now)
 	c.syncArchive(now)
 	c.resend(now)
@@ -263,14 +271,9 @@ func (c *Client) some(list []inbound) (n int, err error) {
 	case wire.State:
 		c.onState(m)
 	case wire.Pending:
-		for _, id := range m.IDs {
-			if len(c.pending) < maxPendings {
-				c.pending[id] = true
-			}
-			if o := c.outs[id]; o != nil {
-				o.handed = true
-			}
-		}
+		c.onPending(m)
+	case wire.Withdrawn:
+		c.withdrawn(m)
 	case wire.PasswordChanged:
 		if c.passwordChanged != nil {
 			c.passwordChanged <- text.Line(m.Words).String()
@@ -307,7 +310,7 @@ func (c *Client) onState(m wire.State) {
 		}
 	}
 	c.mu.Lock()
-	c.state.Phase, c.state.Words, c.state.Address = m.Phase, text.Line(m.Words), text.Line(m.Address)
+	c.state.Phase, c.state.Words, c.state.Address = m.Phase, wordsOf(m), text.Line(m.Address)
 	c.state.RTT, c.state.Since, c.state.RetryAt = m.RTT, m.Since, m.RetryAt
 	c.mu.Unlock()
 	switch {
@@ -321,6 +324,17 @@ func (c *Client) onState(m wire.State) {
 		c.flush()
 	}
 	c.tellState()
+}
+
+// wordsOf makes safe what the link says. Its words about a wrong password are for
+// somebody who signs in; here the password was good once, so it was changed
+// elsewhere.
+func wordsOf(m wire.State) text.Safe {
+	words := text.Line(wire.Sentence(m.Words))
+	if m.Phase == wire.Refused && m.WrongPassword {
+		words = text.Words(words, lineOf("Then quit and run: sotto password"))
+	}
+	return words
 }
 
 // tellState sends the state to the screen.
@@ -456,7 +470,6 @@ func (c *Client) apply(fx *effects) {
 	}
 	for _, id := range fx.settled {
 		delete(c.outs, id)
-		delete(c.pending, id)
 	}
 	for _, r := range fx.receipts {
 		c.sendReceipt(r)

@@ -299,8 +299,8 @@ func TestUnconfirmedIsSentAgain(t *testing.T) {
 		}
 		return n == 0
 	})
-	if got := messages(t, c, ada)[4].State; got != store.Sent {
-		t.Errorf("it is %v", got)
+	if got := messages(t, c, ada)[4]; got.State != store.Sent || !strings.HasPrefix(got.Why.String(), "no device of okafor has confirmed it") {
+		t.Errorf("it is %v, %q", got.State, got.Why)
 	}
 }
 
@@ -481,7 +481,7 @@ func TestWaitsForDevices(t *testing.T) {
 		t.Fatal(err)
 	}
 	x := wait(t, c, func(x MessageChanged) bool { return x.Message.ID == m.ID && !x.Message.Why.Empty() })
-	if x.Message.State != store.Queued || !strings.HasPrefix(x.Message.Why.String(), "Waiting: okafor has no device") {
+	if x.Message.State != store.Queued || !strings.HasPrefix(x.Message.Why.String(), "Waiting: no device of okafor@mercy.example is found. Check the address") {
 		t.Errorf("%v because %q", x.Message.State, x.Message.Why)
 	}
 	r := newRemote(t, d, ada) // no notification: she is no contact

@@ -172,7 +172,7 @@ func messageOf(tx *store.Tx, r *store.Message) (Message, error) {
 	if len(r.Fingerprint) == len(omemo.Fingerprint{}) {
 		m.Fingerprint = omemo.Fingerprint(r.Fingerprint)
 	}
-	if r.Outgoing && (r.State == store.Queued || r.State == store.Failed) {
+	if r.Outgoing && (r.State == store.Queued || r.State == store.Sent || r.State == store.Failed) {
 		why, err := tx.Value(whyName(r.ID))
 		if err != nil {
 			return m, err

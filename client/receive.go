@@ -305,6 +305,7 @@ func (c *Client) undecryptable(tx *store.Tx, fx *effects, x *envelope, enc *stan
 	case errors.Is(err, omemo.ErrNotForUs) && x.origin == archived && c.archive.past:
 		// The past of a new device: said once for each conversation.
 		row.OriginID, row.ArchiveID = past, ""
+		row.Outgoing, row.Sender, row.State, row.Read = false, x.peer, 0, true
 		row.Body = "Messages from before this device was set up cannot be read here. Your other devices have them."
 	case errors.Is(err, omemo.ErrNotForUs):
 		row.Body = "This message was not encrypted for this device. " + again
@@ -399,6 +400,18 @@ func (c *Client) bounced(tx *store.Tx, fx *effects, e *stanza.Element, m *stanza
 	why := "it was refused"
 	if refusal := stanza.ReadError(e); refusal != nil {
 		why = refusal.Error()
+		switch refusal.Condition {
+		case "gone", "jid-malformed":
+			why = "there is no " + peer + ". Check the address"
+		case "item-not-found", "service-unavailable", "remote-server-not-found":
+			unknown, err := isStranger(tx, peer)
+			if err != nil {
+				return err
+			}
+			if unknown {
+				why += ". Check the address: " + peer
+			}
+		}
 	}
 	return c.failed(tx, fx, own, "Not delivered: "+why)
 }
@@ -428,10 +441,16 @@ func (c *Client) onEvent(tx *store.Tx, fx *effects, m *stanza.Message, own bool,
 		c.log.Warn("device list from a client and not from its account", "from", m.From.String())
 		return nil
 	}
-	if c.peers[who] == nil && len(c.peers) >= maxPeers {
+	if who != c.self && c.peers[who] == nil {
 		// A relay can name as many people as it likes. Whoever is written to is asked.
-		c.log.Warn("device list of one person too many", "of", who)
-		return nil
+		known, err := tx.Known(who)
+		if err != nil {
+			return err
+		}
+		if !known || len(c.peers) >= maxPeers {
+			c.log.Warn("device list of somebody unknown", "of", who)
+			return nil
+		}
 	}
 	ids, ok := newestList(ev.Items)
 	switch {

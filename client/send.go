@@ -21,9 +21,9 @@ const encryptAtOnce = 64
 // flush looks at the outbox: what is encrypted goes to the link, unless the
 // link has it; what is not is encrypted as soon as the keys are there.
 func (c *Client) flush() {
-	var list []store.Out
+	var list []store.OutHead
 	err := c.store.View(c.ctx, func(tx *store.Tx) (err error) {
-		list, err = tx.Outbox()
+		list, err = tx.OutboxHead()
 		return err
 	})
 	if err != nil {
@@ -34,7 +34,8 @@ func (c *Client) flush() {
 	for i := range list {
 		o := c.outs[list[i].OriginID]
 		if o == nil {
-			o = &outgoing{id: list[i].MessageID, peer: list[i].Peer, handed: c.pending[list[i].OriginID]}
+			o = &outgoing{id: list[i].MessageID, peer: list[i].Peer}
+			_, o.handed = c.window.given[list[i].OriginID]
 		}
 		outs[list[i].OriginID] = o
 	}
@@ -45,40 +46,42 @@ func (c *Client) flush() {
 	c.tellState()
 }
 
-func (c *Client) sendAll(list []store.Out) {
-	waiting := make(map[string][]store.Out)
+func (c *Client) sendAll(list []store.OutHead) {
+	waiting := make(map[string][]store.OutHead)
 	var order []string
+	var ready []store.OutHead
 	for i := range list {
 		o := &list[i]
 		switch {
-		case o.Stanza == nil:
+		case !o.Encrypted:
 			if waiting[o.Peer] == nil {
 				order = append(order, o.Peer)
 			}
 			waiting[o.Peer] = append(waiting[o.Peer], *o)
 		case !c.outs[o.OriginID].handed:
-			c.hand(o.OriginID, o.Stanza)
+			ready = append(ready, *o)
 		}
+	}
+	if c.window.held = false; !c.handOut(ready) {
+		c.window.held = true
+		return
 	}
 	for _, who := range order {
 		c.sendTo(who, waiting[who])
 	}
 }
 
-// hand gives a stanza to the link, which keeps it until the relay has it.
-func (c *Client) hand(id string, b []byte) {
-	if o := c.outs[id]; o != nil {
-		o.handed = true
-	}
-	c.out.send(wire.Send{ID: id, Stanza: b})
-}
-
 // sendTo encrypts messages for one person, or asks for what is missing.
-func (c *Client) sendTo(who string, list []store.Out) {
+func (c *Client) sendTo(who string, list []store.OutHead) {
 	p, self := c.peer(who), c.peer(c.self)
 	switch {
 	case !c.noPEP.Empty():
 		c.refuse(list, "Not sent: "+c.noPEP.String())
+		return
+	case p.nobody != "":
+		why := p.nobody
+		p.nobody = "" // what is sent later asks anew
+		c.refuse(list, why)
 		return
 	case !p.listed && !p.retry.IsZero():
 		c.explain(list, p.why)
@@ -90,6 +93,10 @@ func (c *Client) sendTo(who string, list []store.Out) {
 		return // the answer brings us back
 	}
 	for len(list) > 0 {
+		if !c.window.room() {
+			c.window.held = true
+			return
+		}
 		n := min(len(list), encryptAtOnce)
 		if !c.encrypt(who, list[:n]) {
 			return
@@ -144,7 +151,7 @@ func (c *Client) targets(tx *store.Tx, who string) (t targets, err error) {
 // encrypt encrypts messages to all trusted devices of both sides, moving the
 // ratchets in the transaction that puts the stanzas into the outbox. False means
 // that something is missing first, or that the messages have failed.
-func (c *Client) encrypt(who string, list []store.Out) bool {
+func (c *Client) encrypt(who string, list []store.OutHead) bool {
 	var theirs, ours targets
 	type ready struct {
 		id     string
@@ -215,6 +222,9 @@ func (c *Client) encrypt(who string, list []store.Out) bool {
 	}
 	c.peer(who).absent = time.Time{}
 	for _, d := range done {
+		if o := c.outs[d.id]; o != nil {
+			o.fresh = true
+		}
 		c.hand(d.id, d.stanza)
 	}
 	return true
@@ -232,7 +242,7 @@ func chatStanza(m *store.Message, enc *stanza.Element) *stanza.Element {
 
 // nobody deals with messages to somebody without a device to encrypt to. They
 // are never sent in the clear.
-func (c *Client) nobody(who string, list []store.Out, t *targets) {
+func (c *Client) nobody(who string, list []store.OutHead, t *targets) {
 	name := c.short(who)
 	p := c.peer(who)
 	switch {
@@ -242,8 +252,17 @@ func (c *Client) nobody(who string, list []store.Out, t *targets) {
 		}
 		p.why = "Waiting: the keys of " + name + " cannot be had now. " + describe(t.failed)
 		c.explain(list, p.why)
+	case who == c.self && t.devices == 0:
+		c.refuse(list, "Not sent: "+noOwnDevice)
 	case who == c.self:
-		c.refuse(list, "Not sent: you have no other device to send notes to.")
+		c.refuse(list, "Not sent: no other device of yours is trusted. Compare first (/trust), then send again.")
+	case t.devices == 0 && c.stranger(who):
+		// Relays say the same of somebody who is not there and of somebody who
+		// has no app that encrypts, or does not know us.
+		if c.await(p, list, "Waiting: no device of "+who+" is found. Check the address. It is looked for again") {
+			return
+		}
+		c.refuse(list, "Not sent: there is no "+who+", or nobody there has an app that encrypts. Check the address.")
 	case t.devices == 0:
 		if c.await(p, list, "Waiting: "+name+" has no device that reads encrypted messages yet. It is looked for again") {
 			return
@@ -259,8 +278,11 @@ func (c *Client) nobody(who string, list []store.Out, t *targets) {
 	}
 }
 
+// noOwnDevice is why there is nobody to send a note to.
+const noOwnDevice = "you have no other device to send notes to. Sign in on another one first."
+
 // refuse marks messages as failed.
-func (c *Client) refuse(list []store.Out, why string) {
+func (c *Client) refuse(list []store.OutHead, why string) {
 	c.update("note a failure", func(tx *store.Tx, fx *effects) error {
 		for i := range list {
 			m, err := tx.Message(list[i].MessageID)
@@ -279,7 +301,7 @@ func (c *Client) refuse(list []store.Out, why string) {
 }
 
 // explain says why messages are still queued.
-func (c *Client) explain(list []store.Out, why string) {
+func (c *Client) explain(list []store.OutHead, why string) {
 	c.update("note a delay", func(tx *store.Tx, fx *effects) error {
 		for i := range list {
 			known, err := tx.Value(whyName(list[i].MessageID))
@@ -312,10 +334,12 @@ func (c *Client) settled(list []inbound) error {
 	for i := range list {
 		if s, ok := list[i].msg.(wire.Settled); ok {
 			known = known || c.outs[s.ID] != nil
+			c.window.settle(s.ID)
 		}
 	}
 	if !known {
-		return nil // receipts and the like
+		c.refill() // they were receipts and the like
+		return nil
 	}
 	var fx effects
 	err := c.store.Update(c.ctx, func(tx *store.Tx) error {
@@ -338,6 +362,7 @@ func (c *Client) settled(list []inbound) error {
 		return err
 	}
 	c.apply(&fx)
+	c.refill()
 	return nil
 }
 
@@ -360,7 +385,7 @@ func (c *Client) sendKey(to string, enc *stanza.Element) {
 
 func (c *Client) sendSmall(to string, children ...*stanza.Element) {
 	id := rand.Text()
-	c.out.send(wire.Send{ID: id, Stanza: stanza.NewChat(to, id, children...).Bytes()})
+	c.note(wire.Send{ID: id, Stanza: stanza.NewChat(to, id, children...).Bytes()})
 }
 
 // sendAnswers answers key exchanges with empty messages, one for each device

@@ -157,6 +157,7 @@ func (c *Client) onPresence(e *stanza.Element) {
 	if peer == "" || p.Type != "" && p.Type != "unavailable" {
 		return
 	}
+	appeared := false
 	c.mu.Lock()
 	all := c.presence[peer]
 	switch {
@@ -169,12 +170,17 @@ func (c *Client) onPresence(e *stanza.Element) {
 		c.presence[peer] = all
 		fallthrough
 	default:
-		if _, known := all[resource]; all != nil && (known || len(all) < maxResources) {
+		_, known := all[resource]
+		appeared = !known
+		if all != nil && (known || len(all) < maxResources) {
 			all[resource] = Presence{Available: true, Show: p.Show, Status: text.Line(bounded(p.Status, 1024))}
 		}
 	}
 	c.mu.Unlock()
 	c.events.put(PresenceChanged{peer})
+	if appeared {
+		c.appear(peer)
+	}
 	if p.Type == "" {
 		c.resendBy(c.resendAfter[0])
 	}

@@ -49,7 +49,7 @@ type Message struct {
 	Untrusted bool
 
 	State store.State // of outgoing messages
-	Why   text.Safe   // why it is still queued, or failed; else ""
+	Why   text.Safe   // why it is still queued, or has failed, or what speaks against its having arrived; else ""
 }
 
 // Conversation is one line of the conversation list, fit for a screen.

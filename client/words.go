@@ -84,6 +84,10 @@ func securityOf(rows []store.PeerDevice, name string, own bool, ownID uint32) Se
 		s.Warn, s.Words = true, lineOf("You have %s. Nothing is sent to it until you compare: /trust", newDevices(s.Undecided))
 	case s.Undecided > 0:
 		s.Warn, s.Words = true, lineOf("%s has %s. Nothing is sent to it until you compare: /trust", name, newDevices(s.Undecided))
+	case own && s.Devices == 0:
+		s.Words = lineOf("your own address: you have no other device to send notes to")
+	case own && s.Trusted == 0:
+		s.Warn, s.Words = true, lineOf("no other device of yours is trusted: nothing can be sent. Compare: /trust")
 	case s.Devices == 0:
 		s.Words = lineOf("no device of %s seen yet", name)
 	case s.Trusted == 0:
