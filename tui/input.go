@@ -26,7 +26,7 @@ func (m *Model) pressed(msg tea.KeyPressMsg) tea.Cmd {
 	key, typed := msg.Keystroke(), msg.Text
 	action := m.keys[key]
 	if m.burst.holds(m.clock) && action != lockNow && action != quit && action != interrupt {
-		m.together(action, typed)
+		m.together(key, action, typed)
 		return nil
 	}
 	covered := m.covered()

@@ -33,30 +33,36 @@ const burstGap = 100 * time.Millisecond
 // ends a paste (tmux lets it through), and what follows it looks like keys: an
 // Enter that sends, a letter that a dialog waits for.
 type burst struct {
-	on   bool
-	last time.Duration // when the last of it was dealt with, by the steady clock
+	on    bool
+	fresh bool          // some of it is being dealt with
+	last  time.Duration // when the last of it had been, by the steady clock
 }
 
 // holds reports whether what comes now belongs to the burst.
 func (b *burst) holds(c *clock) bool {
 	b.on = b.on && c.steady-b.last < burstGap
+	b.fresh = b.on
 	return b.on
 }
 
-// mark notes that something of the burst was dealt with.
-func (b *burst) mark(c *clock) {
-	if b.on {
-		b.last = c.elapsed()
+// done is called when what came was dealt with, whether it was of the burst or not.
+func (b *burst) done(c *clock) {
+	if b.fresh {
+		b.fresh, b.last = false, c.elapsed()
 	}
 }
 
 // together takes a key of a burst: as more of the paste, or not at all.
-func (m *Model) together(a action, typed string) {
+func (m *Model) together(key string, a action, typed string) {
 	switch {
 	case typed != "":
 		m.insert(typed)
-	case a == submit && !m.cfg.NoPaste && m.frame.fits && !m.asList && len(m.dialogs) == 0:
-		m.write("ctrl+j", "")
+	case a == complete:
+		m.insert(" ") // as of every tab in a paste
+	case a == submit, key == "ctrl+j", key == "alt+enter", key == "shift+enter":
+		if !m.cfg.NoPaste && m.frame.fits && !m.asList && len(m.dialogs) == 0 {
+			m.write("ctrl+j", "")
+		}
 	}
 }
 
@@ -67,7 +73,7 @@ func (m *Model) pasted(s string) tea.Cmd {
 	}
 	m.entered()
 	m.notice = notice{}
-	m.burst.on = true
+	m.burst.on, m.burst.fresh = true, true
 	m.insert(s)
 	return nil
 }

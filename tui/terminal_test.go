@@ -253,6 +253,13 @@ func (term *terminal) press(keys ...string) *terminal {
 // paste pastes as a terminal does.
 func (term *terminal) paste(s string) *terminal { return term.press("\x1b[200~" + s + "\x1b[201~") }
 
+// taken waits until all that was pressed has reached the program, which must
+// have a curtain.
+func (term *terminal) taken() *terminal {
+	term.t.Helper()
+	return term.press(focusOut).sees("covered while").press(focusIn).misses("covered while")
+}
+
 // quiet waits until the program has looked at its clock twice more, with
 // nothing else to do: all that there was to write is written.
 func (term *terminal) quiet() *terminal {

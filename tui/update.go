@@ -38,7 +38,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m, cmd
 	}
 	m.draw()
-	m.burst.mark(m.clock)
+	m.burst.done(m.clock)
 	return m, tea.Batch(cmd, m.markRead(), m.further())
 }
 
