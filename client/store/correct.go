@@ -12,7 +12,8 @@ import (
 type Correction struct {
 	Peer     string
 	OriginID string // of the message, as it was first sent
-	Sender   string // who corrects
+	Sender   string // who corrects, as Message.Sender
+	Author   string // as Message.Author
 	Body     string
 	Time     time.Time
 	Urgency  int // of Body
@@ -44,9 +45,9 @@ func (tx *Tx) Correct(c Correction) (*Message, error) {
 		identity  []byte
 	)
 	found, err := tx.one(`SELECT m.id, m.encrypted, m.fingerprint FROM conversation c JOIN message m ON m.conversation = c.id
-		WHERE c.peer = ? AND m.origin = ? AND m.sender = ? AND m.kind = ? AND m.gone = 0 AND m.corrected <= ?`,
+		WHERE c.peer = ? AND m.origin = ? AND m.sender = ? AND m.author IN ('', ?) AND m.kind = ? AND m.gone = 0 AND m.corrected <= ?`,
 		func(st *sqlite3.Stmt) { id, encrypted, identity = st.ColumnInt64(0), st.ColumnBool(1), blob(st, 2) },
-		c.Peer, c.OriginID, c.Sender, int(Text), c.Time)
+		c.Peer, c.OriginID, c.Sender, c.Author, int(Text), c.Time)
 	if err != nil || !found {
 		return nil, err
 	}

@@ -71,7 +71,7 @@ func TestCorrection(t *testing.T) {
 		if list, _ := tx.Inbox(Me{}, 9); len(list) != 0 {
 			t.Error("what is not urgent any more waits")
 		}
-		if _, _, err := tx.Recall(ben, "o1", ben, at(12)); err != nil {
+		if _, _, err := tx.Recall(Recalling{Peer: ben, OriginID: "o1", Sender: ben, Time: at(12)}); err != nil {
 			return err
 		}
 		newer.Time = at(13)
@@ -143,7 +143,7 @@ func TestReactions(t *testing.T) {
 		if _, err := tx.SetReactions(m.ID, "", []string{"+"}, at(1)); err == nil {
 			t.Error("nobody has reacted")
 		}
-		if _, _, err := tx.Recall(ben, "o1", ben, at(1)); err != nil {
+		if _, _, err := tx.Recall(Recalling{Peer: ben, OriginID: "o1", Sender: ben, Time: at(1)}); err != nil {
 			return err
 		}
 		if changed, err := tx.SetReactions(m.ID, ben, []string{"+"}, at(20)); changed || err != nil {

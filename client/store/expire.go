@@ -54,7 +54,7 @@ func (s *Store) Expire(ctx context.Context, now time.Time) (gone []Expired, err 
 			return gone, err
 		}
 		if gone = append(gone, batch...); len(batch) < expireBatch {
-			return gone, nil
+			return gone, s.Purge(ctx)
 		}
 	}
 }

@@ -93,7 +93,7 @@ func TestExpiry(t *testing.T) {
 		if err := tx.SetExpires(c.ID, time.Time{}); err != nil {
 			return err
 		}
-		if m, gone, err := tx.Recall(ben, "b", ben, at(9)); !gone || m.Gone != Recalled || err != nil {
+		if m, gone, err := tx.Recall(Recalling{Peer: ben, OriginID: "b", Sender: ben, Time: at(9)}); !gone || m.Gone != Recalled || err != nil {
 			t.Errorf("recalling what has expired: %+v %v", m, err)
 		}
 		for _, bad := range []time.Duration{-1, MaxLifespan + 1} {

@@ -35,36 +35,51 @@ func bounded(s string, n int) string {
 	return s
 }
 
-// Recall takes back the message that sender has sent with an origin id, at a time
-// (XEP-0424): text, index, attachments, reactions and marks are gone from the
-// database and its WAL when the Update returns. It returns the message as it is
-// then. Nobody can recall what somebody else has sent: m is nil if there is no
-// such message of the sender's. It is remembered then, and the message is
-// recalled when it comes. gone reports whether its text went just now.
-func (tx *Tx) Recall(peer, originID, sender string, at time.Time) (m *Message, gone bool, err error) {
-	if peer == "" || originID == "" || sender == "" || len(originID) > maxID || len(sender) > maxID {
+// Recalling says which message is taken back (XEP-0424), and by whom.
+type Recalling struct {
+	Peer     string // the conversation
+	OriginID string // of the message
+	Sender   string // as Message.Sender
+	Author   string // as Message.Author
+	Time     time.Time
+}
+
+// Recall takes back a message: text, index, attachments, reactions and marks are
+// gone from the database when the Update returns, and from its WAL (see
+// [Store.Purge]). It returns the message as it is then. Nobody can recall what
+// somebody else has sent: m is nil if there is no such message of the sender's,
+// or another one stands behind that name by now. If there is none yet, the recall
+// is remembered, and carried out when the message comes. gone reports whether its
+// text went just now.
+func (tx *Tx) Recall(r Recalling) (m *Message, gone bool, err error) {
+	if r.Peer == "" || r.OriginID == "" || r.Sender == "" || len(r.OriginID) > maxID || len(r.Sender) > maxID || len(r.Author) > maxID {
 		return nil, false, fmt.Errorf("recalling a message: %w", errNoPeer)
 	}
-	conversation, err := tx.conversation(peer)
+	conversation, err := tx.conversation(r.Peer)
 	if err != nil {
 		return nil, false, err
 	}
-	id := int64(0)
-	found, err := tx.one(`SELECT id FROM message WHERE conversation = ? AND origin = ? AND sender = ?`,
-		func(st *sqlite3.Stmt) { id = st.ColumnInt64(0) }, conversation, originID, sender)
-	if err != nil {
+	var (
+		id     int64
+		author string
+	)
+	found, err := tx.one(`SELECT id, author FROM message WHERE conversation = ? AND origin = ? AND sender = ?`,
+		func(st *sqlite3.Stmt) { id, author = st.ColumnInt64(0), st.ColumnText(1) }, conversation, r.OriginID, r.Sender)
+	switch {
+	case err != nil:
+		return nil, false, err
+	case found && author != r.Author && author != "":
+		return nil, false, nil
+	case found:
+		return tx.recall(id, r.Sender, r.Time)
+	}
+	if _, err := tx.change(`INSERT INTO recalled_ahead (conversation, origin, sender, author, time) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		conversation, r.OriginID, r.Sender, r.Author, r.Time); err != nil {
 		return nil, false, err
 	}
-	if !found {
-		if _, err := tx.change(`INSERT INTO recalled_ahead (conversation, origin, sender, time) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-			conversation, originID, sender, at); err != nil {
-			return nil, false, err
-		}
-		_, err := tx.change(`DELETE FROM recalled_ahead WHERE conversation = ?1 AND id <=
-			(SELECT id FROM recalled_ahead WHERE conversation = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)`, conversation, maxAhead)
-		return nil, false, err
-	}
-	return tx.recall(id, sender, at)
+	_, err = tx.change(`DELETE FROM recalled_ahead WHERE conversation = ?1 AND id <=
+		(SELECT id FROM recalled_ahead WHERE conversation = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)`, conversation, maxAhead)
+	return nil, false, err
 }
 
 // RecallModerated takes a message out of a room on the word of a moderator
@@ -123,10 +138,13 @@ func (tx *Tx) recallAhead(conversation int64, m *Message) error {
 	if m.OriginID == "" {
 		return nil
 	}
-	var at time.Time
-	found, err := tx.one(`SELECT time FROM recalled_ahead WHERE conversation = ? AND origin = ? AND sender = ?`,
-		func(st *sqlite3.Stmt) { at = fromMicro(st.ColumnInt64(0)) }, conversation, m.OriginID, m.Sender)
-	if err != nil || !found {
+	var (
+		at     time.Time
+		author string
+	)
+	found, err := tx.one(`SELECT time, author FROM recalled_ahead WHERE conversation = ? AND origin = ? AND sender = ?`,
+		func(st *sqlite3.Stmt) { at, author = fromMicro(st.ColumnInt64(0)), st.ColumnText(1) }, conversation, m.OriginID, m.Sender)
+	if err != nil || !found || m.Author != "" && m.Author != author {
 		return err
 	}
 	if _, err := tx.change(`DELETE FROM recalled_ahead WHERE conversation = ? AND origin = ? AND sender = ?`, conversation, m.OriginID, m.Sender); err != nil {

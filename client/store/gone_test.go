@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
+	"github.com/ncruces/go-sqlite3/vfs"
 
 	"sotto/client/omemo"
 )
@@ -169,14 +171,14 @@ func goOne(t *testing.T, s *Store, m *Message, how int) {
 		case 3:
 			_, err = tx.Correct(Correction{Peer: m.Peer, OriginID: m.OriginID, Sender: m.Sender, Body: "harmless", Time: time.Now()})
 			if err == nil {
-				_, _, err = tx.Recall(m.Peer, m.OriginID, m.Sender, at(1)) // the attachment goes, too
+				_, _, err = tx.Recall(Recalling{Peer: m.Peer, OriginID: m.OriginID, Sender: m.Sender, Time: at(1)}) // the attachment goes, too
 			}
 		case 4:
 			if _, err = tx.change(`UPDATE conversation SET last = NULL WHERE last = ?`, m.ID); err == nil {
 				_, err = tx.change(`DELETE FROM message WHERE id = ?`, m.ID)
 			}
 		default:
-			_, _, err = tx.Recall(m.Peer, m.OriginID, m.Sender, at(1))
+			_, _, err = tx.Recall(Recalling{Peer: m.Peer, OriginID: m.OriginID, Sender: m.Sender, Time: at(1)})
 		}
 		return err
 	})
@@ -189,7 +191,7 @@ func TestRecallIsTheAuthors(t *testing.T) {
 	add(t, s, m)
 	update(t, s, func(tx *Tx) error {
 		for _, who := range []string{carla, self, "Ben@h.example"} {
-			if got, gone, err := tx.Recall(ben, "o1", who, at(2)); got != nil || gone || err != nil {
+			if got, gone, err := tx.Recall(Recalling{Peer: ben, OriginID: "o1", Sender: who, Time: at(2)}); got != nil || gone || err != nil {
 				t.Errorf("%s recalled ben's message: %+v %v", who, got, err)
 			}
 		}
@@ -202,11 +204,11 @@ func TestRecallIsTheAuthors(t *testing.T) {
 		t.Fatalf("it is gone: %+v", got)
 	}
 	update(t, s, func(tx *Tx) error {
-		got, gone, err := tx.Recall(ben, "o1", ben, at(3))
+		got, gone, err := tx.Recall(Recalling{Peer: ben, OriginID: "o1", Sender: ben, Time: at(3)})
 		if !gone || got.Body != "" || got.Gone != Recalled || got.GoneBy != ben || !got.GoneAt.Equal(at(3)) || got.Urgency != Routine || !got.Read {
 			t.Errorf("recalled: %+v", got)
 		}
-		if _, gone, err := tx.Recall(ben, "o1", ben, at(4)); gone || err != nil {
+		if _, gone, err := tx.Recall(Recalling{Peer: ben, OriginID: "o1", Sender: ben, Time: at(4)}); gone || err != nil {
 			t.Errorf("twice: %v %v", gone, err)
 		}
 		if hits, _, _, err := tx.Search(Search{Text: "secret", Limit: 10}); len(hits) != 0 || err != nil {
@@ -243,7 +245,7 @@ func TestRecallBeforeItsMessage(t *testing.T) {
 	s := memory(t)
 	update(t, s, func(tx *Tx) error {
 		for i := range maxAhead + 10 {
-			if _, _, err := tx.Recall(ben, fmt.Sprint("o", i), ben, at(5)); err != nil {
+			if _, _, err := tx.Recall(Recalling{Peer: ben, OriginID: fmt.Sprint("o", i), Sender: ben, Time: at(5)}); err != nil {
 				return err
 			}
 		}
@@ -273,9 +275,87 @@ func TestRecallBeforeItsMessage(t *testing.T) {
 	notice := incoming(carla, "n1", 1)
 	notice.Kind = Notice
 	add(t, s, notice)
-	update(t, s, func(tx *Tx) error { _, _, err := tx.Recall(carla, "n1", carla, at(2)); return err })
+	update(t, s, func(tx *Tx) error {
+		_, _, err := tx.Recall(Recalling{Peer: carla, OriginID: "n1", Sender: carla, Time: at(2)})
+		return err
+	})
 	if add(t, s, incoming(carla, "n1", 1)) {
 		t.Error("its text came after all")
+	}
+}
+
+// TestNicknamesChangeHands lets somebody take the nickname of somebody else.
+func TestNicknamesChangeHands(t *testing.T) {
+	const room, nick = "icu@rooms.example", "icu@rooms.example/night"
+	s := memory(t)
+	put := func(origin, author string) *Message {
+		m := incoming(room, origin, 1)
+		m.Sender, m.Author, m.Body = nick, author, "secret"
+		add(t, s, m)
+		return m
+	}
+	put("o1", ben)
+	put("o2", "")
+	update(t, s, func(tx *Tx) error {
+		if _, gone, err := tx.Recall(Recalling{Peer: room, OriginID: "o1", Sender: nick, Author: carla, Time: at(2)}); gone || err != nil {
+			t.Errorf("carla has recalled what ben said: %v", err)
+		}
+		if m, err := tx.Correct(Correction{Peer: room, OriginID: "o1", Sender: nick, Author: carla, Body: "x", Time: at(2)}); m != nil || err != nil {
+			t.Errorf("carla has corrected what ben said: %v", err)
+		}
+		if m, err := tx.Correct(Correction{Peer: room, OriginID: "o1", Sender: nick, Author: ben, Body: "secret", Time: at(2)}); m == nil || m.Author != ben || err != nil {
+			t.Errorf("ben: %+v %v", m, err)
+		}
+		for _, o := range []string{"o1", "o2"} {
+			if _, gone, err := tx.Recall(Recalling{Peer: room, OriginID: o, Sender: nick, Author: ben, Time: at(2)}); !gone || err != nil {
+				t.Errorf("ben, %s: %v", o, err)
+			}
+		}
+		for _, o := range []string{"o3", "o4"} {
+			if _, _, err := tx.Recall(Recalling{Peer: room, OriginID: o, Sender: nick, Author: carla, Time: at(2)}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if m := put("o3", ben); m.Gone != Here {
+		t.Error("carla has recalled what ben was to say")
+	}
+	if m := put("o4", carla); m.Gone != Recalled {
+		t.Error("carla has not recalled what she was to say")
+	}
+}
+
+// TestPurge fails to clear the WAL at first.
+func TestPurge(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sotto.db")
+	disk := &fullDisk{VFSFilename: vfs.Find("").(vfs.VFSFilename)}
+	disk.left.Store(1 << 40)
+	s, err := open(context.Background(), path, testKey(1), disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	m := incoming(ben, "o1", 1)
+	add(t, s, m)
+	s.purge = true
+	if err := s.Purge(context.Background()); err != nil || s.purge {
+		t.Fatal(err)
+	}
+	fill(t, s, 300, "x")
+	disk.left.Store(0)
+	s.purge = true
+	if err := s.Purge(context.Background()); !errors.Is(err, ErrFull) {
+		t.Errorf("on a full disk: %v", err)
+	}
+	disk.left.Store(1 << 40)
+	update(t, s, func(*Tx) error { return nil })
+	if st, err := os.Stat(path + "-wal"); s.purge || err != nil || st.Size() != 0 {
+		t.Errorf("the next transaction has not cleared it: %v", err)
+	}
+	s.Close()
+	if err := s.Purge(context.Background()); !errors.Is(err, ErrClosed) {
+		t.Errorf("closed: %v", err)
 	}
 }
 
@@ -311,7 +391,7 @@ func TestRecallBookkeeping(t *testing.T) {
 		if err := tx.QueueOut(m.ID); err != nil {
 			return err
 		}
-		if _, _, err := tx.Recall(ben, "o1", self, at(1)); err != nil {
+		if _, _, err := tx.Recall(Recalling{Peer: ben, OriginID: "o1", Sender: self, Time: at(1)}); err != nil {
 			return err
 		}
 		if outs, _ := tx.Outbox(); len(outs) != 0 {

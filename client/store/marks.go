@@ -122,6 +122,27 @@ func (tx *Tx) addMarks(id int64, marks []Mark) error {
 	return nil
 }
 
+// readMarks reads the marks of texts from before they were kept.
+func (tx *Tx) readMarks() error {
+	marks := make(map[int64][]Mark)
+	if err := tx.query(`SELECT id, body FROM message WHERE kind = 0 AND (body LIKE '%#mrn:%' OR body LIKE '%@%')`, func(st *sqlite3.Stmt) {
+		if list := Marks(st.ColumnText(1)); list != nil {
+			marks[st.ColumnInt64(0)] = list
+		}
+	}); err != nil {
+		return err
+	}
+	for id, list := range marks {
+		if err := tx.addMarks(id, list); err != nil {
+			return err
+		}
+	}
+	// What was read and urgent then was not asked to be acknowledged.
+	_, err := tx.change(`INSERT INTO waiting (message, urgency) SELECT id, urgency FROM message m WHERE read = 0 AND kind = 0 AND NOT outgoing
+		AND (urgency > 0 OR EXISTS (SELECT 1 FROM mark k WHERE k.message = m.id AND k.kind <> ?))`, int(Record))
+	return err
+}
+
 // Marked returns up to limit messages whose text has a mark, and whose id is
 // below before (0: any), the newest first.
 func (tx *Tx) Marked(mark Mark, before int64, limit int) (list []Message, err error) {

@@ -71,6 +71,7 @@ type Message struct {
 	Peer        string // the conversation: a bare JID
 	Outgoing    bool
 	Sender      string // a bare JID; in a room the occupant's full address
+	Author      string // in a room, who stands behind Sender: the bare JID, or the occupant id (XEP-0421); else ""
 	Device      uint32 // the sender's OMEMO device; 0 if it was not encrypted
 	OriginID    string // the sender's id (XEP-0359), else the stanza's; may be ""
 	ArchiveID   string // the id in the conversation's archive (XEP-0313); may be ""
@@ -102,12 +103,12 @@ type Message struct {
 const messageColumns = `m.id, c.peer, m.outgoing, m.sender, m.device, m.origin, m.archive, m.time, m.stored,
 	m.body, m.state, m.encrypted, m.fingerprint, m.kind, m.urgency, m.read, m.place, m.cipher,
 	coalesce((SELECT d.trust FROM device d WHERE d.peer = m.sender AND d.id = m.device AND d.fingerprint = m.fingerprint), 0),
-	m.gone, m.gone_at, m.gone_by, m.corrected, m.reply, m.reply_to, m.expires`
+	m.gone, m.gone_at, m.gone_by, m.corrected, m.reply, m.reply_to, m.expires, m.author`
 
 // Columns of messageColumns.
 const (
 	messageBody  = 9
-	messageWidth = 26
+	messageWidth = 27
 )
 
 func scanMessage(st *sqlite3.Stmt) Message {
@@ -138,6 +139,7 @@ func scanMessage(st *sqlite3.Stmt) Message {
 		Reply:       st.ColumnText(23),
 		ReplyTo:     st.ColumnText(24),
 		Expires:     fromMicro(st.ColumnInt64(25)),
+		Author:      st.ColumnText(26),
 	}
 }
 
@@ -212,11 +214,11 @@ func (tx *Tx) addMessage(m *Message, after int64, settles bool) (outcome, error)
 	}
 	insert := func() (int64, error) {
 		return tx.change(`INSERT INTO message (conversation, outgoing, sender, device, origin, archive, cipher, strand, epoch, counter,
-				place, time, stored, body, state, encrypted, fingerprint, kind, urgency, read, reply, reply_to, expires)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+				place, time, stored, body, state, encrypted, fingerprint, kind, urgency, read, reply, reply_to, expires, author)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 			conversation, m.Outgoing, m.Sender, m.Device, nullable(m.OriginID), nullable(m.ArchiveID), m.Cipher, m.Strand, m.Epoch, m.Counter,
 			place, m.Time, m.Stored, m.Body, int(m.State), m.Encrypted, m.Fingerprint, int(m.Kind), m.Urgency, m.Read,
-			nullable(m.Reply), nullable(m.ReplyTo), m.Expires)
+			nullable(m.Reply), nullable(m.ReplyTo), m.Expires, m.Author)
 	}
 	n, err := insert()
 	if err != nil {
@@ -276,9 +278,9 @@ func (tx *Tx) repeat(conversation int64, m *Message) (another bool, how outcome,
 		return false, known, nil
 	}
 	_, err = tx.change(`UPDATE message SET kind = ?, body = ?, device = ?, encrypted = ?, fingerprint = ?, urgency = ?, read = ?, cipher = ?,
-			reply = ?, reply_to = ?, expires = ? WHERE id = ?`,
+			reply = ?, reply_to = ?, expires = ?, author = ? WHERE id = ?`,
 		int(m.Kind), m.Body, m.Device, m.Encrypted, m.Fingerprint, m.Urgency, m.Read, m.Cipher,
-		nullable(m.Reply), nullable(m.ReplyTo), m.Expires, m.ID)
+		nullable(m.Reply), nullable(m.ReplyTo), m.Expires, m.Author, m.ID)
 	if err == nil {
 		err = tx.added(conversation, m)
 	}

@@ -252,7 +252,7 @@ func TestAttachments(t *testing.T) {
 		if err := tx.AddAttachment(&Attachment{MessageID: m.ID}); !errors.Is(err, ErrUnknown) {
 			t.Errorf("one too many: %v", err)
 		}
-		if _, _, err := tx.Recall(ben, "o1", self, at(2)); err != nil {
+		if _, _, err := tx.Recall(Recalling{Peer: ben, OriginID: "o1", Sender: self, Time: at(2)}); err != nil {
 			return err
 		}
 		if got, _ := tx.Attachments(m.ID); len(got) != 0 {

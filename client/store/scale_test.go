@@ -211,7 +211,7 @@ func BenchmarkScale(b *testing.B) {
 			update(b, s, func(tx *Tx) error {
 				m, err := tx.MessageByOrigin(ben, fmt.Sprint("o", n))
 				if err == nil && m != nil {
-					_, _, err = tx.Recall(ben, m.OriginID, m.Sender, at(1))
+					_, _, err = tx.Recall(Recalling{Peer: ben, OriginID: m.OriginID, Sender: m.Sender, Time: at(1)})
 				}
 				return err
 			})

@@ -261,6 +261,22 @@ CREATE TABLE gap (                            -- what may be missing of an archi
 );
 CREATE INDEX gap_archive ON gap (archive, since, id);
 `,
+	`
+-- Who stands behind sender in a room, where nicknames change hands.
+ALTER TABLE message ADD COLUMN author TEXT NOT NULL DEFAULT '';
+ALTER TABLE recalled_ahead ADD COLUMN author TEXT NOT NULL DEFAULT '';
+
+-- Our own words in place of a message are no secret.
+DROP TRIGGER message_changed;
+CREATE TRIGGER message_changed AFTER UPDATE OF body, kind ON message WHEN old.body <> new.body OR old.kind <> new.kind BEGIN
+	INSERT INTO search (search, rowid, body, tags)
+		SELECT 'delete', moment, old.body, sotto_tags(old.conversation, old.sender) FROM indexed WHERE message = old.id;
+	DELETE FROM indexed WHERE message = old.id;
+	DELETE FROM unindexed WHERE message = old.id;
+	INSERT INTO unindexed SELECT new.id WHERE new.kind = 0 AND new.body <> '';
+	SELECT sotto_gone() WHERE old.kind = 0;
+END;
+`,
 }
 
 // migrate brings the schema up to this version, in one transaction.
@@ -274,7 +290,12 @@ func (s *Store) migrate(ctx context.Context, version int) error {
 	err := s.conn.Exec("BEGIN IMMEDIATE; " + strings.Join(migrations[version:], "; "))
 	if err == nil {
 		tx := &Tx{s: s, ctx: ctx, write: true}
-		err = tx.indexNew(1)
+		if version == 1 {
+			err = tx.readMarks()
+		}
+		if err == nil {
+			err = tx.indexNew(1)
+		}
 	}
 	if err == nil {
 		err = s.conn.Exec(fmt.Sprintf("PRAGMA user_version=%d; COMMIT", len(migrations)))

@@ -215,7 +215,7 @@ func TestSearchFollowsTheText(t *testing.T) {
 			})
 			// A transaction that does not come about leaves the index alone.
 			s.Update(context.Background(), func(tx *Tx) error {
-				tx.Recall(ben, "a", ben, at(5))
+				tx.Recall(Recalling{Peer: ben, OriginID: "a", Sender: ben, Time: at(5)})
 				return context.Canceled
 			})
 			indexAll(t, s, indexed)

@@ -41,7 +41,7 @@ type Store struct {
 	vfsName string
 	key     *memguard.LockedBuffer
 	created bool
-	purge   bool // text went in the transaction under way: it has to go from the WAL, too
+	purge   bool // text was removed, which has to go from the WAL, too
 	plain   bool // a test's database in a file that can be read
 	expired []Expired
 }
@@ -262,7 +262,6 @@ func (s *Store) transact(ctx context.Context, write bool, fn func(*Tx) error) er
 		begin = "BEGIN IMMEDIATE"
 	}
 	tx := &Tx{s: s, ctx: ctx, write: write}
-	s.purge = false
 	if err := tx.exec(begin); err != nil {
 		return err
 	}
@@ -292,22 +291,42 @@ func (s *Store) transact(ctx context.Context, write bool, fn func(*Tx) error) er
 	}
 	done = true
 	if s.purge {
-		return s.emptyWAL()
+		// It has come about all the same if this fails. It is tried again after the
+		// next transaction, and by Purge.
+		_ = s.emptyWAL()
 	}
 	return nil
 }
 
-// emptyWAL moves what was committed to where it belongs, and the WAL with what
-// was there before goes. Text that was removed is nowhere in the file then, as
+// emptyWAL moves what was committed to where it belongs, and truncates the WAL with
+// what was there before. Text that was removed is nowhere in the file then, as
 // secure_delete has overwritten it.
 func (s *Store) emptyWAL() error {
-	if s.vfsName == "" && !s.plain {
-		return nil // in memory
+	if s.vfsName != "" || s.plain { // there is none in memory
+		if _, _, err := s.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_TRUNCATE); err != nil {
+			return explain("clearing what was removed from the message database", err)
+		}
 	}
-	if _, _, err := s.conn.WALCheckpoint("main", sqlite3.CHECKPOINT_TRUNCATE); err != nil {
-		return explain("clearing what was removed from the message database", err)
-	}
+	s.purge = false
 	return nil
+}
+
+// Purge returns nil when nothing is left in the WAL of texts that were removed.
+// Every Update that removes some tries that by itself; this is for who must know.
+func (s *Store) Purge(ctx context.Context) error {
+	select {
+	case <-s.turn:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { s.turn <- struct{}{} }()
+	switch {
+	case s.conn == nil:
+		return ErrClosed
+	case !s.purge:
+		return nil
+	}
+	return s.emptyWAL()
 }
 
 // rollback undoes the transaction, unless SQLite has done so by itself.

@@ -211,9 +211,9 @@ func everything(t *testing.T, s *Store, m *Message) {
 		ack.Body, ack.Reply = "!ack", "mine"
 		_, err = tx.AddMessage(ack)
 		do(err)
-		_, _, err = tx.Recall(ben, "o7", ben, at(9))
+		_, _, err = tx.Recall(Recalling{Peer: ben, OriginID: "o7", Sender: ben, Time: at(9)})
 		do(err)
-		_, _, err = tx.Recall(ben, "unknown", ben, at(9))
+		_, _, err = tx.Recall(Recalling{Peer: ben, OriginID: "unknown", Sender: ben, Time: at(9)})
 		do(err)
 		_, err = tx.HasCipher(ben, []byte{1})
 		do(err)
