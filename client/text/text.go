@@ -110,8 +110,9 @@ func (c *cleaner) add(r rune, rest string) {
 		c.joiner(r, rest)
 	case unicode.Is(unicode.Variation_Selector, r):
 		// The base is shown in its plain form: terminals disagree on how
-		// wide the others are. Only one is dropped; a run of them hides data.
-		if c.prev == 0 || c.prev == ' ' || c.marks > 0 || c.varied {
+		// wide the others are. Only one is dropped, and only where it means
+		// something: a run of them, or one to each letter, hides data.
+		if c.prev == 0 || c.prev == ' ' || c.marks > 0 || c.varied || !varies(c.prev, r) {
 			c.escape(r)
 			return
 		}
@@ -181,17 +182,34 @@ func shapes(r rune) bool {
 	return unicode.In(r, unicode.L, unicode.M) && unicode.In(r, joining...)
 }
 
+// variants are the scripts whose characters have variants beside the two styles
+// of emoji, which are for any character.
+var variants = []*unicode.RangeTable{
+	unicode.Han, unicode.Mongolian, unicode.Myanmar, unicode.Phags_Pa, unicode.Manichaean, unicode.Sm,
+}
+
+// varies reports whether a variation selector may stand after base.
+func varies(base, selector rune) bool {
+	switch {
+	case selector == '\ufe0e' || selector == '\ufe0f':
+		return true
+	case selector >= '\U000e0100':
+		return unicode.Is(unicode.Han, base)
+	}
+	return unicode.In(base, variants...)
+}
+
 // pictorial reports whether r may be a part of a joined emoji.
 func pictorial(r rune) bool {
 	return unicode.In(r, unicode.So, unicode.Sk) || r == '\u2640' || r == '\u2642'
 }
 
-// hidden reports whether r is a letter or mark by its class, yet draws
+// hidden reports whether r is a letter, mark or symbol by its class, yet draws
 // nothing: the fillers people use to forge empty names and hide data.
 func hidden(r rune) bool {
 	switch {
 	case r == '\u034f', r == '\u115f', r == '\u1160', r == '\u17b4', r == '\u17b5',
-		r == '\u3164', r == '\uffa0':
+		r == '\u2800', r == '\u3164', r == '\uffa0', r == '\U0001d159':
 		return true
 	case r >= '\ufff9' && r <= '\ufffb', r >= '\U0001d173' && r <= '\U0001d17a',
 		r >= '\U000e0000' && r <= '\U000e0fff':
