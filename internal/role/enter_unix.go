@@ -47,6 +47,9 @@ func Enter[M Message](n Name) (*Self, M, error) {
 		// Interrupt and stop are for the watch; it tells what to do.
 		signal.Notify(s.Signals, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGWINCH)
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU)
+		if err := mindWatch(); err != nil {
+			return nil, none, fmt.Errorf("ask to be told of the end of the watch: %w", err)
+		}
 	} else {
 		signal.Notify(s.Signals, syscall.SIGTERM, syscall.SIGHUP)
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGINT, syscall.SIGQUIT)
@@ -66,6 +69,10 @@ func inherit(fd int) (*Socket, error) {
 	unix.CloseOnExec(fd)
 	return socketAt(fd)
 }
+
+// Alone says whether the watch is gone, so that nobody but this role is left to
+// put the terminal right.
+func (s *Self) Alone() bool { return s.Control.Send(&Activity{}) != nil }
 
 // Fail tells the watch why the role ends, and returns the exit code for that.
 func (s *Self) Fail(err error) int {

@@ -23,13 +23,15 @@ type Child struct {
 	cmd     *exec.Cmd
 }
 
-// Spawn starts a role and sends it its setup. A gate or a desk shares the
+// Spawn starts a role with its setup. A gate or a desk shares the
 // terminal and takes handover and link, which stay open here for the caller to
 // close; a link or a ward gets neither a terminal nor these.
 //
 // On Linux the role gets SIGTERM when the thread that called Spawn ends, so
 // call it from a goroutine that is locked to a thread which lives as long as
-// the watch: the main goroutine, locked in an init function.
+// the watch: the main goroutine, locked in an init function. A gate or a desk
+// asks for that itself, once the signal does not end it any more: should the
+// watch be killed, it puts the terminal right.
 func Spawn(n Name, setup Message, handover *os.File, link *Socket) (*Child, error) {
 	ours, theirs, err := Pair()
 	if err != nil {
@@ -46,7 +48,7 @@ func Spawn(n Name, setup Message, handover *os.File, link *Socket) (*Child, erro
 		Args:        []string{prefix + string(n)},
 		Env:         Environment(n, os.Environ()),
 		ExtraFiles:  []*os.File{theirs.File()},
-		SysProcAttr: childAttr(),
+		SysProcAttr: &syscall.SysProcAttr{},
 	}
 	if n == Gate || n == Desk {
 		cmd.Stdin, cmd.Stdout = os.Stdin, os.Stdout
@@ -54,20 +56,21 @@ func Spawn(n Name, setup Message, handover *os.File, link *Socket) (*Child, erro
 	} else {
 		// A session of its own: no controlling terminal to open, and the keys
 		// that a shell turns into signals are not for it.
+		cmd.SysProcAttr = childAttr()
 		cmd.SysProcAttr.Setsid = true
 	}
 	// Standard error stays closed to every role: when Go crashes it prints
 	// what lay on the stacks.
+	c := &Child{Name: n, Control: NewControl(ours), cmd: cmd}
+	// It waits in the socket, which holds far more: so a role has it even if the
+	// watch is killed at that moment.
+	if err := c.Control.Send(setup); err != nil {
+		ours.Close()
+		return nil, fmt.Errorf("set up the %s process: %w", n, err)
+	}
 	if err := cmd.Start(); err != nil {
 		ours.Close()
 		return nil, fmt.Errorf("start the %s process: %w", n, err)
-	}
-	c := &Child{Name: n, Control: NewControl(ours), cmd: cmd}
-	if err := c.Control.Send(setup); err != nil {
-		c.Kill()
-		c.Wait()
-		ours.Close()
-		return nil, fmt.Errorf("set up the %s process: %w", n, err)
 	}
 	return c, nil
 }

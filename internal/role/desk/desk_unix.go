@@ -56,11 +56,11 @@ func Main() int {
 		case <-time.After(noticeTime):
 		}
 	}
-	if d.orphan.Load() {
-		d.abandon()
-	}
 	if err != nil {
 		code = self.Fail(err)
+	}
+	if d.orphan.Load() || self.Alone() {
+		d.abandon()
 	}
 	return code
 }

@@ -107,6 +107,9 @@ func Main() int {
 	if err != nil {
 		code = self.Fail(err)
 	}
+	if self.Alone() {
+		g.abandon()
+	}
 	return code
 }
 
@@ -139,6 +142,10 @@ func (g *gate) listen() {
 // orphan puts the terminal right in the watch's place and ends.
 func (g *gate) orphan() {
 	g.mu.Lock() // for good: nothing is drawn any more
+	g.abandon()
+}
+
+func (g *gate) abandon() {
 	g.term.Write(role.Blackout)
 	g.term.Restore()
 	g.term.Write("sotto ended unexpectedly. It is locked; nothing was lost.\r\n")
