@@ -12,8 +12,12 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime/debug"
+	"strconv"
+	"strings"
 	"syscall"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -38,7 +42,7 @@ relays, and it sees who writes to whom and when, though not what sotto writes.`,
 }
 
 func relayServeCommand() *cobra.Command {
-	var listen, domain, data, cert, key, url string
+	var listen, domain, data, cert, key, url, keep, keepFiles, fileSize string
 	cmd := &cobra.Command{
 		Use:   "serve --domain DOMAIN --data DIR",
 		Short: "Serve a domain until interrupted",
@@ -48,8 +52,20 @@ func relayServeCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-			return serveRelay(ctx, cmd.OutOrStdout(), relay.Config{Domain: domain, Store: data, URL: url, Logger: log}, listen, cert, key)
+			cfg := relay.Config{Domain: domain, Store: data, URL: url, Logger: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))}
+			var err error
+			if cfg.Keep, err = readPeriod("--keep", keep); err != nil {
+				return err
+			}
+			if cfg.KeepFiles, err = readPeriod("--keep-files", keepFiles); err != nil {
+				return err
+			}
+			if cfg.Limits.FileBytes, err = readSize("--file-size", fileSize); err != nil {
+				return err
+			}
+			// A relay mostly waits: less memory is worth more than the last bit of speed.
+			debug.SetGCPercent(50)
+			return serveRelay(ctx, cmd.OutOrStdout(), cfg, listen, cert, key)
 		},
 	}
 	f := cmd.Flags()
@@ -59,6 +75,9 @@ func relayServeCommand() *cobra.Command {
 	f.StringVar(&cert, "cert", "", "file with the certificate chain, PEM")
 	f.StringVar(&key, "key", "", "file with the certificate's private key, PEM")
 	f.StringVar(&url, "url", "", "WebSocket URL to announce to clients, if it is not the one listened on")
+	f.StringVar(&keep, "keep", "", "how long messages stay on the relay, such as 30d; without it until an archive is full")
+	f.StringVar(&keepFiles, "keep-files", "14d", "how long uploaded files stay, such as 14d; never longer than messages")
+	f.StringVar(&fileSize, "file-size", "64M", "the largest file that can be uploaded, such as 64M")
 	cmd.MarkFlagRequired("domain")
 	cmd.MarkFlagRequired("data")
 	cmd.MarkFlagsRequiredTogether("cert", "key")
@@ -91,8 +110,83 @@ func serveRelay(ctx context.Context, out io.Writer, cfg relay.Config, listen, ce
 		ln.Close()
 		return relay.ErrPlain
 	}
-	fmt.Fprintf(out, "relay for %s at %s://%s/ws\n", cfg.Domain, scheme, ln.Addr())
+	fmt.Fprintf(out, "relay for %s at %s://%s/ws\n%s", cfg.Domain, scheme, ln.Addr(), served(r))
 	return serve(ctx, ln)
+}
+
+// served says in words what a relay serves.
+func served(r *relay.Relay) string {
+	cfg := r.Config()
+	l := cfg.Limits
+	messages := fmt.Sprintf("kept until somebody's archive has %s of them or %s", count(int64(l.Archive)), size(int64(l.ArchiveBytes)))
+	if cfg.Keep > 0 {
+		messages = "kept for " + period(cfg.Keep)
+	}
+	return fmt.Sprintf(`  messages  %s
+  rooms     at rooms.%s, for members only, up to %s people each
+  files     at upload.%s, up to %s each and %s a person, kept for %s
+  people    up to %s; "sotto relay user add" adds one, and may do so while this runs
+It runs until it is interrupted (Ctrl+C).
+`, messages, cfg.Domain, count(int64(l.Members)), cfg.Domain, size(int64(l.FileBytes)), size(int64(l.FilesBytes)), period(cfg.KeepFiles), count(int64(l.Users)))
+}
+
+// count writes a number with separators.
+func count(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// size writes a number of bytes in a unit that suits it.
+func size(n int64) string {
+	for i, unit := range []string{"GiB", "MiB", "KiB"} {
+		if one := int64(1) << (30 - 10*i); n >= one && n%one == 0 {
+			return fmt.Sprintf("%s %s", count(n/one), unit)
+		}
+	}
+	return count(n) + " bytes"
+}
+
+// period writes a length of time.
+func period(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d == day:
+		return "1 day"
+	case d%day == 0:
+		return count(int64(d/day)) + " days"
+	}
+	return d.String()
+}
+
+// readPeriod reads a length of time such as 30d or 12h. Without one it is 0.
+func readPeriod(flag, s string) (time.Duration, error) {
+	if s == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(s)
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		var n uint64
+		n, err = strconv.ParseUint(days, 10, 16)
+		d = time.Duration(n) * 24 * time.Hour
+	}
+	if err != nil || d < time.Minute {
+		return 0, fmt.Errorf("%s takes a length of time such as 30d or 12h, of at least a minute, not %q", flag, s)
+	}
+	return d, nil
+}
+
+// readSize reads a number of bytes such as 64M.
+func readSize(flag, s string) (int, error) {
+	digits := strings.TrimRight(s, "KMGiB")
+	shift, known := map[string]int{"": 0, "B": 0, "K": 10, "KiB": 10, "M": 20, "MiB": 20, "G": 30, "GiB": 30}[s[len(digits):]]
+	n, err := strconv.ParseUint(digits, 10, 31)
+	if err != nil || !known || n == 0 || n > uint64(1<<30)>>shift {
+		return 0, fmt.Errorf("%s takes a number of bytes such as 64M, up to 1G, not %q", flag, s)
+	}
+	return int(n) << shift, nil
 }
 
 func relayUserCommand() *cobra.Command {
@@ -126,6 +220,9 @@ one line from standard input.`,
 		Example: `  sotto relay user add alice --name "Dr. Alice Ames" --group Cardiology --data ./relay`,
 		Args:    oneName,
 		RunE: with(func(cmd *cobra.Command, a *relay.Accounts, args []string) error {
+			if err := a.CheckName(args[0]); err != nil { // before anybody thinks of a password
+				return fmt.Errorf("add %s: %w", args[0], err)
+			}
 			pw, err := newPassword(cmd)
 			if err != nil {
 				return err
@@ -219,7 +316,11 @@ func newPassword(cmd *cobra.Command) ([]byte, error) {
 		return b, nil
 	}
 	first, err := ask("Password: ")
+	if err == nil {
+		err = relay.CheckPassword(first)
+	}
 	if err != nil {
+		clear(first)
 		return nil, err
 	}
 	again, err := ask("Once more: ")

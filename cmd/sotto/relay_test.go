@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"sotto/internal/relay"
 )
@@ -65,6 +66,10 @@ func TestRelayServe(t *testing.T) {
 		"bad address":   {"serve", "--domain", "ward.example", "--data", dir, "--listen", "nowhere"},
 		"bad cert":      {"serve", "--domain", "ward.example", "--data", dir, "--cert", "x", "--key", "y"},
 		"public":        {"serve", "--domain", "ward.example", "--data", dir, "--listen", "0.0.0.0:0"},
+		"bad period":    {"serve", "--domain", "ward.example", "--data", dir, "--keep", "soon"},
+		"no period":     {"serve", "--domain", "ward.example", "--data", dir, "--keep", "0d"},
+		"bad size":      {"serve", "--domain", "ward.example", "--data", dir, "--file-size", "2G"},
+		"negative size": {"serve", "--domain", "ward.example", "--data", dir, "--file-size", "-1M"},
 		"bad domain":    {"serve", "--domain", "a b", "--data", dir},
 		"unknown words": {"serve", "now", "--domain", "ward.example", "--data", dir},
 	} {
@@ -81,13 +86,41 @@ func TestRelayServe(t *testing.T) {
 	go func() {
 		done <- serveRelay(ctx, w, relay.Config{Domain: "ward.example", Store: dir}, "127.0.0.1:0", "", "")
 	}()
-	line := make([]byte, 200)
-	n, err := r.Read(line)
-	if err != nil || !strings.HasPrefix(string(line[:n]), "relay for ward.example at ws://127.0.0.1:") {
-		t.Errorf("said %q, %v", line[:n], err)
+	said := make([]byte, 2000)
+	n, err := r.Read(said)
+	for _, want := range []string{"relay for ward.example at ws://127.0.0.1:", "500,000", "rooms.ward.example", "1,000 people", "64 MiB", "14 days"} {
+		if err != nil || !strings.Contains(string(said[:n]), want) {
+			t.Errorf("%q is not in %q, %v", want, said[:n], err)
+		}
 	}
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+func TestRelayWords(t *testing.T) {
+	for in, want := range map[string]time.Duration{"": 0, "30d": 720 * time.Hour, "12h": 12 * time.Hour, "90m": 90 * time.Minute} {
+		if got, err := readPeriod("--keep", in); err != nil || got != want {
+			t.Errorf("%q: %v, %v", in, got, err)
+		}
+	}
+	for _, in := range []string{"d", "-1d", "99999999d", "1x", "30", "1s", "1.5d"} {
+		if got, err := readPeriod("--keep", in); err == nil {
+			t.Errorf("%q: %v", in, got)
+		}
+	}
+	for in, want := range map[string]int{"64M": 64 << 20, "1G": 1 << 30, "5": 5, "3KiB": 3072} {
+		if got, err := readSize("--file-size", in); err != nil || got != want {
+			t.Errorf("%q: %v, %v", in, got, err)
+		}
+	}
+	for _, in := range []string{"", "M", "0", "2G", "1T", "1.5M", "MM1", "99999999999999999999"} {
+		if got, err := readSize("--file-size", in); err == nil {
+			t.Errorf("%q: %v", in, got)
+		}
+	}
+	if got := size(64<<20) + ", " + size(3<<30) + ", " + size(1000) + ", " + count(1234567) + ", " + period(48*time.Hour) + ", " + period(90*time.Minute); got != "64 MiB, 3 GiB, 1,000 bytes, 1,234,567, 2 days, 1h30m0s" {
+		t.Error(got)
 	}
 }

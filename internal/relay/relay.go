@@ -176,6 +176,14 @@ func newCore(cfg Config) (*core, error) {
 	return c, nil
 }
 
+// Config returns what the relay serves, with all defaults filled in.
+func (r *Relay) Config() Config {
+	cfg := r.cfg
+	cfg.Limits = r.core.limits
+	cfg.KeepFiles = r.core.keepFiles()
+	return cfg
+}
+
 // Close tells clients that the relay goes away, ends their connections and
 // closes the store.
 func (r *Relay) Close() error {

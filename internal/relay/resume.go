@@ -122,6 +122,9 @@ func (c *core) acknowledge(s *session, h uint32) bool {
 	}
 	clear(s.unacked[:n])
 	s.unacked = s.unacked[n:]
+	if len(s.unacked) == 0 {
+		s.unacked = nil // idle people shall not keep what a storm needed
+	}
 	s.acked = h
 	if n > 0 {
 		s.asked, s.askDelay = false, 0

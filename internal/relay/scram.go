@@ -54,6 +54,14 @@ const (
 	maxPassword = 1024
 )
 
+// CheckPassword says what is wrong with a password somebody wants to use, as far
+// as that can be told from the password alone.
+func CheckPassword(password []byte) error {
+	prepared, err := preparePassword(password)
+	clear(prepared)
+	return err
+}
+
 // preparePassword applies the OpaqueString profile of RFC 8265, as clients do.
 func preparePassword(password []byte) ([]byte, error) {
 	if len(password) < minPassword || len(password) > maxPassword {

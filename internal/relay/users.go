@@ -165,6 +165,17 @@ func (a *Accounts) Add(name string, password []byte, display, group string) erro
 	})
 }
 
+// CheckName says whether an account of that name can be added: whether it is one,
+// and free.
+func (a *Accounts) CheckName(name string) error {
+	return a.change(name, func(name string) error {
+		if a.store.userID(name) != 0 {
+			return ErrUserExists
+		}
+		return nil
+	})
+}
+
 // SetPassword sets a password.
 func (a *Accounts) SetPassword(name string, password []byte) error {
 	creds, err := newCredentials(password, defaultIterations)
