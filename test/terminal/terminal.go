@@ -30,6 +30,7 @@ type Options struct {
 	Width, Height int
 	Dir           string   // working folder
 	Env           []string // everything the program sees beside PATH, LANG and TERM
+	Set           []string // further commands for tmux, such as "set -g alternate-screen off"
 }
 
 // Terminal is a terminal with a program in it. It is used by one goroutine.
@@ -54,7 +55,8 @@ func Start(t testing.TB, name string, o Options, command ...string) *Terminal {
 	// A dead program's last screen and exit code stay to be read; Escape is
 	// passed on at once, as a terminal does.
 	if err := os.WriteFile(config, []byte("set -g status off\nset -g remain-on-exit on\nset -g remain-on-exit-format ''\n"+
-		"set -s escape-time 0\nset -g default-terminal tmux-256color\nset -g history-limit 5000\nset -g focus-events on\n"), 0o600); err != nil {
+		"set -s escape-time 0\nset -g default-terminal tmux-256color\nset -g history-limit 5000\nset -g focus-events on\n"+
+		strings.Join(o.Set, "\n")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	width, height := o.Width, o.Height
