@@ -145,11 +145,11 @@ func (c *Console) Modes() unix.Termios {
 // and whatever the program switched on.
 func (c *Console) Restored() {
 	c.t.Helper()
-	c.Until("restored", func(string) bool { return c.left() == "" })
+	c.Until("restored", func(string) bool { return c.Left() == "" })
 }
 
-// left says what the program has left behind in the terminal.
-func (c *Console) left() string {
+// Left says what the program has left behind in the terminal, "" when nothing.
+func (c *Console) Left() string {
 	if now := c.Modes(); now != c.before {
 		return fmt.Sprintf("the modes were %+v and are %+v", c.before, now)
 	}
@@ -228,7 +228,7 @@ func (c *Console) Until(what string, wanted func(screen string) bool) {
 		case <-change:
 		case <-time.After(50 * time.Millisecond): // what does not show in the output
 		case <-late:
-			c.t.Fatalf("not %s after %v; %s", what, Patience, c.left())
+			c.t.Fatalf("not %s after %v; %s", what, Patience, c.Left())
 		}
 	}
 }
