@@ -31,9 +31,9 @@ type outside struct {
 	relay   *relay
 	tap     *Tap
 	sottos  []*sotto
-	secrets []Canary // nowhere outside
-	names   []Canary // not on the people's disks; the relay knows them
-	typed   []Canary // not on disks; the relay's memory has them from making the accounts
+	secrets []Canary   // nowhere outside
+	typed   []Canary   // not on disks; the relay's memory has them from making the accounts
+	names   [][]Canary // whom each of the sottos knows: not on its disk; the relay has them
 }
 
 // find searches all of it. Each hit says where.
@@ -52,9 +52,13 @@ func (o *outside) find(moment string) (hits []Hit) {
 			hits = append(hits, h)
 		}
 	}
-	all := [][]Canary{o.secrets, o.typed, o.names}
-	for _, s := range o.sottos {
+	all := [][]Canary{o.secrets, o.typed}
+	for i, s := range o.sottos {
 		name := nameOf(s.user.display)
+		all := all
+		if o.names != nil {
+			all = append(slices.Clone(all), o.names[i])
+		}
 		add(name+"'s folders", all, func(search *Search) ([]Hit, int64, error) { return search.Folder(s.home) })
 		add("what "+name+"'s sotto has open", all, func(search *Search) (hits []Hit, size int64, err error) {
 			family, err := Family(s.PID)
@@ -70,7 +74,7 @@ func (o *outside) find(moment string) (hits []Hit) {
 			return hits, 0, err
 		})
 	}
-	inFolder := all[:2]
+	inFolder := all
 	if o.relay.told {
 		inFolder = all[:1]
 	}
@@ -84,12 +88,12 @@ func (o *outside) find(moment string) (hits []Hit) {
 		}
 		return hits, size, err
 	})
-	add("the wire", all[:2], func(search *Search) ([]Hit, int64, error) {
+	add("the wire", all, func(search *Search) ([]Hit, int64, error) {
 		hits, size, messages, err := search.Wire(o.tap)
 		sizes = append(sizes, fmt.Sprintf("%d messages", messages))
 		return hits, int64(size), err
 	})
-	o.t.Logf("%s: %d canaries in %s: %d found", moment, len(all[0])+len(all[1])+len(all[2]), strings.Join(sizes, ", "), len(hits))
+	o.t.Logf("%s: %d canaries in %s: %d found", moment, len(slices.Concat(slices.Concat(all...), slices.Concat(o.names...))), strings.Join(sizes, ", "), len(hits))
 	return hits
 }
 
@@ -97,7 +101,7 @@ func (o *outside) find(moment string) (hits []Hit) {
 func (o *outside) none(moment string) {
 	o.t.Helper()
 	hits := o.find(moment)
-	for _, c := range slices.Concat(o.secrets, o.typed, o.names) {
+	for _, c := range slices.Concat(o.secrets, o.typed, slices.Concat(o.names...)) {
 		if Count(hits, c.Name) > 0 {
 			o.t.Errorf("%s: the %s can be read: %s", moment, c.Name, Describe(hits, c.Name))
 		}
@@ -179,7 +183,9 @@ func TestNothingReadableOutside(t *testing.T) {
 			name, other := nameOf(people[i].display), people[1-i]
 			o.secret("PIN of "+name, s.pin)
 			o.typed = append(o.typed, TextCanary("password of "+name, people[i].password))
-			o.names = append(o.names, TextCanary("name of "+nameOf(other.display), other.display[:18]))
+			o.names = append(o.names, []Canary{
+				TextCanary("name of "+nameOf(other.display), other.display[:16]), TextCanary("address of "+nameOf(other.display), other.address),
+			})
 			s.join(strings.Replace(r.url, r.url[len("ws://"):][:strings.Index(r.url[len("ws://"):], "/")], o.tap.Addr(), 1), func(string) {})
 		}
 
@@ -232,7 +238,7 @@ func TestNothingReadableOutside(t *testing.T) {
 }
 
 // couldFail shows that the same search finds what is there: a text in files, in
-// some of the ways to keep it; a text that somebody sends who does not encrypt;
+// some of the ways to keep it, and whom somebody knows; a text that somebody sends who does not encrypt;
 // and the ids of the messages wherever the relay has the messages.
 func (o *outside) couldFail(people []user, text string, ids []Canary) {
 	t := o.t
@@ -245,6 +251,7 @@ func (o *outside) couldFail(people []user, text string, ids []Canary) {
 	files := map[string]string{
 		"plain": "... " + text + " ...", "base64": base64.StdEncoding.EncodeToString([]byte(text + "!")),
 		"UTF-16": strings.Join(strings.Split(text, ""), "\x00") + "\x00", "gzip": packed.String(),
+		"name": people[1].display, "address": "to=" + people[1].address,
 	}
 	for name, content := range files {
 		if err := os.WriteFile(planted+name, []byte(content), 0o600); err != nil {
@@ -253,11 +260,15 @@ func (o *outside) couldFail(people []user, text string, ids []Canary) {
 	}
 	hits := o.find("planted")
 	if len(hits) != len(files) {
-		t.Errorf("a text in %d files is not all that is found: %v", len(files), hits)
+		t.Errorf("what is in %d files is not all that is found: %v", len(files), hits)
 	}
 	for name := range files {
-		if !slices.ContainsFunc(hits, func(h Hit) bool { return h.Canary == "text of ada" && strings.Contains(h.Place, planted+name) }) {
-			t.Errorf("a text in a file is not found as %s: %v", name, hits)
+		canary := "text of ada"
+		if name == "name" || name == "address" {
+			canary = name + " of per"
+		}
+		if !slices.ContainsFunc(hits, func(h Hit) bool { return h.Canary == canary && strings.Contains(h.Place, planted+name) }) {
+			t.Errorf("the %s in a file is not found as %s: %v", canary, name, hits)
 		}
 		if err := os.Remove(planted + name); err != nil {
 			t.Fatal(err)
