@@ -19,7 +19,7 @@ const ownKey = "own"
 type cipher struct{ key *memguard.LockedBuffer }
 
 func registerCipher(name string, base vfs.VFS, key *memguard.LockedBuffer) {
-	vfs.Register(name, adiantum.Wrap(disk{base}, cipher{key}))
+	vfs.Register(name, adiantum.Wrap(base, cipher{key}))
 }
 
 // KDF turns the word in the URI into a token for HBSH, and makes a random key

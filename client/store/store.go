@@ -39,8 +39,10 @@ type Store struct {
 	conn    *sqlite3.Conn // nil once closed
 	stmts   map[string]*sqlite3.Stmt
 	vfsName string
+	guard   *guard // nil in memory
 	key     *memguard.LockedBuffer
 	created bool
+	tidying bool // a round of Tidy is under way
 	purge   bool // text was removed, which has to go from the WAL, too
 	plain   bool // a test's database in a file that can be read
 	expired []Expired
@@ -109,7 +111,8 @@ func open(ctx context.Context, path string, key *memguard.LockedBuffer, base vfs
 		return nil, explain(doing, err)
 	}
 	name := "sotto-" + rand.Text()
-	registerCipher(name, base, key)
+	guard := new(guard)
+	registerCipher(name, disk{base, guard}, key)
 	conn, err := sqlite3.OpenContext(ctx, uri(abs, name))
 	if err != nil {
 		vfs.Unregister(name)
@@ -117,7 +120,7 @@ func open(ctx context.Context, path string, key *memguard.LockedBuffer, base vfs
 		return nil, explain(doing, err)
 	}
 	s := newStore(conn)
-	s.vfsName, s.key = name, key
+	s.vfsName, s.key, s.guard = name, key, guard
 	err = s.prepare(ctx, pragmas)
 	if err == nil {
 		err = syncFolder(filepath.Dir(abs))
@@ -260,6 +263,8 @@ func (s *Store) transact(ctx context.Context, write bool, fn func(*Tx) error) er
 	begin := "BEGIN"
 	if write {
 		begin = "BEGIN IMMEDIATE"
+	} else {
+		defer s.guard.watch(ctx)()
 	}
 	tx := &Tx{s: s, ctx: ctx, write: write}
 	if err := tx.exec(begin); err != nil {

@@ -156,6 +156,35 @@ func TestCancellation(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+	t.Run("in a single long step", func(t *testing.T) {
+		s := openTest(t, filepath.Join(t.TempDir(), "sotto.db"))
+		fill(t, s, 20_000, "more than the cache holds")
+		ctx, cancel := context.WithCancel(context.Background())
+		stop := s.guard.watch(ctx)
+		read := func() error { return s.conn.Exec("SELECT sum(length(body)) FROM message") }
+		if err := read(); err != nil {
+			t.Errorf("before: %v", err)
+		}
+		cancel()
+		if err := read(); !errors.Is(err, sqlite3.INTERRUPT) {
+			t.Errorf("when the context has ended: %v", err)
+		}
+		stop()
+		if err := read(); err != nil {
+			t.Errorf("after: %v", err)
+		}
+		ctx, cancel = context.WithCancel(context.Background())
+		if err := s.View(ctx, func(tx *Tx) error {
+			cancel()
+			_, err := tx.Messages(ben, 0, 20_000)
+			return err
+		}); !errors.Is(err, context.Canceled) {
+			t.Errorf("in a View: %v", err)
+		}
+		if n := len(messages(t, s, ben, 0, 30_000)); n != 20_000 {
+			t.Errorf("after all, %d messages", n)
+		}
+	})
 	t.Run("before the commit", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		if err := s.Update(ctx, func(tx *Tx) error {
