@@ -201,7 +201,7 @@ func appendCSI(dst, b []byte) []byte {
 			pass = len(keep) > 0
 		}
 	case final == 'u': // the kitty keyboard protocol
-		pass = body != "" && strings.IndexByte("<>=?", body[0]) >= 0
+		pass = body == ">1" || body == "<" || body == "?"
 	case final == 'p': // which modes there are
 		pass = body == "?2026$" || body == "?2027$"
 	case final == 'W': // tab stops

@@ -3,6 +3,7 @@ package tui
 import (
 	"os"
 	"time"
+	"unicode/utf8"
 )
 
 // keyboard is a terminal to read keys from, with a guard between it and Bubble
@@ -35,25 +36,34 @@ const (
 	// maxPaste bounds what one paste can bring, in bytes; a message is far shorter.
 	maxPaste = 64 << 10
 
+	// maxParameters bounds the parameters of a control sequence. The library that
+	// reads them has room for 32 and ends the program at one more; terminals send
+	// a handful.
+	maxParameters = 24
+
 	// pasteStalls is how long a paste may pause before a key that comes by itself
 	// is taken for a person's.
 	pasteStalls = 500 * time.Millisecond
 )
 
 // pasteGuard looks at what a terminal sends. Outside of pastes it changes
-// nothing but the mouse reports of terminals that do not know mode 1006: those
-// hold their coordinates as characters, which would be taken for typed ones if
-// the report came in two parts. Inside of pastes it takes out every control but tabs and line ends: what waits
+// nothing but control sequences with far too many parameters, and the mouse
+// reports of terminals that do not know mode 1006: those hold their coordinates
+// as characters, which would be taken for typed ones if the report came in two
+// parts. Inside of pastes it takes out every control but tabs and line ends: what waits
 // for the end of some sequence would wait for it beyond the end of the paste.
 // And where a paste has stalled, Ctrl+C, Ctrl+L and Ctrl+Q end it.
 type pasteGuard struct {
 	mouse  bool // the terminal was asked to report the mouse
 	inside bool
-	match  int  // bytes of pasteBegins or pasteEnds that were seen
-	lead   byte // 0xc2, when the last byte of a paste was that: a C1 control may follow
-	need   int  // continuation bytes that a character still lacks
-	drop   int  // bytes of a report that are still to come
+	match  int // bytes of pasteBegins or pasteEnds that were seen
+	part   [utf8.UTFMax]byte
+	have   int  // bytes in part, of a character of the paste
+	need   int  // bytes that it still lacks
 	size   int  // of the paste so far
+	last   byte // outside of pastes: the byte before
+	params int  // in a control sequence: parameters so far; else 0
+	drop   int  // bytes of a report of the mouse that are still to come
 }
 
 // feed appends to dst what becomes of p, which came after a pause.
@@ -69,6 +79,9 @@ func (g *pasteGuard) feed(dst, p []byte, pause time.Duration) []byte {
 		}
 		if g.drop > 0 {
 			g.drop--
+			continue
+		}
+		if g.excess(c) {
 			continue
 		}
 		dst = append(dst, c)
@@ -87,6 +100,24 @@ func (g *pasteGuard) feed(dst, p []byte, pause time.Duration) []byte {
 		}
 	}
 	return dst
+}
+
+// excess reports whether c is of a parameter beyond maxParameters.
+func (g *pasteGuard) excess(c byte) bool {
+	last := g.last
+	g.last = c
+	switch {
+	case last == 0x1b && (c == '[' || c == 'P'), c == 0x9b, c == 0x90:
+		g.params = 1
+	case g.params > 0 && c >= 0x20 && c < 0x40:
+		if c == ';' || c == ':' {
+			g.params = min(g.params+1, maxParameters+1)
+		}
+		return g.params > maxParameters
+	default:
+		g.params = 0
+	}
+	return false
 }
 
 // pasted takes one byte of a paste.
@@ -110,38 +141,37 @@ func (g *pasteGuard) pasted(dst []byte, c byte) []byte {
 }
 
 // text takes one byte of a paste that is not of its end, and drops what is not
-// text in UTF-8.
+// text in UTF-8: a character passes when it is whole.
 func (g *pasteGuard) text(dst []byte, c byte) []byte {
-	lead := g.lead
-	g.lead = 0
 	if c&0xc0 == 0x80 {
 		if g.need == 0 {
 			return dst
 		}
-		g.need--
-		switch {
-		case lead != 0 && c < 0xa0: // a C1 control
+		g.part[g.have] = c
+		g.have++
+		if g.need--; g.need > 0 {
 			return dst
-		case lead != 0:
-			return g.keep(dst, lead, c)
 		}
-		return g.keep(dst, c)
+		if r, n := utf8.DecodeRune(g.part[:g.have]); n == g.have && r >= 0xa0 { // below are the C1 controls
+			return g.keep(dst, g.part[:n]...)
+		}
+		return dst
 	}
-	g.need = 0
+	g.have, g.need = 0, 0
 	switch {
-	case c < ' ' && c != '\t' && c != '\n' && c != '\r', c == 0x7f, c == 0xc0, c == 0xc1, c > 0xf4:
-		return dst
-	case c == 0xc2:
-		g.lead, g.need = c, 1
-		return dst
+	case c == '\t', c == '\n', c == '\r', c >= ' ' && c < 0x7f:
+		return g.keep(dst, c)
 	case c >= 0xf0:
 		g.need = 3
 	case c >= 0xe0:
 		g.need = 2
 	case c >= 0xc0:
 		g.need = 1
+	default:
+		return dst
 	}
-	return g.keep(dst, c)
+	g.part[0], g.have = c, 1
+	return dst
 }
 
 func (g *pasteGuard) keep(dst []byte, b ...byte) []byte {

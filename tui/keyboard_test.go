@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	uv "github.com/charmbracelet/ultraviolet"
 )
 
 func TestPasteGuard(t *testing.T) {
@@ -20,6 +22,8 @@ func TestPasteGuard(t *testing.T) {
 		"C1":                 {"\x1b[200~\x9d\xc2\x9d\xc2\xa0ok\x1b[201~", "\x1b[200~\xc2\xa0ok\x1b[201~"},
 		"not UTF-8":          {"\x1b[200~\xff\xc0\x80ok\x1b[201~", "\x1b[200~ok\x1b[201~"},
 		"too long":           {"\x1b[200~" + long + "\x1b[201~b", "\x1b[200~" + long[:maxPaste] + "\x1b[201~b"},
+		"cut off":            {"\x1b[200~\xe2\x9b;;\xe2\x82\x1b[201~b", "\x1b[200~;;\x1b[201~b"},
+		"parameters":         {"\x1b[1;2;3m\x1b[" + strings.Repeat("9;", 40) + "mb;c", "\x1b[1;2;3m\x1b[" + strings.Repeat("9;", maxParameters-1) + "9mb;c"},
 		"two pastes":         {"\x1b[200~a\x1b[201~\x1b[200~\x1bb\x1b[201~", "\x1b[200~a\x1b[201~\x1b[200~b\x1b[201~"},
 		"nearly a paste":     {"\x1b[20\x1b[200~\x07\x1b[201~", "\x1b[20\x1b[200~\x1b[201~"},
 		"Ctrl+L in a paste":  {"\x1b[200~a\x0cb\x1b[201~", "\x1b[200~ab\x1b[201~"},
@@ -63,6 +67,27 @@ func TestLockingInAPasteThatNeverEnds(t *testing.T) {
 	if r := term.ends(); r.Reason != Asked {
 		t.Errorf("ended with %+v", r)
 	}
+}
+
+// FuzzKeyboard has the library read what the guard lets through.
+func FuzzKeyboard(f *testing.F) {
+	for _, s := range hostile(f) {
+		f.Add([]byte(s), false)
+	}
+	f.Add([]byte("\x1b[<0;1;1M\x1b[M   \x1b[200~\xe2\x9b;;\x1b[201~\x1b[57358;5u"), true)
+	f.Fuzz(func(t *testing.T, in []byte, mouse bool) {
+		g := pasteGuard{mouse: mouse}
+		reader := uv.NewTerminalReader(bytes.NewReader(g.feed(nil, in, 0)), "xterm-256color")
+		events := make(chan uv.Event, 16)
+		go func() {
+			for range events {
+			}
+		}()
+		if err := reader.StreamEvents(t.Context(), events); err != nil {
+			t.Errorf("reading %q ends with %v", in, err)
+		}
+		close(events)
+	})
 }
 
 func FuzzPasteGuard(f *testing.F) {

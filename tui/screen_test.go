@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -159,6 +160,26 @@ func TestNoWayOut(t *testing.T) {
 		if strings.Contains(dep, "clipboard") || dep == "net/http" || dep == "crypto/tls" || dep == "github.com/coder/websocket" ||
 			strings.HasPrefix(dep, "charm.land/bubbles") {
 			t.Errorf("the screens import %s", dep)
+		}
+	}
+}
+
+// TestNoClipboard holds the whole program to it: no package that reaches a
+// clipboard is in it, under whatever name.
+func TestNoClipboard(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "../cmd/sotto").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	deps := strings.Fields(string(out))
+	if !slices.Contains(deps, "charm.land/bubbletea/v2") {
+		t.Fatal("the program has no screens: this looks at the wrong one")
+	}
+	for _, dep := range deps {
+		for _, no := range []string{"clipboard", "osc52", "xclip", "pasteboard"} {
+			if strings.Contains(strings.ToLower(dep), no) {
+				t.Errorf("the program contains %s", dep)
+			}
 		}
 	}
 }

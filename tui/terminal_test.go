@@ -16,6 +16,9 @@ import (
 	"github.com/hinshun/vt10x"
 )
 
+// beat is the time between two looks at the clock.
+const beat = 20 * time.Millisecond
+
 // patience is how long a test waits for something that should come at once.
 const patience = 10 * time.Second
 
@@ -123,7 +126,7 @@ func start(t *testing.T, setup terminalSetup) *terminal {
 	if term.model, err = New(cfg); err != nil {
 		t.Fatalf("New: %v", err)
 	}
-	term.model.beat = 20 * time.Millisecond
+	term.model.beat = beat
 	go term.watch()
 	ctx, cancel := context.WithCancel(context.Background())
 	term.stop = cancel
@@ -264,13 +267,14 @@ func (term *terminal) taken() *terminal {
 // nothing else to do: all that there was to write is written.
 func (term *terminal) quiet() *terminal {
 	term.t.Helper()
+	begun := time.Now()
 	term.clock.mu.Lock()
 	looks := term.clock.looks
 	term.clock.mu.Unlock()
 	return term.until("two ticks", func() bool {
 		term.clock.mu.Lock()
 		defer term.clock.mu.Unlock()
-		return term.clock.looks >= looks+4
+		return term.clock.looks >= looks+4 && time.Since(begun) > 2*beat
 	})
 }
 

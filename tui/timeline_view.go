@@ -40,10 +40,11 @@ type columns struct {
 // come, so that no line moves when "sent" becomes "delivered".
 const stateRoom = 11
 
-// divide lays out w columns. A narrow screen has the words under the name.
+// divide lays out w columns. A narrow screen has the words under the name, set
+// in, so that no line of a message can pass for the time and name of another.
 func divide(w, nameW int) columns {
 	if w < 60 {
-		return columns{width: w, name: 7, nameW: max(w-8, 1), body: 1, stacked: true}
+		return columns{width: w, name: 7, nameW: max(w-8, 1), body: 3, stacked: true}
 	}
 	return columns{width: w, name: 8, nameW: nameW, body: 8 + nameW + 2}
 }
