@@ -91,13 +91,22 @@ func (p Place) Create(pin *memguard.LockedBuffer, a *Account) (*Opened, error) {
 	}
 	// Not the one that may be there: with it an old copy of a vault would count
 	// wrong PINs from its own number on.
-	if err := os.Rename(p.device, p.device+replacedSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, explain(doing, err)
+	aside := os.Rename(p.device, p.device+replacedSuffix)
+	if aside != nil && !errors.Is(aside, fs.ErrNotExist) {
+		return nil, explain(doing, aside)
 	}
+	o, err := p.create(pin, a)
+	if err != nil && aside == nil {
+		err = errors.Join(err, os.Rename(p.device+replacedSuffix, p.device))
+	}
+	return o, explain(doing, err)
+}
+
+func (p Place) create(pin *memguard.LockedBuffer, a *Account) (*Opened, error) {
 	d := newDevice()
 	defer d.destroy()
 	if err := p.writeDevice(d); err != nil {
-		return nil, explain(doing, err)
+		return nil, err
 	}
 	master := memguard.NewBufferRandom(keySize)
 	defer master.Destroy()
@@ -106,7 +115,7 @@ func (p Place) Create(pin *memguard.LockedBuffer, a *Account) (*Opened, error) {
 	stretched := v.kdf.stretch(pin, v.salt[:])
 	defer stretched.Destroy()
 	if err := p.bind(v, d, stretched, master, a); err != nil {
-		return nil, explain(doing, err)
+		return nil, err
 	}
 	return p.opened(v, master, a), nil
 }
