@@ -214,6 +214,7 @@ one line from standard input.`,
 	}
 
 	var name, group string
+	var admin bool
 	add := &cobra.Command{
 		Use:     "add NAME",
 		Short:   "Add a user",
@@ -231,12 +232,37 @@ one line from standard input.`,
 			if err := a.Add(args[0], pw, name, group); err != nil {
 				return fmt.Errorf("add %s: %w", args[0], err)
 			}
+			if admin {
+				if err := a.SetAdmin(args[0], true); err != nil {
+					return fmt.Errorf("make %s an admin: %w", args[0], err)
+				}
+			}
 			fmt.Fprintf(cmd.OutOrStdout(), "added %s@%s\n", args[0], a.Domain())
 			return nil
 		}),
 	}
 	add.Flags().StringVar(&name, "name", "", "the name that colleagues see")
 	add.Flags().StringVar(&group, "group", "", "the group they see it in")
+	add.Flags().BoolVar(&admin, "admin", false, "let this user add and remove others, from a client that can (XEP-0133)")
+
+	var revoke bool
+	admins := &cobra.Command{
+		Use:   "admin NAME",
+		Short: "Let a user manage others, or no longer",
+		Args:  oneName,
+		RunE: with(func(cmd *cobra.Command, a *relay.Accounts, args []string) error {
+			if err := a.SetAdmin(args[0], !revoke); err != nil {
+				return fmt.Errorf("change what %s may do: %w", args[0], err)
+			}
+			word := "is an admin now"
+			if revoke {
+				word = "is no admin any more"
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s@%s %s\n", args[0], a.Domain(), word)
+			return nil
+		}),
+	}
+	admins.Flags().BoolVar(&revoke, "revoke", false, "take it back")
 
 	remove := &cobra.Command{
 		Use:   "remove NAME",
@@ -278,12 +304,16 @@ one line from standard input.`,
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			for _, u := range users {
-				fmt.Fprintf(w, "%s\t%q\t%q\n", u.Address, u.Name, u.Group)
+				fmt.Fprintf(w, "%s\t%q\t%q", u.Address, u.Name, u.Group)
+				if u.Admin {
+					fmt.Fprint(w, "\tadmin")
+				}
+				fmt.Fprintln(w)
 			}
 			return w.Flush()
 		}),
 	}
-	cmd.AddCommand(add, remove, list, password)
+	cmd.AddCommand(add, remove, list, password, admins)
 	return cmd
 }
 

@@ -49,6 +49,24 @@ func TestRelayUsers(t *testing.T) {
 	if out, err := runRelay(t, "", "user", "list", "--data", dir); err != nil || out != "alice@ward.example  \"Dr. Alice\"  \"Theatre\"\n" {
 		t.Errorf("listed %q, %v", out, err)
 	}
+	if _, err := runRelay(t, "", "user", "admin", "alice", "--data", dir); err != nil {
+		t.Error(err)
+	}
+	if out, err := runRelay(t, "", "user", "list", "--data", dir); err != nil || !strings.HasSuffix(out, "  admin\n") {
+		t.Errorf("listed %q, %v", out, err)
+	}
+	if _, err := runRelay(t, "", "user", "admin", "alice", "--revoke", "--data", dir); err != nil {
+		t.Error(err)
+	}
+	if _, err := runRelay(t, "", "user", "admin", "nobody", "--data", dir); !errors.Is(err, relay.ErrUserUnknown) {
+		t.Errorf("an admin who is not there: %v", err)
+	}
+	if _, err := runRelay(t, "a good password\n", "user", "add", "carol", "--admin", "--data", dir); err != nil {
+		t.Error(err)
+	}
+	if out, err := runRelay(t, "", "user", "list", "--data", dir); err != nil || strings.Count(out, "admin") != 1 {
+		t.Errorf("listed %q, %v", out, err)
+	}
 	if _, err := runRelay(t, "", "user", "remove", "alice", "--data", dir); err != nil {
 		t.Error(err)
 	}

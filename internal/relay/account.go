@@ -35,6 +35,7 @@ type account struct {
 // User is an account as the commands list it.
 type User struct {
 	Address, Name, Group string
+	Admin                bool // may manage accounts from afar (XEP-0133)
 }
 
 // Errors of account management.
@@ -191,6 +192,9 @@ func (c *core) reloadUsers() {
 		case now.display != a.display || now.team != a.team:
 			a.display, a.team = now.display, now.team
 			c.pushRoster(a, false)
+		}
+		if now != nil {
+			a.admin = now.admin
 		}
 		if now != nil && now.changed != a.changed {
 			a.changed = now.changed

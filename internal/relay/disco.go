@@ -5,7 +5,7 @@ import "sotto/client/stanza"
 // Service discovery (XEP-0030): what the relay and its accounts can do.
 
 var relayFeatures = []string{
-	nsDiscoInfo, nsDiscoItems, nsPing, nsTime, nsVersion, nsBlocking, nsCarbons, nsRegister, nsVCard, nsCSI,
+	nsDiscoInfo, nsDiscoItems, nsPing, nsTime, nsVersion, nsBlocking, nsCarbons, nsRegister, nsVCard, nsCSI, nsCommands,
 	"urn:xmpp:carbons:rules:0", "msgoffline",
 }
 
@@ -35,6 +35,9 @@ func (c *core) disco(q *request) {
 		if info {
 			answer.Add(identity("pubsub", "leaf", ""), feature(nsPubSub))
 		}
+	case node == nsCommands && !info:
+		c.discoCommands(q, answer)
+		return
 	case node != "":
 		c.no(q, "cancel", "item-not-found", "")
 		return

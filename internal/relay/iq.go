@@ -103,6 +103,10 @@ func (c *core) answer(q *request) {
 			return
 		}
 	}
+	if q.at == nil && p.Is(nsCommands, "command") && q.set {
+		c.command(q)
+		return
+	}
 	if q.at != nil && !q.own() { // everything else is a person's own business
 		c.no(q, "cancel", "service-unavailable", "")
 		return

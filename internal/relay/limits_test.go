@@ -154,7 +154,7 @@ func TestUserManagement(t *testing.T) {
 		}
 	}
 	users, err := s.Users(ctx)
-	if err != nil || fmt.Sprint(users) != "[{alice@ward.example Alice } {bob@ward.example bob }]" {
+	if err != nil || fmt.Sprint(users) != "[{alice@ward.example Alice  false} {bob@ward.example bob  false}]" {
 		t.Errorf("users %v, %v", users, err)
 	}
 	for _, cfg := range []Config{{}, {Domain: "a b"}, {Domain: "x.example", Iterations: 100}} {

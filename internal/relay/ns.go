@@ -9,6 +9,7 @@ const (
 	nsCarbons       = "urn:xmpp:carbons:2"                     // XEP-0280
 	nsChatStates    = "http://jabber.org/protocol/chatstates"  // XEP-0085
 	nsConference    = "jabber:x:conference"                    // XEP-0249
+	nsCommands      = "http://jabber.org/protocol/commands"    // XEP-0050
 	nsCorrect       = "urn:xmpp:message-correct:0"             // XEP-0308
 	nsCSI           = "urn:xmpp:csi:0"                         // XEP-0352
 	nsData          = "jabber:x:data"                          // XEP-0004

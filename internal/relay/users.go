@@ -98,7 +98,7 @@ func (r *Relay) RemoveUser(ctx context.Context, name string) error {
 func (r *Relay) Users(ctx context.Context) (users []User, err error) {
 	err = r.do(ctx, func(c *core) error {
 		for _, a := range c.sorted() {
-			users = append(users, User{a.bare, a.title(), a.team})
+			users = append(users, User{a.bare, a.title(), a.team, a.admin})
 		}
 		return nil
 	})
@@ -165,6 +165,12 @@ func (a *Accounts) Add(name string, password []byte, display, group string) erro
 	})
 }
 
+// SetAdmin makes an account an admin, who may manage others (XEP-0133), or no
+// longer one.
+func (a *Accounts) SetAdmin(name string, admin bool) error {
+	return a.change(name, func(name string) error { return a.store.setAdmin(name, admin) })
+}
+
 // CheckName says whether an account of that name can be added: whether it is one,
 // and free.
 func (a *Accounts) CheckName(name string) error {
@@ -199,7 +205,7 @@ func (a *Accounts) List() ([]User, error) {
 	}
 	var users []User
 	for _, acc := range c.sorted() {
-		users = append(users, User{acc.bare, acc.title(), acc.team})
+		users = append(users, User{acc.bare, acc.title(), acc.team, acc.admin})
 	}
 	return users, a.store.commit()
 }
