@@ -13,6 +13,8 @@ import (
 	"sotto/internal/doctor"
 	"sotto/internal/harden"
 	"sotto/internal/profile"
+	"sotto/internal/role"
+	"sotto/internal/role/watch"
 )
 
 // maxCA bounds the file given with --ca, in bytes.
@@ -28,6 +30,9 @@ line is good, weak or bad. Good says what was found; weak and bad say what it
 means and what to do. Nothing is changed, no PIN is asked for, and the relay is
 not given your address or password.
 
+With --store it asks for the PIN and reads the whole message database for damage,
+in a process that is confined as the one that shows messages.
+
 With --probe it starts a process for each role, confined as that role is, which
 tries everything that the role must not be able to do, and prints who refused it.
 Then the exit code is 1 if anything was allowed that the role does not need.
@@ -41,7 +46,8 @@ With --json the same for programs:
 		Example: `  sotto doctor
   sotto doctor --relay wss://chat.example.org/ws
   sotto doctor --offline --json
-  sotto doctor --probe`,
+  sotto doctor --probe
+  sotto doctor --store`,
 		Args: cobra.ArbitraryArgs, // what is too much has its own exit code
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -57,6 +63,7 @@ With --json the same for programs:
 	f.StringVar(&c.ca, "ca", "", "PEM file with the certificate authorities to trust, instead of the system's")
 	f.BoolVar(&c.offline, "offline", false, "leave the relay alone")
 	f.BoolVar(&c.json, "json", false, "write JSON")
+	f.BoolVar(&c.store, "store", false, "ask for the PIN and read the whole message database for damage")
 	f.BoolVar(&c.probe, "probe", false, "try what each role must not be able to do, and say who refused it")
 	return cmd
 }
@@ -65,7 +72,7 @@ With --json the same for programs:
 type examination struct {
 	profile, relay, ca string
 	offline, json      bool
-	probe              bool
+	probe, store       bool
 }
 
 // badUsage says what is wrong with the command line and has exit code 2.
@@ -81,9 +88,15 @@ func (c examination) run(cmd *cobra.Command) error {
 	if _, err := profile.Paths(c.profile); errors.Is(err, profile.ErrName) {
 		return badUsage(err)
 	}
+	if c.store && (c.probe || c.json) {
+		return badUsage(errors.New("--store asks for the PIN on the terminal and goes with neither --probe nor --json"))
+	}
 	ca, err := c.authorities()
 	if err != nil {
 		return badUsage(err)
+	}
+	if c.store {
+		return c.look()
 	}
 	if err := harden.Early(); err != nil { // it reads the device secret
 		return err
@@ -119,6 +132,39 @@ func (c examination) try(ctx context.Context) error {
 		err = exit(t.Code())
 	}
 	return err
+}
+
+// look has a desk look into the message database, behind the lock screen.
+func (c examination) look() error {
+	if err := terminal(); err != nil {
+		return err
+	}
+	p, settings, lock, err := load(c.profile)
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	var found *role.Checked
+	err = watchOver(watch.Config{
+		Profile: places(p), Label: settings.Organisation, User: settings.Address, DestroyAfter: settings.DestroyAfter,
+		Note: "The PIN opens the messages; then they are looked through for damage.", Tell: lock.Tell,
+		Check: func(c role.Checked) { found = &c },
+	})
+	if err != nil {
+		return err
+	}
+	if found == nil {
+		return errors.New("nothing was looked into")
+	}
+	screen := doctor.Screen{Out: os.Stdout, Getenv: os.Getenv}
+	r := doctor.Looked(*found)
+	if err := r.Page(os.Stdout, screen.Width(), screen.Color()); err != nil {
+		return err
+	}
+	if r.Code() != 0 {
+		return exit(r.Code())
+	}
+	return nil
 }
 
 // authorities reads the file given with --ca.

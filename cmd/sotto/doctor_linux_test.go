@@ -96,7 +96,7 @@ func TestDoctor(t *testing.T) {
 func TestDoctorUsage(t *testing.T) {
 	for _, args := range [][]string{
 		{"--bogus"}, {"now"}, {"--relay", "https://x/"}, {"--relay", "ws://relay.example/ws"}, {"--profile", "../x"},
-		{"--ca", "/nonexistent"}, {"--ca", "/dev/zero"}, {"--json=maybe"}, {"--profile"},
+		{"--store", "--json"}, {"--store", "--probe"}, {"--ca", "/nonexistent"}, {"--ca", "/dev/zero"}, {"--json=maybe"}, {"--profile"},
 	} {
 		r := outcomeOf(t, command(t, append([]string{"doctor"}, args...)...))
 		if r.code != 2 || !strings.HasPrefix(r.err, "sotto: ") || r.out != "" {
@@ -278,4 +278,54 @@ func TestMultiplexerSetting(t *testing.T) {
 			t.Errorf("exit code %d", code)
 		}
 	})
+}
+
+// The database is read behind the lock screen, and no more than numbers come of it.
+func TestDoctorStore(t *testing.T) {
+	cmd := command(t, "doctor", "--store")
+	p := settle(t, cmd, func(*profile.Config) {})
+	c := roletest.Start(t, cmd, 80, 24)
+	c.See("PIN  _", "looked through for damage")
+	if c.Role("link") != 0 {
+		t.Error("there is a link, for nothing")
+	}
+	c.Type("111113\r")
+	c.See("That PIN is not right")
+	c.Type("739182\r")
+	c.See("0 messages in", "all of it sound")
+	if code := c.Exit(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	c.Restored()
+
+	b, err := os.ReadFile(p.Database)
+	if err != nil || len(b) < 4*4096 {
+		t.Fatalf("%d bytes, %v", len(b), err)
+	}
+	for page := range len(b) / 4096 {
+		b[page*4096+2000] ^= 1
+	}
+	if err := os.WriteFile(p.Database, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again := command(t, "doctor", "--store")
+	again.Env = cmd.Env
+	c = roletest.Start(t, again, 80, 24)
+	c.See("PIN  _")
+	c.Type("739182\r")
+	c.See("sotto: open the messages")
+	if code := c.Exit(); code != 1 {
+		t.Errorf("damaged: exit code %d", code)
+	}
+	c.Restored()
+
+	left := command(t, "doctor", "--store")
+	left.Env = cmd.Env
+	c = roletest.Start(t, left, 80, 24)
+	c.See("PIN  _")
+	c.Type("\x03")
+	c.See("nothing was looked into")
+	if code := c.Exit(); code != 1 {
+		t.Errorf("left: exit code %d", code)
+	}
 }

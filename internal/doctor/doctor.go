@@ -63,6 +63,13 @@ type finding struct {
 	found, meaning, remedy string
 }
 
+func (f finding) as(group, id string) Check {
+	return Check{
+		ID: group + "." + id, Group: group, Verdict: f.verdict,
+		Found: line(f.found), Meaning: line(f.meaning), Remedy: line(f.remedy),
+	}
+}
+
 func good(found string) finding { return finding{verdict: Good, found: found} }
 
 func skipped(why string) finding { return finding{verdict: Skipped, found: why} }
@@ -123,10 +130,7 @@ func examine(ctx context.Context, groups []group) []Check {
 	for i, g := range groups {
 		for j, e := range g.of {
 			for k, f := range results[i][j] {
-				checks = append(checks, Check{
-					ID: g.name + "." + e.ids[k], Group: g.name, Verdict: f.verdict,
-					Found: line(f.found), Meaning: line(f.meaning), Remedy: line(f.remedy),
-				})
+				checks = append(checks, f.as(g.name, e.ids[k]))
 			}
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/charmbracelet/x/ansi"
+
+	"sotto/internal/role"
 )
 
 var update = flag.Bool("update", false, "write the pages anew")
@@ -194,6 +196,19 @@ func TestCode(t *testing.T) {
 	for v, want := range map[Verdict]int{Good: 0, Weak: 0, Skipped: 0, Bad: 1} {
 		if got := (Report{[]Check{{Verdict: Good}, {Verdict: v}}}).Code(); got != want {
 			t.Errorf("%s: exit code %d", v, got)
+		}
+	}
+}
+
+func TestLooked(t *testing.T) {
+	for want, c := range map[string]role.Checked{
+		"1 message in 212 KiB, all of it sound":    {Kilobytes: 212, Messages: 1},
+		"7 messages in 40 MiB, 2 problems: a\x1bb": {Kilobytes: 40 << 10, Messages: 7, Problems: 2, First: "a\x1bb"},
+		"0 messages in 0 KiB, 10 or more problems": {Problems: 20, First: "x"},
+	} {
+		r := Looked(c)
+		if got := r.Checks[0]; !strings.HasPrefix(got.Found, line(want)) || (r.Code() == 1) != (c.Problems > 0) || got.ID != "profile.store" {
+			t.Errorf("%+v", got)
 		}
 	}
 }

@@ -32,6 +32,7 @@ const (
 	kindProbeSetup
 	kindConfined
 	kindTried
+	kindChecked
 )
 
 // Bounds of what the messages carry.
@@ -145,6 +146,7 @@ type DeskSetup struct {
 	Display  Display
 	Terminal []byte
 	Open     string // address of the conversation to open the first time; may be empty
+	Check    bool   // look into the database and end, instead of showing it
 }
 
 // Display are the person's settings of the screens.
@@ -243,6 +245,7 @@ func (m *DeskSetup) code(c *coder) {
 	m.Display.code(c)
 	c.bytes(&m.Terminal, maxTermios)
 	c.text(&m.Open)
+	c.flag(&m.Check)
 }
 
 func (m *Display) code(c *coder) {
@@ -308,6 +311,8 @@ func blank(kind byte) Message {
 		return new(Confined)
 	case kindTried:
 		return new(Tried)
+	case kindChecked:
+		return new(Checked)
 	}
 	return nil
 }

@@ -103,6 +103,11 @@ func (d *desk) run() (int, error) {
 		return 0, err
 	}
 
+	if d.setup.Check {
+		handover.Account.Destroy()
+		return d.check(ctx, db)
+	}
+
 	// the messenger
 	a := &handover.Account
 	messenger, err := client.New(client.Config{

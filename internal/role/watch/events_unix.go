@@ -139,6 +139,10 @@ func (w *watch) fromDesk(e event) error {
 		w.ready = true
 	case *role.Activity:
 		w.active = w.sleep.boot()
+	case *role.Checked:
+		if w.cfg.Check != nil {
+			w.cfg.Check(*m)
+		}
 	case *role.Locking:
 		w.locking()
 	case *role.Locked:
@@ -157,9 +161,14 @@ func (w *watch) fromDesk(e event) error {
 	said := w.buried(e.child)
 	w.desk = nil
 	w.deadline.Stop()
-	if e.ended.Code == role.ExitQuit {
+	switch {
+	case e.ended.Code == role.ExitQuit:
 		w.end(0, nil)
 		return nil
+	case w.cfg.Check != nil && said != "":
+		return errors.New(said)
+	case w.cfg.Check != nil:
+		return errors.New("the process that looked into the messages ended unexpectedly. Nothing was changed")
 	}
 	if w.gate != nil && !w.gateOK && !w.lockedAt.IsZero() {
 		return nil // it locked, and the gate is already there

@@ -131,16 +131,18 @@ func (w *watch) startDesk() error {
 	defer theirs.Close()
 	defer ours.Close()
 	w.loggedOut()
-	if w.link == nil { // it was logged off
+	if w.link == nil && w.cfg.Check == nil { // it was logged off
 		if err := w.startLink(); err != nil {
 			return err
 		}
 	}
-	// A link that has just died shows as the end of the desk's socket.
-	w.link.Control.SendFile(&role.Attach{}, ours.File())
+	if w.link != nil {
+		// A link that has just died shows as the end of the desk's socket.
+		w.link.Control.SendFile(&role.Attach{}, ours.File())
+	}
 	desk, err := role.Spawn(role.Desk, &role.DeskSetup{
 		Profile: w.cfg.Profile, Label: w.cfg.Label, Display: w.cfg.Display,
-		Terminal: w.term.Saved(), Open: w.cfg.Open,
+		Terminal: w.term.Saved(), Open: w.cfg.Open, Check: w.cfg.Check != nil,
 	}, w.keyEnd, theirs)
 	if err != nil {
 		return err

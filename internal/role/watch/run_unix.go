@@ -170,7 +170,7 @@ func (w *watch) start() error {
 	if _, err := harden.Watch(); err != nil {
 		return err
 	}
-	if w.mode != role.ChangePIN {
+	if w.mode != role.ChangePIN && w.cfg.Check == nil {
 		if err := w.startLink(); err != nil {
 			return err
 		}

@@ -39,6 +39,10 @@ type Config struct {
 	// is SIGUSR1, or SIGUSR2 to log off, too, and may come once it was called.
 	Tell func(open, online bool, asked int)
 
+	// Check, unless nil, has the desk look into the database and end, instead of
+	// showing it, and is told what was found. There is no link then.
+	Check func(role.Checked)
+
 	// Demo is the folder that everything of a demo is kept in, or "". A ward
 	// is started first and fills it; it is removed at the end.
 	Demo string
