@@ -90,6 +90,7 @@ PRAGMA foreign_keys=on;
 PRAGMA cell_size_check=on;
 PRAGMA trusted_schema=off;
 PRAGMA journal_size_limit=4194304;
+PRAGMA cache_size=-8192;
 `
 
 func open(ctx context.Context, path string, key *memguard.LockedBuffer, base vfs.VFS) (*Store, error) {

@@ -158,7 +158,10 @@ func TestCancellation(t *testing.T) {
 	})
 	t.Run("in a single long step", func(t *testing.T) {
 		s := openTest(t, filepath.Join(t.TempDir(), "sotto.db"))
-		fill(t, s, 20_000, "more than the cache holds")
+		if err := s.conn.Exec("PRAGMA cache_size=10"); err != nil {
+			t.Fatal(err)
+		}
+		fill(t, s, 2000, "more than the cache holds")
 		ctx, cancel := context.WithCancel(context.Background())
 		stop := s.guard.watch(ctx)
 		read := func() error { return s.conn.Exec("SELECT sum(length(body)) FROM message") }
@@ -176,12 +179,12 @@ func TestCancellation(t *testing.T) {
 		ctx, cancel = context.WithCancel(context.Background())
 		if err := s.View(ctx, func(tx *Tx) error {
 			cancel()
-			_, err := tx.Messages(ben, 0, 20_000)
+			_, err := tx.Messages(ben, 0, 2000)
 			return err
 		}); !errors.Is(err, context.Canceled) {
 			t.Errorf("in a View: %v", err)
 		}
-		if n := len(messages(t, s, ben, 0, 30_000)); n != 20_000 {
+		if n := len(messages(t, s, ben, 0, 3000)); n != 2000 {
 			t.Errorf("after all, %d messages", n)
 		}
 	})
