@@ -2,6 +2,7 @@ package client
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"strconv"
 	"strings"
@@ -230,6 +231,11 @@ func (c *Client) decrypt(tx *store.Tx, fx *effects, x *envelope, enc *stanza.Ele
 		return c.undecryptable(tx, fx, x, enc, row, err)
 	}
 	defer clear(got.Plaintext)
+	if as, err := c.cameAs(tx, got); err != nil {
+		return false, err
+	} else if as != "" {
+		return c.twoNames(tx, fx, x, got, row, as)
+	}
 	if err := c.sawDevice(tx, fx, got.From, got.Identity); err != nil {
 		return false, err
 	}
@@ -334,30 +340,63 @@ func (c *Client) undecryptable(tx *store.Tx, fx *effects, x *envelope, enc *stan
 	return true, nil
 }
 
-// marks handles receipts and read markers.
+// cameAs returns under which other name messages of the same key exchange have
+// come; "" if none. Somebody whose device was compared may take the name over.
+func (c *Client) cameAs(tx *store.Tx, got omemo.Decrypted) (string, error) {
+	name := "omemo.exchange." + hex.EncodeToString(got.Exchange[:])
+	b, err := tx.Value(name)
+	if err != nil || string(b) == got.From.JID {
+		return "", err
+	}
+	if b != nil {
+		trust, err := trustIn(tx, got.From)
+		if err != nil || trust != store.Verified {
+			return string(b), err
+		}
+	}
+	return "", tx.SetValue(name, []byte(got.From.JID))
+}
+
+// twoNames deals with a message that a relay delivers under a second name. Its
+// text is authentic and says nothing of who wrote it.
+func (c *Client) twoNames(tx *store.Tx, fx *effects, x *envelope, got omemo.Decrypted, row *store.Message, as string) (show bool, err error) {
+	c.log.Warn("messages of one device come under two names", "one", as, "other", got.From.JID)
+	if err := c.device.Forget(tx, got.From); err != nil || got.Plaintext == nil {
+		return false, err
+	}
+	row.Kind, row.Device = store.Notice, got.From.Device
+	row.Body = "This message is not shown: what this device writes has come under the name of " + as + ", too. One of the two is forged. Compare the devices of both (/trust)."
+	return true, nil
+}
+
+// marks handles receipts and read markers. Nothing proves who made them but the
+// address that relays put there (OMEMO 0.3 does not cover them): so they count only
+// for what was sent to that very address, and from one of its clients.
 func (c *Client) marks(tx *store.Tx, fx *effects, x *envelope) error {
 	if x.Receipt != "" && !x.outgoing {
-		if err := c.reached(tx, fx, x.peer, x.Receipt, store.Delivered); err != nil {
+		m, err := c.confirmed(tx, x, x.Receipt)
+		if err == nil && m != nil {
+			err = c.reached(tx, fx, x.peer, x.Receipt, store.Delivered)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	if x.Read == "" {
 		return nil
 	}
-	m, err := tx.MessageByOrigin(x.peer, x.Read)
-	if err != nil || m == nil {
-		return err
-	}
 	if x.outgoing { // another own client showed it
-		if m.Outgoing {
-			return nil
+		m, err := tx.MessageByOrigin(x.peer, x.Read)
+		if err != nil || m == nil || m.Outgoing {
+			return err
 		}
 		read, err := tx.MarkRead(x.peer, m.ID)
 		fx.list = fx.list || len(read) > 0
 		return err
 	}
-	if !m.Outgoing {
-		return nil
+	m, err := c.confirmed(tx, x, x.Read)
+	if err != nil || m == nil {
+		return err
 	}
 	if err := c.reached(tx, fx, x.peer, x.Read, store.Read); err != nil {
 		return err
@@ -371,6 +410,33 @@ func (c *Client) marks(tx *store.Tx, fx *effects, x *envelope) error {
 		}
 	}
 	return err
+}
+
+// confirmed returns the own message that a receipt or marker is about; nil if there
+// is none that its sender can have got.
+func (c *Client) confirmed(tx *store.Tx, x *envelope, id string) (*store.Message, error) {
+	m, err := tx.MessageByOrigin(x.peer, id)
+	if err != nil {
+		return nil, err
+	}
+	why := ""
+	switch {
+	case m == nil || !m.Outgoing:
+		why = "no such message was sent to them"
+	case x.From.Resourcepart() == "":
+		why = "it is not from a client"
+	case m.State == store.Queued:
+		if left, err := tx.Encrypted(m.ID); err != nil {
+			return nil, err
+		} else if !left {
+			why = "the message was not sent yet"
+		}
+	}
+	if why != "" {
+		c.log.Warn("confirmation ignored: "+why, "from", x.From.String())
+		return nil, nil
+	}
+	return m, nil
 }
 
 // reached moves an own message forward: it needs no more sending.
@@ -396,6 +462,12 @@ func (c *Client) bounced(tx *store.Tx, fx *effects, e *stanza.Element, m *stanza
 	own, err := tx.MessageByOrigin(peer, m.ID)
 	if err != nil || m.ID == "" || own == nil || !own.Outgoing {
 		return err
+	}
+	if own.State == store.Queued {
+		if left, err := tx.Encrypted(own.ID); err != nil || !left {
+			c.log.Warn("bounce of what was not sent yet", "from", m.From.String())
+			return err
+		}
 	}
 	why := "it was refused"
 	if refusal := stanza.ReadError(e); refusal != nil {

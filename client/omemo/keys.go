@@ -122,6 +122,11 @@ type Decrypted struct {
 	// Heal says that many messages came without an answer: answer with an empty
 	// message, so that the other side's ratchet moves.
 	Heal bool
+	// Exchange names the key exchange that the session began with. It is the same
+	// whoever the message is said to be from: OMEMO does not bind an exchange to
+	// the addresses of the two, so a relay can deliver it under another name. Who
+	// keeps the name that it came under first notices.
+	Exchange [16]byte
 	// Order says which of two messages of a device was encrypted first. It is
 	// authentic: no relay can change it.
 	Order Order

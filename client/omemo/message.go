@@ -198,8 +198,14 @@ func (d *Device) accept(k Keys, peer Address, x *stanza.Encrypted, o *opened, pr
 		PreKey:     preKey,
 		Heal:       o.session.Unanswered() >= healAfter,
 		UsedPreKey: o.usedPreKey,
+		Exchange:   exchange(o.session.Base()),
 		Order:      o.order(peer),
 	}, nil
+}
+
+func exchange(base ratchet.PublicKey) [16]byte {
+	sum := sha256.Sum256(append([]byte("sotto key exchange\x00"), base.Bytes()...))
+	return [16]byte(sum[:16])
 }
 
 // open decrypts a transported key without storing anything.
