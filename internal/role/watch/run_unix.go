@@ -149,6 +149,10 @@ func (w *watch) loop(woken <-chan struct{}, ticks <-chan time.Time) {
 		case <-w.deadline.C:
 			w.inForeground()
 			w.killDesk()
+		case <-w.output.late:
+			if w.gate != nil {
+				w.gate.Control.Send(&role.Redraw{})
+			}
 		case <-gone:
 			w.end(128+int(syscall.SIGHUP), nil)
 		}
