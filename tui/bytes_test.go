@@ -38,13 +38,29 @@ func TestBytesAKey(t *testing.T) {
 }
 
 func TestIdleWritesNothing(t *testing.T) {
-	term := start(t, terminalSetup{})
-	term.press("a word").sees("a word").quiet()
-	before := term.written()
-	term.clock.pass(20 * time.Second)
-	term.quiet().quiet()
-	if n := term.written() - before; n != 0 {
-		t.Errorf("%d bytes while idle: %q", n, term.since(before))
+	for name, set := range map[string]func(*Config){
+		"as it comes": func(c *Config) { c.Curtain, c.Mouse = true, true },
+		"bare":        func(*Config) {},
+		"all": func(c *Config) {
+			c.Curtain, c.Mouse, c.Reveal, c.NoPaste, c.LockUnfocused = true, true, true, true, time.Hour
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			term := start(t, terminalSetup{config: set})
+			term.press("a word").sees("a word").quiet()
+			idle := func() {
+				t.Helper()
+				before := term.written()
+				term.clock.pass(20 * time.Second)
+				term.quiet().quiet()
+				if n := term.written() - before; n != 0 {
+					t.Errorf("%d bytes while idle: %q", n, term.since(before))
+				}
+			}
+			idle()
+			term.press(focusOut).quiet()
+			idle()
+		})
 	}
 }
 

@@ -43,7 +43,7 @@ func (m *Model) mouse(msg tea.MouseMsg) tea.Cmd {
 			m.say(m.pasteWords())
 		}
 	case tea.MouseReleaseMsg:
-		if m.held != nil && *m.held != (point{at.X, at.Y}) {
+		if h := m.held; h != nil && (at.Y != h.y || at.X < h.x-1 || at.X > h.x+1) { // a hand may tremble
 			m.say(dragWords)
 		}
 		m.held = nil

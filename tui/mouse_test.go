@@ -146,7 +146,8 @@ func TestDraggingCopiesNothingAndSaysSo(t *testing.T) {
 	term := start(t, terminalSetup{config: moused})
 	drag := sgr(0, 10, 4, false) + sgr(0, 40, 4, true)
 	term.press(drag).sees("sotto keeps text inside: it cannot be copied.")
-	term.press("x").misses("copied").press(clickAt(10, 4)).quiet().misses("copied")
+	term.press("x").misses("copied").press(clickAt(10, 4), sgr(0, 10, 4, false), sgr(0, 11, 4, true)).quiet().misses("copied")
+	term.press(sgr(0, 10, 4, false), sgr(0, 10, 6, true)).sees("copied").press("y").misses("copied")
 	term.press(sgr(1, 10, 4, false), sgr(1, 10, 4, true)).sees("Shift and the")
 	term.press(keyCtrlV).sees("Shift and the")
 }
