@@ -46,7 +46,9 @@ func (o *outside) find(moment string) (hits []Hit) {
 		if err != nil {
 			o.t.Fatalf("%s: %s: %v", moment, place, err)
 		}
-		sizes = append(sizes, fmt.Sprintf("%d kB of %s", size>>10, place))
+		if size > 0 {
+			sizes = append(sizes, fmt.Sprintf("%d kB of %s", size>>10, place))
+		}
 		for _, h := range found {
 			h.Place = place + ": " + h.Place
 			hits = append(hits, h)
@@ -65,12 +67,15 @@ func (o *outside) find(moment string) (hits []Hit) {
 			if errors.Is(err, ErrGone) {
 				return nil, 0, nil
 			}
+			files := 0
 			for _, p := range family {
-				found, _, failed := search.OpenFiles(p.PID)
+				found, n, failed := search.OpenFiles(p.PID)
+				files += n
 				if hits = append(hits, found...); failed != nil && !errors.Is(failed, ErrGone) {
 					err = failed
 				}
 			}
+			sizes = append(sizes, fmt.Sprintf("%d files that %s's sotto has open", files, name))
 			return hits, 0, err
 		})
 	}
