@@ -4,6 +4,7 @@ import (
 	"crypto/hkdf"
 	"crypto/sha256"
 	"fmt"
+	"hash"
 
 	"github.com/awnumar/memguard"
 	"golang.org/x/crypto/argon2"
@@ -57,7 +58,18 @@ func authValue(stretched *memguard.LockedBuffer, salt []byte) (*memguard.LockedB
 
 // derive is HKDF-SHA256 into locked memory. The caller destroys the result.
 func derive(secret *memguard.LockedBuffer, salt []byte, info string) (*memguard.LockedBuffer, error) {
-	key, err := hkdf.Key(sha256.New, secret.Bytes(), salt, info, keySize)
+	var used []hash.Hash
+	defer func() {
+		for _, h := range used { // each keeps the end of what it was given last
+			h.Reset()
+			h.Write(make([]byte, h.BlockSize()-1))
+		}
+	}()
+	key, err := hkdf.Key(func() hash.Hash {
+		h := sha256.New()
+		used = append(used, h)
+		return h
+	}, secret.Bytes(), salt, info, keySize)
 	if err != nil {
 		return nil, fmt.Errorf("deriving a key: %w", err)
 	}
