@@ -67,7 +67,7 @@ func BenchmarkRoute(b *testing.B) {
 // every message is archived once and reaches ten people.
 func BenchmarkRoom(b *testing.B) {
 	const people = 10
-	cfg := Config{Store: b.TempDir(), Limits: Limits{StanzasPerSecond: 1 << 30, BytesPerSecond: 1 << 40, StanzaBurst: 1 << 30, ByteBurst: 1 << 40}}
+	cfg := Config{Store: b.TempDir(), Limits: Limits{GroupMessagesPerSecond: 1 << 30, GroupMessageBurst: 1 << 30, StanzasPerSecond: 1 << 30, BytesPerSecond: 1 << 40, StanzaBurst: 1 << 30, ByteBurst: 1 << 40}}
 	var users []string
 	for i := range people {
 		users = append(users, fmt.Sprint("user", i))

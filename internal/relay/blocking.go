@@ -105,8 +105,8 @@ func (c *core) setBlocks(a *account, addresses []string, block bool) {
 			c.send(p.o, stanza.New(stanza.NSClient, "presence").With("type", "unavailable").With("from", p.s.full).With("to", p.o.account.bare).Bytes())
 			c.send(p.s, stanza.New(stanza.NSClient, "presence").With("type", "unavailable").With("from", p.o.full).With("to", a.bare).Bytes())
 		case !now && before[p]:
-			c.send(p.o, addressed(p.s.presence, "presence", p.o.account.bare))
-			c.send(p.s, addressed(p.o.presence, "presence", a.bare))
+			c.sendTo(p.o, p.s.presence, p.o.account.bare)
+			c.sendTo(p.s, p.o.presence, a.bare)
 		}
 	}
 }

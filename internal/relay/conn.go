@@ -22,7 +22,7 @@ type conn struct {
 
 	account *account
 	session *session // nil until one is bound, and again when it has ended
-	staged  [][]byte // output of the present batch
+	staged  []frame  // output of the present batch
 	ended   bool     // nothing more is sent or handled
 	onBound func()
 }
@@ -139,6 +139,7 @@ func (k *socket) reader(ctx context.Context, c *conn) {
 	l := k.relay.cfg.Limits
 	stanzas := rate.NewLimiter(rate.Limit(l.StanzasPerSecond), l.StanzaBurst)
 	presences := rate.NewLimiter(rate.Limit(l.PresencesPerSecond), l.PresenceBurst)
+	groups := rate.NewLimiter(rate.Limit(l.GroupMessagesPerSecond), l.GroupMessageBurst)
 	volume := rate.NewLimiter(rate.Limit(l.BytesPerSecond), max(l.ByteBurst, stanza.MaxSize+1))
 	for {
 		el, size, err := k.read(ctx)
@@ -151,6 +152,9 @@ func (k *socket) reader(ctx context.Context, c *conn) {
 			return
 		}
 		if err == nil && el.Local == "presence" && presences.Wait(ctx) != nil {
+			return
+		}
+		if err == nil && el.Local == "message" && el.Get("type") == "groupchat" && groups.Wait(ctx) != nil {
 			return
 		}
 		if err == nil && !k.relay.post(event{conn: c, el: el, size: size}) {
@@ -166,11 +170,17 @@ func (k *socket) writer(ctx context.Context, q *queue) {
 	defer idle.Stop()
 	for {
 		items, closed := q.take()
-		for _, b := range items {
-			if k.write(ctx, b) != nil {
+		var buf []byte
+		for _, f := range items {
+			wire := f.data
+			if f.to != "" {
+				buf = f.append(buf[:0])
+				wire = buf
+			}
+			if k.write(ctx, wire) != nil {
 				return
 			}
-			q.wrote(b)
+			q.wrote(f)
 		}
 		if closed && len(items) == 0 {
 			k.farewell()

@@ -188,14 +188,16 @@ func parseCondition(err error) string {
 }
 
 // stage keeps b for conn until the batch is committed.
-func (c *core) stage(k *conn, b []byte) {
+func (c *core) stage(k *conn, b []byte) { c.stageFrame(k, frame{data: b}) }
+
+func (c *core) stageFrame(k *conn, f frame) {
 	if k == nil || k.ended {
 		return
 	}
 	if len(k.staged) == 0 {
 		c.dirty = append(c.dirty, k)
 	}
-	k.staged = append(k.staged, b)
+	k.staged = append(k.staged, f)
 }
 
 // flush lets out what the batch has produced.
@@ -203,7 +205,7 @@ func (c *core) flush() {
 	for _, k := range c.dirty {
 		if s := k.session; s != nil && s.sm && !k.ended {
 			if r := s.requestAck(c.now()); r != nil {
-				k.staged = append(k.staged, r)
+				k.staged = append(k.staged, frame{data: r})
 			}
 		}
 		if !k.queue.push(k.staged...) {

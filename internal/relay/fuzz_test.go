@@ -115,7 +115,8 @@ func FuzzSession(f *testing.F) {
 		}
 		for _, k := range []*conn{alice, bob} {
 			items, _ := k.queue.take()
-			for _, b := range items {
+			for _, f := range items {
+				b := f.append(nil)
 				el, err := stanza.Parse(b)
 				if err != nil {
 					t.Fatalf("sent %q: %v", b, err)

@@ -116,8 +116,9 @@ func TestNonsense(t *testing.T) {
 		}
 		for _, k := range []*conn{alice, bob} {
 			items, _ := k.queue.take()
-			for _, b := range items {
-				k.queue.wrote(b)
+			for _, f := range items {
+				k.queue.wrote(f)
+				b := f.append(nil)
 				el, err := stanza.Parse(b)
 				if err != nil {
 					t.Fatalf("sent %q: %v", b, err)

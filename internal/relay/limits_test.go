@@ -206,28 +206,28 @@ func TestShutdown(t *testing.T) {
 
 func TestQueue(t *testing.T) {
 	q := newQueue(3, 10)
-	if !q.push([]byte("1234"), []byte("5678")) || !q.push([]byte("90")) {
+	if !q.push(frame{data: []byte("1234")}, frame{data: []byte("5678")}) || !q.push(frame{data: []byte("90")}) {
 		t.Fatal("refused what there is room for")
 	}
 	if items, closed := q.take(); len(items) != 3 || closed || q.idle() {
 		t.Error("wrong items")
 	}
 	for _, n := range []int{4, 4, 2} {
-		q.wrote(make([]byte, n))
+		q.wrote(frame{data: make([]byte, n)})
 	}
-	if !q.idle() || !q.push([]byte("0123456789")) {
+	if !q.idle() || !q.push(frame{data: []byte("0123456789")}) {
 		t.Error("room was not given back")
 	}
 	q.take() // being written still counts
-	if q.push([]byte("x")) {
+	if q.push(frame{data: []byte("x")}) {
 		t.Error("more bytes than allowed")
 	}
-	q.wrote(make([]byte, 10))
-	if q.push([]byte("x")) {
+	q.wrote(frame{data: make([]byte, 10)})
+	if q.push(frame{data: []byte("x")}) {
 		t.Error("something follows a gap")
 	}
 	q = newQueue(3, 10)
-	if !q.push([]byte("1"), []byte("2"), []byte("3")) || q.push([]byte{}) {
+	if !q.push(frame{data: []byte("1")}, frame{data: []byte("2")}, frame{data: []byte("3")}) || q.push(frame{}) {
 		t.Error("wrong bound of items")
 	}
 	if items, closed := q.take(); len(items) != 3 || !closed {

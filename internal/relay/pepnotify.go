@@ -21,7 +21,7 @@ func (c *core) notifyAll(owner *account, n *node, event *stanza.Element) {
 	tell := func(a *account) {
 		for _, o := range a.sessions {
 			if o.available && o.notify[n.name] && !owner.blocking(a, o.full) && !a.blocking(owner, owner.bare) {
-				c.send(o, addressed(data, "message", o.full))
+				c.sendTo(o, data, o.full)
 			}
 		}
 	}
@@ -43,6 +43,6 @@ func (c *core) sendLastItems(s *session, name string) {
 			continue
 		}
 		data := eventFrom(owner, itemsEvent(name, stanza.New(nsPubSubEvent, "item", it.payload).With("id", it.id)))
-		c.send(s, addressed(data, "message", s.full))
+		c.sendTo(s, data, s.full)
 	}
 }

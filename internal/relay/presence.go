@@ -56,7 +56,7 @@ func (c *core) becomeAvailable(s *session, p *stanza.Element) {
 func (c *core) showPresence(s *session, a *account) {
 	for _, o := range a.sessions {
 		if o != s && o.available && !apart(s, o) {
-			c.send(s, addressed(o.presence, "presence", s.full))
+			c.sendTo(s, o.presence, s.full)
 		}
 	}
 }
@@ -72,7 +72,7 @@ func (c *core) broadcast(s *session, data []byte) {
 	for _, a := range c.accounts {
 		for _, o := range a.sessions {
 			if o != s && o.available && !apart(s, o) {
-				c.send(o, addressed(data, "presence", a.bare))
+				c.sendTo(o, data, a.bare)
 			}
 		}
 	}
@@ -121,27 +121,4 @@ func (c *core) directed(s *session, p *stanza.Element) {
 	case "probe":
 		c.showPresence(s, to.account)
 	}
-}
-
-// addressed returns a copy of a written stanza with a "to" put in after its
-// name. The stanza has none.
-func addressed(data []byte, name, to string) []byte {
-	n := len("<") + len(name)
-	b := make([]byte, 0, len(data)+len(to)+8)
-	b = append(b, data[:n]...)
-	b = append(b, ` to="`...)
-	for i := 0; i < len(to); i++ { // resources can hold anything
-		switch to[i] {
-		case '&':
-			b = append(b, "&amp;"...)
-		case '<':
-			b = append(b, "&lt;"...)
-		case '"':
-			b = append(b, "&quot;"...)
-		default:
-			b = append(b, to[i])
-		}
-	}
-	b = append(b, '"')
-	return append(b, data[n:]...)
 }

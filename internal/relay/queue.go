@@ -9,7 +9,7 @@ type queue struct {
 	wake               chan struct{} // holds a token when there is something to look at
 
 	mu     sync.Mutex
-	items  [][]byte
+	items  []frame
 	taken  int // items and bytes the writer has taken and not written yet
 	bytes  int // of items and of what is taken
 	closed bool
@@ -29,10 +29,10 @@ func (q *queue) signal() {
 // push appends items, or appends nothing, closes the queue and returns false if
 // they would exceed a bound. After a gap nothing may follow: counting clients
 // (XEP-0198) would acknowledge what they never got.
-func (q *queue) push(items ...[]byte) bool {
+func (q *queue) push(items ...frame) bool {
 	n := 0
-	for _, b := range items {
-		n += len(b)
+	for _, f := range items {
+		n += f.size()
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -48,7 +48,7 @@ func (q *queue) push(items ...[]byte) bool {
 }
 
 // take returns everything that waits. closed says that nothing more will come.
-func (q *queue) take() (items [][]byte, closed bool) {
+func (q *queue) take() (items []frame, closed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	items, q.items = q.items, nil
@@ -57,11 +57,11 @@ func (q *queue) take() (items [][]byte, closed bool) {
 }
 
 // wrote gives back the room of one taken item.
-func (q *queue) wrote(b []byte) {
+func (q *queue) wrote(f frame) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.taken--
-	q.bytes -= len(b)
+	q.bytes -= f.size()
 }
 
 // idle reports whether nothing waits.

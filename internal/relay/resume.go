@@ -97,7 +97,7 @@ func (c *core) resume(k *conn, el *stanza.Element) {
 	c.acknowledge(s, h)
 	c.stage(k, stanza.New(stanza.NSSM, "resumed").With("previd", s.smID).With("h", strconv.FormatUint(uint64(s.handled), 10)).Bytes())
 	for _, o := range s.unacked {
-		c.stage(k, o.data)
+		c.stageFrame(k, o.frame)
 	}
 	s.asked = false
 	if s.mailPending {
@@ -113,7 +113,7 @@ func (c *core) acknowledge(s *session, h uint32) bool {
 		return false
 	}
 	for _, o := range s.unacked[:n] {
-		s.unackedBytes -= len(o.data)
+		s.unackedBytes -= o.size()
 		if o.mail != nil {
 			o.mail.holders--
 			s.live(o.mail, -1)

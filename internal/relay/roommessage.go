@@ -87,7 +87,7 @@ func (c *core) keepSaid(r *room, by *account, nick string, m *stanza.Element, no
 func (c *core) tell(r *room, m *stanza.Element) {
 	data := m.Bytes()
 	for _, x := range r.everyone() {
-		c.send(x, addressed(data, "message", x.full))
+		c.sendTo(x, data, x.full)
 	}
 }
 

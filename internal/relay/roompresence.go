@@ -83,7 +83,7 @@ func (c *core) enter(s *session, p *stanza.Element, to address, r *room, join st
 	}
 	for _, o := range r.occupants {
 		if o.account != a {
-			c.send(s, addressed(r.presence(o, nil).Bytes(), "presence", s.full))
+			c.sendTo(s, r.presence(o, nil).Bytes(), s.full)
 		}
 	}
 	o := r.occupants[a.id]
@@ -107,7 +107,7 @@ func (c *core) enter(s *session, p *stanza.Element, to address, r *room, join st
 		data := r.presence(o, nil).Bytes()
 		for _, x := range r.everyone() {
 			if x.account != a {
-				c.send(x, addressed(data, "presence", x.full))
+				c.sendTo(x, data, x.full)
 			}
 		}
 	}
@@ -116,7 +116,7 @@ func (c *core) enter(s *session, p *stanza.Element, to address, r *room, join st
 	if id := p.Get("id"); id != "" {
 		own.Set("id", id)
 	}
-	c.send(s, addressed(own.Bytes(), "presence", s.full))
+	c.sendTo(s, own.Bytes(), s.full)
 	c.history(s, r, join)
 	c.send(s, r.subjectMessage(s))
 }
@@ -182,7 +182,7 @@ func (c *core) announce(r *room, o *occupant, build func(own bool) *stanza.Eleme
 		if x.account == o.account {
 			data = own
 		}
-		c.send(x, addressed(data, "presence", x.full))
+		c.sendTo(x, data, x.full)
 	}
 }
 
@@ -238,7 +238,7 @@ func (c *core) leaveRoom(s *session, r *room, said []*stanza.Element) {
 		return stanza.New(stanza.NSClient, "presence", said...).With("type", "unavailable").With("from", r.bare+"/"+o.nick).
 			Add(stanza.OccupantID(o.id), stanza.RoomUser{Items: []stanza.RoomItem{item}, Status: status}.Element()).Bytes()
 	}
-	c.send(s, addressed(gone(stanza.StatusSelf), "presence", s.full))
+	c.sendTo(s, gone(stanza.StatusSelf), s.full)
 	if len(o.seats) > 0 {
 		if i == len(o.seats) { // it was the one that others saw
 			c.showAgain(r, o)
@@ -248,7 +248,7 @@ func (c *core) leaveRoom(s *session, r *room, said []*stanza.Element) {
 	delete(r.occupants, o.account.id)
 	data := gone()
 	for _, x := range r.everyone() {
-		c.send(x, addressed(data, "presence", x.full))
+		c.sendTo(x, data, x.full)
 	}
 }
 

@@ -221,16 +221,6 @@ func (r *room) everyone() []*session {
 	return all
 }
 
-// owners counts the owners of r.
-func (r *room) owners() (n int) {
-	for _, l := range r.levels {
-		if l == owner {
-			n++
-		}
-	}
-	return n
-}
-
 // label is what people see as the name of r.
 func (r *room) label() string {
 	if r.title != "" {

@@ -50,7 +50,7 @@ type session struct {
 
 // outgoing is one stanza on its way to a client.
 type outgoing struct {
-	data []byte
+	frame
 	mail *mail // the mailbox row that is behind it, or nil
 }
 
@@ -106,16 +106,23 @@ func (c *core) dropDetached(a *account) bool {
 }
 
 // send gives s a stanza.
-func (c *core) send(s *session, data []byte) { c.sendMail(s, data, nil) }
+func (c *core) send(s *session, data []byte) { c.sendFrame(s, frame{data: data}, nil) }
+
+// sendTo gives s a stanza without "to" that others get as well.
+func (c *core) sendTo(s *session, shared []byte, to string) {
+	c.sendFrame(s, frame{shared, to}, nil)
+}
 
 // sendMail gives s a stanza that is backed by a mailbox row.
-func (c *core) sendMail(s *session, data []byte, m *mail) {
+func (c *core) sendMail(s *session, data []byte, m *mail) { c.sendFrame(s, frame{data: data}, m) }
+
+func (c *core) sendFrame(s *session, f frame, m *mail) {
 	if s.closed {
 		return
 	}
 	c.touch(s)
 	if s.sm {
-		if len(s.unacked) >= c.limits.UnackedStanzas || s.unackedBytes+len(data) > c.limits.UnackedBytes {
+		if len(s.unacked) >= c.limits.UnackedStanzas || s.unackedBytes+f.size() > c.limits.UnackedBytes {
 			c.doomed = append(c.doomed, s)
 			return
 		}
@@ -124,12 +131,12 @@ func (c *core) sendMail(s *session, data []byte, m *mail) {
 			s.account.inFlight[m.id] = m
 			s.live(m, 1)
 		}
-		s.unacked = append(s.unacked, outgoing{data, m})
-		s.unackedBytes += len(data)
+		s.unacked = append(s.unacked, outgoing{f, m})
+		s.unackedBytes += f.size()
 	} else if m != nil {
 		c.settle(s.account, m) // without acknowledgements, sent is all there is to know
 	}
-	c.stage(s.conn, data)
+	c.stageFrame(s.conn, f)
 }
 
 // end closes s for good: colleagues see it leave, and what it was sent and did

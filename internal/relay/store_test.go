@@ -87,14 +87,24 @@ func TestKill(t *testing.T) {
 	alice, bob := s.online("alice", "a"), s.online("bob", "b")
 	alice.must("set", "", publish("n", "current", "kept", options("pubsub#access_model", "open")))
 	alice.must("set", "", `<block xmlns="urn:xmpp:blocking"><item jid="x@y"/></block>`)
+	alice.enter(ward3, "alice", "")
+	alice.must("set", ward3, affil("member", bob.bare))
+	file := alice.slot("f", 4)
+	if got := put(t, file, []byte("text")); got != 201 {
+		t.Fatalf("uploaded: %d", got)
+	}
 	bob.enable(true)
 	alice.enable(true)
 	for i := range 100 {
 		alice.chat("bob@ward.example", fmt.Sprint(i))
 	}
-	if got := alice.count(); got != "100" {
+	for i := range 100 {
+		alice.groupchat(ward3, fmt.Sprint(i), fmt.Sprint(i))
+	}
+	if got := alice.count(); got != "200" {
 		t.Fatalf("%s acknowledged", got)
 	}
+	before := s.addr
 	// Bob's client got them and said nothing: for all one knows it has not stored them.
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -112,6 +122,12 @@ func TestKill(t *testing.T) {
 	bob.seen = nil
 	if p := bob.query("<max>250</max>"); len(p.bodies) != 100 || !p.complete() {
 		t.Errorf("%d messages in the archive", len(p.bodies))
+	}
+	if p := bob.queryAt(ward3, "<max>250</max>"); len(p.bodies) != 100 || !p.complete() {
+		t.Errorf("%d messages in the room's archive", len(p.bodies))
+	}
+	if _, body := httpDo(t, "GET", strings.Replace(file.Get, before, s.addr, 1), nil); body != "text" {
+		t.Errorf("the file: %q", body)
 	}
 	alice = s.online("alice", "a")
 	if got := itemList(bob.must("get", "alice@ward.example", getItems("n"))); got != "current=kept" {
