@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -101,14 +102,18 @@ func (tx *Tx) indexNew(atLeast int) error {
 		if err != nil || len(list) == 0 {
 			return err
 		}
-		newest := int64(0)
+		newest, last := int64(0), int64(math.MinInt64)
 		for i := range list {
 			x := &list[i]
 			newest = max(newest, x.id)
+			if near := x.moment + indexBatch; last >= x.moment && last < near {
+				x.moment = last + 1 // what came at once is the common case of what collides
+			}
 			moment, err := tx.takeMoment(x.moment, x.id)
 			if err != nil {
 				return err
 			}
+			last = moment
 			if _, err := tx.change(`INSERT INTO search (rowid, body, tags) VALUES (?, ?, ?)`,
 				moment, x.body, conversationTag(x.conversation)+" "+senderTag(x.sender)); err != nil {
 				return err
@@ -125,8 +130,8 @@ func (tx *Tx) indexNew(atLeast int) error {
 func (tx *Tx) takeMoment(want, id int64) (int64, error) {
 	for try := range int64(64) {
 		moment := want + try
-		if try >= momentsASec {
-			moment = want + rand.Int64N(1<<min(try-momentsASec+8, 40))
+		if try >= 3 {
+			moment = want + rand.Int64N(1<<min(try+6, 40))
 		}
 		n, err := tx.change(`INSERT INTO indexed (moment, message) VALUES (?, ?) ON CONFLICT (moment) DO NOTHING`, moment, id)
 		if err != nil || n > 0 {
