@@ -82,3 +82,67 @@ func BenchmarkCatchUp(b *testing.B) {
 		b.Fatalf("%d of %d messages", n, b.N+len(peers))
 	}
 }
+
+// BenchmarkEndInCatchUp is how long a client goes on after it was told to end, as
+// when sotto is locked, in the middle of taking the archive over: the batch that
+// is being stored is given up. The whole of locking has 100 ms.
+func BenchmarkEndInCatchUp(b *testing.B) {
+	d := newDouble(b)
+	d.messages = make(chan *stanza.Element, 1<<20)
+	st, err := store.Open(context.Background(), filepath.Join(b.TempDir(), "sotto.db"), memguard.NewBufferRandom(store.KeySize))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { st.Close() })
+	conn := d.attach(1)
+	c := run(b, st, conn)
+	wait(b, c, func(CaughtUp) bool { return true })
+	d.published(c)
+	r := newRemote(b, d, ada)
+	r.start(d, c)
+	conn.Close()
+	<-c.ended
+	for i := range 2000 {
+		d.archive = append(d.archive, r.write(c, "m"+strconv.Itoa(i), "Calcium gluconate 10 ml now. "+strconv.Itoa(i)))
+	}
+	if err := st.Update(ctx, func(tx *store.Tx) error { return tx.SetValue(valueCaught, []byte{1}) }); err != nil {
+		b.Fatal(err)
+	}
+	var worst, all time.Duration
+	n := 0
+	for session := uint64(2); b.Loop(); session++ {
+		b.StopTimer()
+		conn := d.attach(session)
+		c, err := New(Config{Account: Account{Address: me, Password: memguard.NewBufferFromBytes([]byte("pw"))}, Store: st, Link: conn})
+		if err != nil {
+			b.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() { c.Run(ctx); close(done) }()
+		before := d.storedNow()
+		for d.storedNow() == before && !c.State().CaughtUp {
+			time.Sleep(100 * time.Microsecond)
+		}
+		busy := !c.State().CaughtUp
+		b.StartTimer()
+		start := time.Now()
+		cancel()
+		<-done
+		if took := time.Since(start); busy {
+			worst, all, n = max(worst, took), all+took, n+1
+		}
+	}
+	b.ReportMetric(float64(worst.Microseconds())/1000, "ms-worst")
+	if n > 0 {
+		b.ReportMetric(float64(all.Microseconds())/1000/float64(n), "ms-busy")
+	}
+	b.ReportMetric(float64(n), "busy")
+}
+
+// storedNow is what the client has acknowledged.
+func (d *double) storedNow() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.stored
+}
