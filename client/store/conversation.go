@@ -29,6 +29,7 @@ type Conversation struct {
 	Room         bool   // many people (XEP-0045)
 	Unread       int
 	Urgency      int   // the highest among the unread
+	Stats        int   // unread that are Stat
 	FirstUnread  int64 // id of the unread message that stands first; 0 if there is none
 	Draft        string
 
@@ -62,10 +63,11 @@ const (
 	selectConversation = `SELECT c.peer, c.name, c.grp, c.subscription, c.contact, c.draft,
 			m.time, substr(m.body, 1, ?1), m.outgoing, m.state, u.n, u.urgency, u.oldest,
 			(SELECT f.id FROM message f WHERE f.conversation = c.id AND f.read = 0 ORDER BY f.place LIMIT 1),
-			m.gone, (SELECT count(*) FROM room r WHERE r.conversation = c.id)
+			m.gone, (SELECT count(*) FROM room r WHERE r.conversation = c.id), u.stats
 		FROM conversation c
 		LEFT JOIN message m ON m.id = c.last
-		LEFT JOIN (SELECT conversation, count(*) n, max(urgency) urgency, min(id) oldest FROM message WHERE read = 0`
+		LEFT JOIN (SELECT conversation, count(*) n, max(urgency) urgency, min(id) oldest,
+			count(*) FILTER (WHERE urgency >= 2) stats FROM message WHERE read = 0`
 	selectAll = selectConversation + ` GROUP BY conversation) u ON u.conversation = c.id
 		WHERE c.contact OR c.last IS NOT NULL OR c.draft <> ''`
 	selectOne = selectConversation + ` AND conversation = (SELECT id FROM conversation WHERE peer = ?2) GROUP BY conversation) u
@@ -90,6 +92,7 @@ func scanConversation(st *sqlite3.Stmt) Conversation {
 		FirstUnread:  st.ColumnInt64(13),
 		LastGone:     Gone(st.ColumnInt(14)),
 		Room:         st.ColumnBool(15),
+		Stats:        st.ColumnInt(16),
 	}
 }
 

@@ -331,6 +331,9 @@ func TestConversationOrder(t *testing.T) {
 	if max.Unread != 2 || max.Urgency != Urgent || max.Preview != "body of 5" || !max.Last.Equal(at(5)) || max.FirstUnread == 0 || max.Name != "Max" || max.Group != "Ward 3" || !max.Contact {
 		t.Errorf("max: %+v", max)
 	}
+	if list[0].Stats != 1 || max.Stats != 0 {
+		t.Errorf("%d and %d STAT messages", list[0].Stats, max.Stats)
+	}
 	view(t, s, func(tx *Tx) error {
 		for _, want := range list {
 			want.sort = ""
