@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"syscall"
 	"time"
@@ -85,6 +86,7 @@ type watch struct {
 func Run(cfg Config) (int, error) { return run(cfg, systemClocks(), wakes) }
 
 func run(cfg Config, c clocks, wakes func() (<-chan struct{}, error)) (int, error) {
+	debug.SetTraceback("none") // a page of Go is no use to anybody at a terminal
 	if err := harden.Early(); err != nil {
 		return 1, err
 	}
