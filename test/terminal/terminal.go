@@ -53,9 +53,10 @@ func Start(t testing.TB, name string, o Options, command ...string) *Terminal {
 	tm := &Terminal{t: t, name: name, socket: filepath.Join(dir, "tmux")}
 	config := filepath.Join(dir, "tmux.conf")
 	// A dead program's last screen and exit code stay to be read; Escape is
-	// passed on at once, as a terminal does.
+	// passed on at once, as a terminal does. Nobody is attached, so tmux would say
+	// that the window has no focus: it is not to say anything of that.
 	if err := os.WriteFile(config, []byte("set -g status off\nset -g remain-on-exit on\nset -g remain-on-exit-format ''\n"+
-		"set -s escape-time 0\nset -g default-terminal tmux-256color\nset -g history-limit 5000\nset -g focus-events on\n"+
+		"set -s escape-time 0\nset -g default-terminal tmux-256color\nset -g history-limit 5000\nset -g focus-events off\n"+
 		strings.Join(o.Set, "\n")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
