@@ -4,12 +4,14 @@
 // to configure. It implements what sotto needs and other clients expect: RFC
 // 7395 with SCRAM-SHA-256, stream management with resumption (XEP-0198), a
 // roster with everyone in it, presence, an archive (XEP-0313), a mailbox for
-// who is away (XEP-0160), carbons (XEP-0280), PEP (XEP-0163) and blocking
-// (XEP-0191). It has no federation, no rooms and no file transfer.
+// who is away (XEP-0160), carbons (XEP-0280), PEP (XEP-0163), blocking
+// (XEP-0191), rooms for members (XEP-0045) and file transfer (XEP-0363). It has
+// no federation.
 //
 // What it promises: a stanza is acknowledged only after it is on disk or has
 // been handed on, so that killing the relay at any moment loses nothing it has
-// acknowledged; nobody reads another's archive, mailbox or private nodes;
+// acknowledged; nobody reads another's archive, mailbox or private nodes, or the
+// archive of a room they are no member of;
 // whatever a client sends is bounded, and a client that does not read is cut
 // off rather than waited for. It stores what clients send as they send it:
 // that the content is encrypted is their business.
