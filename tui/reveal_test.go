@@ -156,3 +156,21 @@ func TestADeviceThatIsNotTrustedIsMarked(t *testing.T) {
 		}
 	}
 }
+
+// One mark stands for all up to a message, those further up than what is loaded
+// included: it waits until nothing unread is there.
+func TestWhatIsUnreadAndNotLoadedStaysUnread(t *testing.T) {
+	for n, want := range map[int]int{maxLoaded - 100: 1, maxLoaded + 100: 0} {
+		f := newFake(newWristwatch().now)
+		for i := range n {
+			f.say(ada, ada, fmt.Sprintf("line %d", i), time.Duration(2*n-i)*time.Second)
+		}
+		m := still(t, 80, 24, Config{Open: ada, Reveal: true}, f)
+		for _, msg := range m.tl.msgs {
+			m.tl.shown[msg.ID] = true
+		}
+		if feed(m, eventsMsg{}); len(f.readTo) != want {
+			t.Errorf("with %d unread, %d loaded and shown, marked as read up to %v", n, len(m.tl.msgs), f.readTo)
+		}
+	}
+}
