@@ -102,7 +102,7 @@ func (p *person) talkTo(display string) {
 	p.See("go to")
 	name, _, _ := strings.Cut(display, ",")
 	p.Type(strings.ToLower(name))
-	p.See("> " + strings.ToLower(name))
+	p.See("> "+strings.ToLower(name), display) // contacts may still be coming in
 	p.Press("Enter")
 	p.SeeGone("go to")
 	p.SeeMatch(`\A ` + display)
