@@ -252,10 +252,10 @@ func TestHostileKeys(t *testing.T) {
 
 // With the bell on, and somebody who looks away, there is the bell and nothing else.
 func TestOnlyTheBellRings(t *testing.T) {
-	term := start(t, terminalSetup{})
-	term.press(focusOut).quiet()
+	term := start(t, terminalSetup{config: curtained})
+	term.press(focusOut).sees("covered while")
 	term.fake.arrive(icu, "!stat bed 6")
-	term.sees("unread, 1 STAT").quiet()
+	term.sees("unread, 1 STAT").until("a bell", func() bool { return strings.Contains(term.since(0), "\a") }).quiet()
 	if got := beyondDrawing(term.since(0)); !slices.Equal(got, []string{"control U+0007"}) {
 		t.Errorf("the terminal got %q, want one bell", got)
 	}
