@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -58,8 +59,8 @@ func unlocking(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	var unlock, lock []time.Duration
-	for range 7 {
+	var unlock, lock, asked []time.Duration
+	for i := range 14 {
 		if _, err := s.see(ctx, "PIN"); err != nil {
 			return err
 		}
@@ -74,13 +75,26 @@ func unlocking(ctx context.Context, b *bench) error {
 		}
 		unlock = append(unlock, d)
 		s.quiet(200 * time.Millisecond)
-		if d, err = s.after(ctx, "\x0c", "s o t t o"); err != nil { // Ctrl+L
+		if i%2 == 0 {
+			if d, err = s.after(ctx, "\x0c", "s o t t o"); err != nil { // Ctrl+L
+				return err
+			}
+			lock = append(lock, d)
+			continue
+		}
+		began := time.Now()
+		if err := s.cmd.Process.Signal(syscall.SIGUSR1); err != nil { // as sotto lock does
 			return err
 		}
-		lock = append(lock, d)
+		at, err := s.wait(ctx, "a blank screen", func(text string) bool { return !strings.Contains(text, "lock in") })
+		if err != nil {
+			return err
+		}
+		asked = append(asked, at.Sub(began))
 	}
 	span("Enter after the PIN to the conversations", unlock, "times", 600*time.Millisecond)
 	span("Ctrl+L to the lock screen", lock, "times", 0)
+	span("a request to lock to a blank screen", asked, "times", 100*time.Millisecond)
 	return nil
 }
 
