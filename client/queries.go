@@ -43,7 +43,7 @@ func (c *Client) Conversations(ctx context.Context) ([]Conversation, error) {
 		list = append(list, Conversation{
 			Peer: r.Peer, Name: nameOf(r.Name, r.Peer), Group: text.Line(r.Group), Contact: r.Contact,
 			Last: r.Last, Preview: text.Line(r.Preview), LastOutgoing: r.LastOutgoing, LastState: r.LastState,
-			Unread: r.Unread, Urgency: r.Urgency, FirstUnread: r.FirstUnread, Draft: r.Draft,
+			Unread: r.Unread, Stats: r.Stats, Urgency: r.Urgency, FirstUnread: r.FirstUnread, Draft: r.Draft,
 			Presence: c.Presence(r.Peer),
 		})
 	}

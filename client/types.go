@@ -63,6 +63,7 @@ type Conversation struct {
 	LastOutgoing bool
 	LastState    store.State
 	Unread       int
+	Stats        int   // of the unread, those that are STAT
 	Urgency      int   // highest among the unread
 	FirstUnread  int64 // id; 0 if there is none
 	Draft        string

@@ -163,6 +163,9 @@ func (f *fake) Conversations(context.Context) ([]client.Conversation, error) {
 					c.FirstUnread = m.ID
 				}
 				c.Unread++
+				if m.Urgency == store.Stat {
+					c.Stats++
+				}
 				c.Urgency = max(c.Urgency, m.Urgency)
 			}
 		}

@@ -2,7 +2,6 @@ package tui
 
 import (
 	"sotto/client"
-	"sotto/client/store"
 	"sotto/themes"
 )
 
@@ -62,9 +61,7 @@ func (l *list) at(y int) string {
 func (l *list) unread() (messages, stats int) {
 	for _, c := range l.all {
 		messages += c.Unread
-		if c.Unread > 0 && c.Urgency >= store.Stat {
-			stats++
-		}
+		stats += c.Stats
 	}
 	return messages, stats
 }
