@@ -32,6 +32,7 @@ func (k *keyboard) Read(p []byte) (int, error) {
 const (
 	pasteBegins = "\x1b[200~"
 	pasteEnds   = "\x1b[201~"
+	stringEnds  = "\x1b\\"
 
 	// maxPaste bounds what one paste can bring, in bytes; a message is far shorter.
 	maxPaste = 64 << 10
@@ -52,7 +53,8 @@ const (
 // as characters, which would be taken for typed ones if the report came in two
 // parts. Inside of pastes it takes out every control but tabs and line ends: what waits
 // for the end of some sequence would wait for it beyond the end of the paste.
-// And where a paste has stalled, Ctrl+C, Ctrl+L and Ctrl+Q end it.
+// And where a paste has stalled, Ctrl+C, Ctrl+L and Ctrl+Q end it. Ctrl+L and
+// Ctrl+Q end a control string too, such as an answer that was cut off.
 type pasteGuard struct {
 	mouse  bool // the terminal was asked to report the mouse
 	inside bool
@@ -63,6 +65,7 @@ type pasteGuard struct {
 	size   int  // of the paste so far
 	last   byte // outside of pastes: the byte before
 	params int  // in a control sequence: parameters so far; else 0
+	string bool // in a control string (OSC, DCS, SOS, PM, APC) without an end so far
 	drop   int  // bytes of a report of the mouse that are still to come
 }
 
@@ -80,6 +83,9 @@ func (g *pasteGuard) feed(dst, p []byte, pause time.Duration) []byte {
 		if g.drop > 0 {
 			g.drop--
 			continue
+		}
+		if g.cut(c) {
+			dst = append(dst, stringEnds...)
 		}
 		if g.excess(c) {
 			continue
@@ -100,6 +106,20 @@ func (g *pasteGuard) feed(dst, p []byte, pause time.Duration) []byte {
 		}
 	}
 	return dst
+}
+
+// cut reports whether a control string is to end before c, so that c acts.
+func (g *pasteGuard) cut(c byte) bool {
+	switch {
+	case g.last == 0x1b && (c == ']' || c == 'P' || c == 'X' || c == '^' || c == '_'), c == 0x9d, c == 0x90:
+		g.string = true
+	case g.string && (c == 0x0c || c == 0x11):
+		g.string = false
+		return true
+	case c == 0x07, c == 0x18, c == 0x1a, g.last == 0x1b:
+		g.string = false
+	}
+	return false
 }
 
 // excess reports whether c is of a parameter beyond maxParameters.

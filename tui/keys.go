@@ -40,11 +40,12 @@ type binding struct {
 }
 
 // bindings are the keys outside the composer, in the order of the help. Alt
-// stands beside Ctrl for those who work under tmux or screen. Where text is
+// stands beside Ctrl for those who work under tmux or screen. Ctrl+L right
+// behind Esc, as a slow line may bring it, is Ctrl+Alt+L to who reads it. Where text is
 // shown only while its line is chosen, Alt with an arrow chooses.
 func bindings(reveal bool) []binding {
 	list := []binding{
-		{lockNow, []string{"ctrl+l"}, "Ctrl+L", "lock now"},
+		{lockNow, []string{"ctrl+l", "ctrl+alt+l"}, "Ctrl+L", "lock now"},
 		{switchTo, []string{"ctrl+k", "alt+g"}, "Ctrl+K, Alt+G", "go to a conversation"},
 		{nextUnread, []string{"alt+a"}, "Alt+A", "next unread, the urgent first"},
 		{showList, []string{"f2", "alt+l"}, "F2, Alt+L", "conversation list"},
@@ -60,7 +61,7 @@ func bindings(reveal bool) []binding {
 		{complete, []string{"tab"}, "Tab", "complete a / command"},
 		{back, []string{"esc"}, "Esc", "back"},
 		{interrupt, []string{"ctrl+c"}, "Ctrl+C", "clear what is written; nothing is copied"},
-		{quit, []string{"ctrl+q"}, "Ctrl+Q", "quit"},
+		{quit, []string{"ctrl+q", "ctrl+alt+q"}, "Ctrl+Q", "quit"},
 		{copyKey, []string{"ctrl+shift+c", "ctrl+insert", "alt+w", "super+c", "ctrl+x", "ctrl+shift+x"}, "", ""},
 		{pasteKey, []string{"ctrl+v", "shift+insert", "super+v", "ctrl+shift+v"}, "", ""},
 	}
