@@ -392,7 +392,8 @@ func TestKilledWhileDestroying(t *testing.T) {
 		n, _ := strconv.Atoi(step)
 		stop := func() {
 			if n--; n < 0 {
-				syscall.Kill(os.Getpid(), syscall.SIGKILL)
+				self, _ := os.FindProcess(os.Getpid())
+				self.Kill()
 				select {}
 			}
 		}

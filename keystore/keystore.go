@@ -17,9 +17,10 @@
 //
 // These rules hold for every way to open a vault:
 //
-//  1. An attempt is counted before the PIN is looked at, in both files, and on
-//     the disk: a process that is killed at any moment has used it up. The right
-//     PIN sets the number back to 0.
+//  1. An attempt is counted after the PIN was stretched and before what came of
+//     that is looked at, in both files, and on the disk: a process that is killed
+//     when anything could be known has used it up, and one that never came so far,
+//     for want of memory, has not. The right PIN sets the number back to 0.
 //  2. The higher of the two numbers counts. Restoring, removing or damaging one
 //     file alone changes nothing: the other still knows, and without the device
 //     secret, or with that of another vault, no PIN is tried at all. A kill

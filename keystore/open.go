@@ -163,11 +163,14 @@ func (p Place) open(pin *memguard.LockedBuffer) (*Opened, error) {
 	if err := p.checkSecret(v, d); err != nil {
 		return nil, err
 	}
+	// By itself this tells nothing about the PIN. It takes nearly all of the time
+	// and memory, so whatever ends this process most likely ends it here: for want
+	// of memory, or because a screen locker asked. That is no wrong PIN.
+	stretched := v.kdf.stretch(pin, v.salt[:])
+	defer stretched.Destroy()
 	if err := files.setTried(tried + 1); err != nil {
 		return nil, err
 	}
-	stretched := v.kdf.stretch(pin, v.salt[:])
-	defer stretched.Destroy()
 	master, err := p.unwrap(v, d, stretched)
 	switch {
 	case err == ErrWrongPIN && limit > 0 && tried+1 >= limit:
