@@ -124,7 +124,7 @@ func (w *watch) changedPIN(changed bool) error {
 		return nil
 	}
 	w.mode = role.Unlock
-	w.note = "The PIN stays as it was."
+	w.note = samePIN
 	if changed {
 		w.note = "The PIN is changed. Enter the new one."
 	}

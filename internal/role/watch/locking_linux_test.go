@@ -15,6 +15,7 @@ import (
 
 	"github.com/creack/pty"
 
+	"sotto/internal/role"
 	"sotto/internal/role/roletest"
 )
 
@@ -220,6 +221,32 @@ func TestAskedToLock(t *testing.T) {
 	c.See("GATE", "logged off")
 	c.Type("q")
 	ends(t, c, 0)
+}
+
+// A gate that has the vault open, for another PIN or password, goes as well, and
+// with it the keys: only the PIN leads on.
+func TestAskedToLockWhileChanging(t *testing.T) {
+	for name, mode := range map[string]role.Mode{"PIN": role.ChangePIN, "password": role.ChangePassword, "PIN, from the desk": role.Unlock} {
+		for trigger, s := range map[string]syscall.Signal{"sotto lock": signalToLock, "woken": syscall.SIGWINCH} {
+			t.Run(name+" "+trigger, func(t *testing.T) {
+				c := start(t, fmt.Sprint("TEST_MODE=", int(mode)), "TEST_WAKE=10s")
+				want := fmt.Sprint("GATE mode ", int(mode))
+				c.See("GATE")
+				if mode == role.Unlock {
+					c.Type("u")
+					c.See("DESK has")
+					c.Type("c")
+					c.See(fmt.Sprint("GATE mode ", int(role.ChangePIN)))
+				}
+				gate := c.Role("gate")
+				c.Cmd.Process.Signal(s)
+				c.Wait("it has ended", func() bool { return roletest.Gone(gate) })
+				c.See(want)
+				c.Type("q")
+				c.Exit()
+			})
+		}
+	}
 }
 
 // Stopped, the link logs off by itself, and a request to log off is heard.

@@ -78,7 +78,10 @@ func (w *watch) secure() error {
 	switch {
 	case w.desk != nil:
 		w.lock()
-	case w.gate != nil && !w.gateOK && w.mode == role.Unlock:
+	case w.gate != nil && !w.gateOK && w.mode != role.Join:
+		if w.mode != w.cfg.Mode { // the desk had asked for another PIN
+			w.mode, w.shown = role.Unlock, samePIN
+		}
 		w.note = w.shown
 		return w.startGate()
 	}

@@ -25,6 +25,7 @@ const (
 	linkCrashed = "The connection process ended unexpectedly and was started again. Nothing was lost; enter the PIN to connect."
 	deskHung    = "The screen process did not lock in time and was ended. Nothing that was sent or received was lost; the last words of a draft may be."
 	wrongPIN    = role.WrongPIN
+	samePIN     = "The PIN stays as it was."
 )
 
 var errWard = errors.New("the demo's relay process ended unexpectedly, and the demo with it. Run sotto demo to start again")
