@@ -1,3 +1,5 @@
+//go:build unix
+
 package test
 
 import (
@@ -228,7 +230,6 @@ func TestLostLine(t *testing.T) {
 	t.Parallel()
 	sshd := startSSH(t)
 	p := alone(t)
-	all := family(t, p.PID())
 	p.quit()
 	client := newPerson(t, "Ada's laptop")
 	line := func() int {
@@ -250,7 +251,8 @@ func TestLostLine(t *testing.T) {
 		return watch
 	}
 	watch := line()
-	if all = family(t, watch); len(all) != 3 {
+	all := family(t, watch)
+	if len(all) != 3 {
 		t.Fatalf("these run: %v", all)
 	}
 	syscall.Kill(client.PID(), syscall.SIGKILL)

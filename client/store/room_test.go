@@ -285,9 +285,8 @@ func TestGaps(t *testing.T) {
 		if id, err = tx.AddGap(Gap{Archive: icu, After: "a", Before: "b", Since: at(10), Until: at(20)}); err != nil {
 			return err
 		}
-		again, err := tx.AddGap(Gap{Archive: icu, After: "a", Before: "b"})
-		if again != id {
-			t.Error("the same gap twice")
+		if again, err := tx.AddGap(Gap{Archive: icu, After: "a", Before: "b"}); err != nil || again != id {
+			t.Errorf("the same gap twice: %v", err)
 		}
 		_, err = tx.AddGap(Gap{Archive: self, After: "", Before: "x"})
 		return err

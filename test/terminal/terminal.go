@@ -13,7 +13,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -228,7 +227,7 @@ func (tm *Terminal) Exit() int {
 			// tmux 3.3 can miss that a program ended which ends at once: it then
 			// knows no exit code until it is told again to look.
 			if pid, err := strconv.Atoi(f[3]); err == nil {
-				_ = syscall.Kill(pid, syscall.SIGCHLD)
+				lookAgain(pid)
 			}
 			return false
 		}

@@ -79,7 +79,7 @@ func (w *watch) secure() error {
 	case w.desk != nil:
 		w.lock()
 	case w.gate != nil && !w.gateOK && w.mode != role.Join:
-		if w.mode != w.cfg.Mode { // the desk had asked for another PIN
+		if w.mode == role.ChangePIN && w.cfg.Mode != role.ChangePIN { // the desk had asked for it
 			w.mode, w.shown = role.Unlock, samePIN
 		}
 		w.note = w.shown
