@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -83,7 +82,7 @@ func unlocking(ctx context.Context, b *bench) error {
 			continue
 		}
 		began := time.Now()
-		if err := s.cmd.Process.Signal(syscall.SIGUSR1); err != nil { // as sotto lock does
+		if err := askToLock(s.cmd.Process); err != nil {
 			return err
 		}
 		at, err := s.wait(ctx, "a blank screen", func(text string) bool { return !strings.Contains(text, "lock in") })
