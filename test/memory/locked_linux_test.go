@@ -243,7 +243,7 @@ func (p *proof) changePIN(name string, after Allowed) {
 	p.See("New PIN  _")
 	p.typed(next)
 	who := []string{"gate", "link"} // who has the relay's password
-	p.look("the "+name+" stands there", Allowed{name: {"+gate"}, last: {"gate"}, "master key": {"gate"}, password: who})
+	p.look("the "+name+" stands there", Allowed{name: {"+gate"}, last: {"gate"}, password: who})
 	p.Type("\r")
 	p.See("Again  _")
 	// On a busy machine it shall be the gate that waits, and not this test.
