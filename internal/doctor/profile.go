@@ -29,11 +29,12 @@ func (p place) group(m machine) group {
 	if p.err != nil || !p.there {
 		why := finding{verdict: Skipped, found: "no profile " + p.Name + " yet"}
 		if p.err != nil {
-			why = finding{verdict: Bad, found: p.err.Error(), meaning: "sotto does not find its profile.", remedy: "See what is said here."}
+			why = finding{verdict: Bad, found: p.err.Error(), meaning: "sotto cannot get at the profile, so it does not open.", remedy: "Run this as the user whose profile it is, or put right what is said here."}
 		}
 		for i, e := range g.of {
-			g.of[i] = one(e.ids[0], func(context.Context) finding { return why })
-			why.verdict = Skipped // once is enough
+			said := why
+			g.of[i] = one(e.ids[0], func(context.Context) finding { return said })
+			why = finding{verdict: Skipped, found: why.found} // once is enough
 		}
 	}
 	return g
@@ -93,7 +94,7 @@ func (p place) vault(context.Context) finding {
 		found += " in the TPM"
 	}
 	if status.Tried > 0 {
-		f := finding{Weak, fmt.Sprintf("%s; %d wrong PINs since the last right one", found, status.Tried), "", "If that was not you, somebody has been at this computer: tell who looks after it."}
+		f := finding{Weak, fmt.Sprintf("%s; wrong PINs since the last right one: %d", found, status.Tried), "", "If that was not you, somebody has been at this computer: tell who looks after it."}
 		if status.DestroyAfter > 0 {
 			f.meaning = fmt.Sprintf("After %d in a row it destroys itself.", status.DestroyAfter)
 		}

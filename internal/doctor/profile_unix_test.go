@@ -133,3 +133,20 @@ func TestWrongSettings(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 }
+
+// A profile that cannot be looked at is bad, and said once.
+func TestProfileOutOfReach(t *testing.T) {
+	g := place{Profile: profile.Profile{Name: "night"}, err: profile.ErrClosed}.group(machine{root: "/"})
+	for i, e := range g.of {
+		f := e.within(t.Context())[0]
+		if want := i == 0; (f.verdict == Bad) != want || (f.meaning != "" && f.remedy != "") != want {
+			t.Errorf("%s: %+v", e.ids[0], f)
+		}
+	}
+	g = place{Profile: profile.Profile{Name: "night"}}.group(machine{root: "/"})
+	for _, e := range g.of {
+		if f := e.within(t.Context())[0]; f.verdict != Skipped || f.found != "no profile night yet" {
+			t.Errorf("%s: %+v", e.ids[0], f)
+		}
+	}
+}

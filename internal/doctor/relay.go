@@ -162,6 +162,9 @@ func judgeLogin(i link.Inspection) finding {
 	case i.Legacy:
 		return finding{Weak, found, i.Refused, ""}
 	}
+	if len(i.Mechanisms) == 1 {
+		return good(i.Mechanism + ", the only way offered")
+	}
 	return good(fmt.Sprintf("%s, of %d ways offered", i.Mechanism, len(i.Mechanisms)))
 }
 

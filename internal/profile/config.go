@@ -141,12 +141,12 @@ func (p Profile) Load() (Config, error) {
 		return Defaults(), nil
 	}
 	if err != nil {
-		return Config{}, explain("reading the settings", err)
+		return Config{}, unread("reading the settings", err)
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
 	if err != nil {
-		return Config{}, explain("reading the settings", err)
+		return Config{}, unread("reading the settings", err)
 	}
 	c, err := parseConfig(b)
 	if err != nil {
@@ -257,7 +257,11 @@ func plain(err error, b []byte, name string) error {
 			line++
 		}
 	}
-	return fmt.Errorf("line %d: %s", line, strings.TrimPrefix(pe.Message, "toml: "))
+	words := strings.TrimPrefix(pe.Message, "toml: ")
+	if rest, ok := strings.CutPrefix(words, "this setting "); ok && name != "" {
+		words = name + " " + rest
+	}
+	return fmt.Errorf("line %d: %s", line, words)
 }
 
 func (c Config) check() error {

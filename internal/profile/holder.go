@@ -124,7 +124,7 @@ func (p Profile) holder() (*Holder, *os.File, error) {
 		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, nil, explain(doing, err)
+		return nil, nil, unread(doing, err)
 	}
 	info, err := f.Stat()
 	if err == nil && !owned(info) {
@@ -159,7 +159,7 @@ func All() ([]Profile, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, explain("looking for profiles", err)
+		return nil, unread("looking for profiles", err)
 	}
 	var all []Profile
 	for _, e := range found {

@@ -37,6 +37,7 @@ var (
 	ErrInUse    = errors.New("this profile is open in another sotto")
 	ErrNoHome   = errors.New("there is no home folder to keep profiles in: set HOME, or XDG_CONFIG_HOME, XDG_DATA_HOME and XDG_STATE_HOME")
 	ErrReadOnly = errors.New("it cannot be written to. Check who owns it, its permissions, and whether the disk is mounted read-only")
+	ErrClosed   = errors.New("it cannot be read. Check who owns it, and its permissions")
 	ErrForeign  = errors.New("it belongs to someone else. Messages and keys are kept only in folders of your own")
 )
 
@@ -125,7 +126,7 @@ func (p Profile) Exists() (bool, error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, explain("looking for profile "+p.Name, err)
+		return false, unread("looking for profile "+p.Name, err)
 	}
 	return true, nil
 }
@@ -164,7 +165,7 @@ func (p Profile) Make() error {
 func tighten(path string, dir bool) error {
 	info, err := os.Stat(path)
 	if err != nil {
-		return explain("looking at "+path, err)
+		return unread("looking at "+path, err)
 	}
 	if info.IsDir() != dir {
 		if dir {
@@ -191,6 +192,14 @@ func explain(doing string, err error) error {
 	}
 	if errors.Is(err, fs.ErrPermission) || isReadOnly(err) {
 		return fmt.Errorf("%s: %w", doing, &fault{ErrReadOnly, err})
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// unread is explain where nothing was to be written.
+func unread(doing string, err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		err = &fault{ErrClosed, err}
 	}
 	return fmt.Errorf("%s: %w", doing, err)
 }
