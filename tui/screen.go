@@ -42,6 +42,8 @@ type Screen struct {
 	drawn bool
 	first chan struct{}
 	rang  time.Time // when the bell last rang
+
+	blanked bool // by Blackout
 }
 
 // NewScreen returns a screen that draws on out. The size of the window is known
@@ -120,14 +122,17 @@ func (s *Screen) Bell() {
 }
 
 // Blackout erases the terminal and drops everything that is written later. It
-// does not wait for the program that draws, only for a write under way.
-// Repeated calls do nothing more.
+// does not wait for the program that draws, only for a write under way. When it
+// returns, this screen writes no more: what the next process draws stays, even
+// if another goroutine called it at the same time.
 func (s *Screen) Blackout() {
-	if s.dark.Swap(true) {
-		return
-	}
+	s.dark.Store(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.blanked {
+		return
+	}
+	s.blanked = true
 	// An error here has nobody to go to: the terminal is gone, and with it
 	// what it showed.
 	_, _ = io.WriteString(s.out, blank)

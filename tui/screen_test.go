@@ -6,7 +6,9 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 func TestFilter(t *testing.T) {
@@ -143,6 +145,37 @@ func TestBlackoutIsForGood(t *testing.T) {
 	if !strings.Contains(blank, "\x1b[2J") || !s.Dark() {
 		t.Error("the screen is not blank")
 	}
+}
+
+// slowly is a terminal that takes a while to take what is written.
+type slowly struct {
+	begun chan struct{} // closed by the first write
+	taken atomic.Int64  // writes
+}
+
+func (w *slowly) Write(p []byte) (int, error) {
+	close(w.begun)
+	time.Sleep(20 * time.Millisecond)
+	w.taken.Add(1)
+	return len(p), nil
+}
+
+// Whoever has called Blackout may let the next process draw: it must not be
+// erased by another call that is still under way.
+func TestBlackoutIsDoneForAll(t *testing.T) {
+	out := &slowly{begun: make(chan struct{})}
+	s := NewScreen(out)
+	first := make(chan struct{})
+	go func() {
+		s.Blackout()
+		close(first)
+	}()
+	<-out.begun
+	s.Blackout()
+	if out.taken.Load() != 1 {
+		t.Error("a second call has returned before the first has erased the screen")
+	}
+	<-first
 }
 
 // TestNoWayOut holds the import rules: what draws can reach no clipboard and
