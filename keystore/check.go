@@ -5,7 +5,8 @@ import "os"
 // Check looks whether there is a sound vault and the device secret that belongs
 // to it. It takes no PIN, counts none, asks no TPM and changes nothing. Whether
 // the vault opens is not known then: its sealed parts are not looked into.
-// Errors are those of [Place.Open], but [ErrWrongPIN], and [ErrDestroyed].
+// Errors are those of [Place.Open], but [ErrWrongPIN], and [ErrDestroyed], and
+// [ErrMemlock]: the device secret is not read where it can't be locked.
 func (p Place) Check() (Status, error) {
 	const doing = "looking at the vault"
 	s, err := p.Status()
@@ -14,6 +15,9 @@ func (p Place) Check() (Status, error) {
 	}
 	if s.Destroyed {
 		return s, ErrDestroyed
+	}
+	if CheckMemlock() != nil {
+		return s, explain(doing, ErrMemlock)
 	}
 	b, err := readFile(p.vault)
 	if err != nil {

@@ -49,8 +49,8 @@
 // the TPM compute with is on the Go heap. The process that uses this package
 // (the gate) therefore ends as soon as it has handed over.
 //
-// Call [CheckMemlock] once before anything else but Place.Status and
-// Place.Remove: where too little memory may be locked, memguard panics.
+// Call [CheckMemlock] once before anything else but Place.Status, Place.Check
+// and Place.Remove: where too little memory may be locked, memguard panics.
 package keystore
 
 import (

@@ -50,17 +50,17 @@ With --json the same for programs:
   sotto doctor --store`,
 		Args: cobra.ArbitraryArgs, // what is too much has its own exit code
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return badUsage(fmt.Errorf("sotto doctor takes no %q", args[0]))
+			if err := nothing(cmd, args); err != nil {
+				return badUsage(err)
 			}
 			return c.run(cmd)
 		},
 	}
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return badUsage(err) })
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return badUsage(&misused{cmd.CommandPath(), err}) })
 	f := cmd.Flags()
 	f.StringVar(&c.profile, "profile", profile.Default, "which account to look at")
-	f.StringVar(&c.relay, "relay", "", "WebSocket URL of the relay to look at, if it can't be discovered from the profile's address")
-	f.StringVar(&c.ca, "ca", "", "PEM file with the certificate authorities to trust, instead of the system's")
+	f.StringVar(&c.relay, "relay", "", "relay to look at, such as wss://chat.example.org/ws, if it can't be found by the profile's address")
+	f.StringVar(&c.ca, "ca", "", "file with the certificate authorities to trust, instead of the system's (PEM)")
 	f.BoolVar(&c.offline, "offline", false, "leave the relay alone")
 	f.BoolVar(&c.json, "json", false, "write JSON")
 	f.BoolVar(&c.store, "store", false, "ask for the PIN and read the whole message database for damage")
@@ -145,11 +145,11 @@ func (c examination) look() error {
 	}
 	defer lock.Unlock()
 	var found *role.Checked
-	err = watchOver(watch.Config{
+	err = afterwards(p, watchOver(watch.Config{
 		Profile: places(p), Label: settings.Organisation, User: settings.Address, DestroyAfter: settings.DestroyAfter,
 		Note: "The PIN opens the messages; then they are looked through for damage.", Tell: lock.Tell,
 		Check: func(c role.Checked) { found = &c },
-	})
+	}))
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,13 +39,13 @@ func outcomeOf(t *testing.T, cmd *exec.Cmd) outcome {
 }
 
 // homeOf is the home folder of a command.
-func homeOf(cmd *exec.Cmd) string {
-	for _, kv := range cmd.Env {
-		if home, ok := strings.CutPrefix(kv, "HOME="); ok {
-			return home
+func homeOf(cmd *exec.Cmd) (home string) {
+	for _, kv := range cmd.Env { // the last one counts
+		if dir, ok := strings.CutPrefix(kv, "HOME="); ok {
+			home = dir
 		}
 	}
-	return ""
+	return home
 }
 
 // settle makes a profile in the home of a command, with a vault and settings.
@@ -145,23 +146,34 @@ func TestDoctorProfile(t *testing.T) {
 // Where too little memory can be locked, doctor still tells.
 func TestDoctorWithoutLockedMemory(t *testing.T) {
 	// Root may lock what it likes; nobody may not.
-	cmd := command(t, "doctor", "--offline")
-	if os.Geteuid() == 0 {
-		readable(t, cmd)
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	}
-	var before unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &before); err != nil {
-		t.Fatal(err)
-	}
-	low := unix.Rlimit{Cur: 16 << 10, Max: before.Max}
-	if err := unix.Setrlimit(unix.RLIMIT_MEMLOCK, &low); err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Setrlimit(unix.RLIMIT_MEMLOCK, &before)
-	r := outcomeOf(t, cmd)
-	if r.code != 1 || !strings.Contains(r.out, "bad   lock limit   16 KiB") || !strings.Contains(r.out, "ulimit -l") {
-		t.Errorf("exit code %d:\n%s%s", r.code, r.out, r.err)
+	for _, kib := range []uint64{16, 0} {
+		cmd := command(t, "doctor", "--offline")
+		if os.Geteuid() == 0 {
+			readable(t, cmd)
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		}
+		settle(t, cmd, func(*profile.Config) {})
+		if os.Geteuid() == 0 {
+			if err := filepath.WalkDir(homeOf(cmd), func(path string, _ os.DirEntry, _ error) error { return os.Chown(path, 65534, 65534) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var before unix.Rlimit
+		if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &before); err != nil {
+			t.Fatal(err)
+		}
+		low := unix.Rlimit{Cur: kib << 10, Max: before.Max}
+		if err := unix.Setrlimit(unix.RLIMIT_MEMLOCK, &low); err != nil {
+			t.Fatal(err)
+		}
+		r := outcomeOf(t, cmd)
+		if err := unix.Setrlimit(unix.RLIMIT_MEMLOCK, &before); err != nil {
+			t.Fatal(err)
+		}
+		if r.code != 1 || r.err != "" || !strings.Contains(r.out, fmt.Sprintf("bad   lock limit   %d KiB", kib)) ||
+			!strings.Contains(r.out, "ulimit -l") || !strings.Contains(r.out, "vault        looking at the vault: the system does not let sotto") {
+			t.Errorf("exit code %d:\n%s%s", r.code, r.out, r.err)
+		}
 	}
 }
 

@@ -99,8 +99,25 @@ func TestWrongPINsOutliveSotto(t *testing.T) {
 // TestDestroyedAtTheLimit types the last wrong PIN, with the settings edited so
 // that there would be no limit.
 func TestDestroyedAtTheLimit(t *testing.T) {
-	url, home := serve(t, givenPassword), t.TempDir()
-	p := vaultAt(t, home, url, 6, 5)
+	url := serve(t, givenPassword)
+	home := ""
+	for _, args := range [][]string{{"doctor", "--store"}, nil} { // whatever asks for the PIN
+		home = t.TempDir()
+		destroyed(t, home, vaultAt(t, home, url, 6, 5), args)
+	}
+	c := roletest.Start(t, at(t, home, "join", "alice@ward.example", "--relay", url), 80, 24)
+	for _, step := range [][2]string{{"Password of", givenPassword}, {"New PIN  _", testPIN}, {"Again  _", testPIN}} {
+		c.See(step[0])
+		c.Type(step[1] + "\r")
+	}
+	c.See("online", "F1 help")
+	quit(t, c)
+}
+
+// destroyed types the last wrong PIN into what a command line opens, and sees to
+// it that nothing is left.
+func destroyed(t *testing.T, home string, p profile.Profile, args []string) {
+	t.Helper()
 	settings, err := p.Load()
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +126,7 @@ func TestDestroyedAtTheLimit(t *testing.T) {
 	if err := p.Save(settings); err != nil {
 		t.Fatal(err)
 	}
-	c := roletest.Start(t, at(t, home), 80, 24)
+	c := roletest.Start(t, at(t, home, args...), 80, 24)
 	c.See("5 wrong PINs. After 1 more this vault destroys itself;", "PIN  _")
 	c.Type("222111\r")
 	if code := c.Exit(); code != 1 {
@@ -128,14 +145,6 @@ func TestDestroyedAtTheLimit(t *testing.T) {
 			t.Errorf("%v after it: %q", args, out)
 		}
 	}
-
-	c = roletest.Start(t, at(t, home, "join", "alice@ward.example", "--relay", url), 80, 24)
-	for _, step := range [][2]string{{"Password of", givenPassword}, {"New PIN  _", testPIN}, {"Again  _", testPIN}} {
-		c.See(step[0])
-		c.Type(step[1] + "\r")
-	}
-	c.See("online", "F1 help")
-	quit(t, c)
 }
 
 // TestNoDestructionWithoutALimit shows that the test above sees the
