@@ -19,7 +19,7 @@ func demoCommand() *cobra.Command {
 in memory. Nothing is installed or configured, and nothing is left behind.
 
 The PIN is ` + ward.PIN + `. Ada Okafor answers; write to her. Ctrl+L locks.`,
-		Args: cobra.NoArgs,
+		Args: nothing,
 		RunE: func(*cobra.Command, []string) error { return demo() },
 	}
 }

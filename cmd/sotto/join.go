@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"mellium.im/xmpp/jid"
 
+	"sotto/internal/atomicfile"
 	"sotto/internal/profile"
 	"sotto/internal/role"
 	"sotto/internal/role/watch"
@@ -26,7 +28,7 @@ func joinCommand() *cobra.Command {
 and open sotto. From then on "sotto" and the PIN are enough: the password is kept
 in the vault, and given to the relay by sotto.
 
-Where the relay is is discovered from the address (XEP-0156), or said with --relay.`,
+Where the relay is, sotto finds by the address (XEP-0156), or you say with --relay.`,
 		Example: `  sotto join alice@example.org
   sotto join alice@example.org --relay wss://chat.example.org/ws --ca hospital-ca.pem
   sotto join alice@example.org --profile night-shift --rotate-password`,
@@ -42,9 +44,9 @@ Where the relay is is discovered from the address (XEP-0156), or said with --rel
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&j.relay, "relay", "", "WebSocket URL of the relay, such as wss://chat.example.org/ws")
+	f.StringVar(&j.relay, "relay", "", "where the relay is, such as wss://chat.example.org/ws")
 	f.StringVar(&j.profile, "profile", profile.Default, "name for the account on this device")
-	f.StringVar(&j.ca, "ca", "", "PEM file with the certificate authorities to trust, instead of the system's")
+	f.StringVar(&j.ca, "ca", "", "file with the certificate authorities to trust, instead of the system's (PEM)")
 	f.BoolVar(&j.rotate, "rotate-password", false, "replace the password by a random one that nobody has seen; your other devices cannot sign in any more")
 	return cmd
 }
@@ -113,6 +115,10 @@ func (j joining) run(address string) error {
 			return err
 		}
 	}
+	settings, err := os.ReadFile(p.Config) // somebody may have put them there for this account
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("reading the settings: %w", err)
+	}
 	c.Address = id.String()
 	if err := p.Save(c); err != nil {
 		return err
@@ -123,16 +129,21 @@ func (j joining) run(address string) error {
 		Address: c.Address, Relay: j.relay, CAFile: j.ca, Rotate: j.rotate,
 	}))
 	if exists, statErr := p.Exists(); statErr == nil && !exists {
+		if settings != nil {
+			err = errors.Join(err, atomicfile.Write(p.Config, settings))
+		} else {
+			os.Remove(p.Config)
+		}
 		discard(p)
 	}
 	return err
 }
 
-// discard removes what was made for a profile that came to nothing. Folders
-// that hold something else stay.
+// discard removes what was made for a profile that came to nothing, except its
+// settings. Folders that hold something else stay.
 func discard(p profile.Profile) {
 	for _, path := range []string{
-		p.Config, p.LockFile, p.Data,
+		p.LockFile, p.Data,
 		filepath.Dir(p.Config), filepath.Dir(p.Vault), filepath.Dir(p.LockFile),
 	} {
 		os.Remove(path)

@@ -302,6 +302,32 @@ func TestJoinThatFailsLeavesNothing(t *testing.T) {
 	}
 }
 
+// Settings that somebody put there before, such as an administrator, outlive a
+// join that came to nothing.
+func TestJoinThatFailsKeepsSettings(t *testing.T) {
+	home := t.TempDir()
+	p, settings := profileAt(home), "# the ward's\nlock-after = \"1m\"\n"
+	if err := os.MkdirAll(filepath.Dir(p.Config), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(p.Config, []byte(settings), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := roletest.Start(t, at(t, home, "join", "alice@ward.example", "--relay", "ws://127.0.0.1:9/ws"), 80, 24)
+	c.See("Password of alice@ward.example  _")
+	c.Type("\x03")
+	c.See("nothing was set up")
+	if code := c.Exit(); code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+	if b, err := os.ReadFile(p.Config); err != nil || string(b) != settings {
+		t.Errorf("the settings are %q now, %v", b, err)
+	}
+	if _, err := os.Stat(filepath.Dir(p.Vault)); !os.IsNotExist(err) {
+		t.Errorf("%s: %v", filepath.Dir(p.Vault), err)
+	}
+}
+
 // What no password can cure is said before the password is asked for.
 func TestJoinSaysWhatIsWrongAtOnce(t *testing.T) {
 	for want, args := range map[string][]string{

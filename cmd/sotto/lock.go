@@ -30,8 +30,11 @@ It exits with 0 when nothing is open afterwards, also when nothing was, and with
 1 when that could not be reached. A demo is left alone.`,
 		Example: `  sotto lock
   sotto lock --all --log-off`,
-		Args: cobra.NoArgs,
+		Args: nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if all && cmd.Flags().Changed("profile") {
+				return &misused{cmd.CommandPath(), errors.New("--all locks every profile: leave --profile out")}
+			}
 			profiles, err := profile.All()
 			if !all {
 				profiles, err = named(name, cmd.Flags().Changed("profile"))
@@ -47,7 +50,6 @@ It exits with 0 when nothing is open afterwards, also when nothing was, and with
 	cmd.Flags().StringVar(&name, "profile", profile.Default, "which account to lock")
 	cmd.Flags().BoolVar(&all, "all", false, "lock every account that is open")
 	cmd.Flags().BoolVar(&logOff, "log-off", false, "leave the relay, too, and forget the password")
-	cmd.MarkFlagsMutuallyExclusive("profile", "all")
 	return cmd
 }
 

@@ -19,7 +19,7 @@ func passwordCommand() *cobra.Command {
 		Long: `Give sotto the password that your relay has for you now, after an administrator
 or another device has changed it. The PIN is asked first, and the password is
 tried before it is kept. Messages, keys and the PIN stay as they are.`,
-		Args: cobra.NoArgs,
+		Args: nothing,
 		RunE: func(*cobra.Command, []string) error {
 			p, c, lock, err := load(name)
 			if err != nil {

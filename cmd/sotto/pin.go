@@ -18,7 +18,7 @@ func pinCommand() *cobra.Command {
 		Short: "Change the PIN",
 		Long: `Choose another PIN for this device. The PIN as it is now is asked first. Nothing
 else changes: messages, keys and the password stay as they are.`,
-		Args: cobra.NoArgs,
+		Args: nothing,
 		RunE: func(*cobra.Command, []string) error {
 			p, c, lock, err := load(name)
 			if err != nil {

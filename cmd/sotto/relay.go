@@ -36,6 +36,8 @@ folder. Any client that speaks RFC 7395 can use it. It does not talk to other
 relays, and it sees who writes to whom and when, though not what sotto writes.`,
 		// Passwords pass through these processes, too.
 		PersistentPreRunE: func(*cobra.Command, []string) error { return harden.Early() },
+		Args:              subcommand,
+		RunE:              help,
 	}
 	cmd.AddCommand(relayServeCommand(), relayUserCommand())
 	return cmd
@@ -48,8 +50,11 @@ func relayServeCommand() *cobra.Command {
 		Short: "Serve a domain until interrupted",
 		Example: `  sotto relay serve --domain ward.example --data ./relay
   sotto relay serve --domain ward.example --data ./relay --listen :8443 --cert chain.pem --key key.pem`,
-		Args: cobra.NoArgs,
+		Args: nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if domain == "" || data == "" {
+				return &misused{cmd.CommandPath(), errors.New("sotto relay serve needs --domain and --data")}
+			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			cfg := relay.Config{Domain: domain, Store: data, URL: url, Logger: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))}
@@ -74,12 +79,10 @@ func relayServeCommand() *cobra.Command {
 	f.StringVar(&data, "data", "", "folder for users, archives and messages that wait")
 	f.StringVar(&cert, "cert", "", "file with the certificate chain, PEM")
 	f.StringVar(&key, "key", "", "file with the certificate's private key, PEM")
-	f.StringVar(&url, "url", "", "WebSocket URL to announce to clients, if it is not the one listened on")
+	f.StringVar(&url, "url", "", "URL to announce to clients (WebSocket), if it is not the one listened on")
 	f.StringVar(&keep, "keep", "", "how long messages stay on the relay, such as 30d; without it until an archive is full")
 	f.StringVar(&keepFiles, "keep-files", "14d", "how long uploaded files stay, such as 14d; never longer than messages")
 	f.StringVar(&fileSize, "file-size", "64M", "the largest file that can be uploaded, such as 64M")
-	cmd.MarkFlagRequired("domain")
-	cmd.MarkFlagRequired("data")
 	cmd.MarkFlagsRequiredTogether("cert", "key")
 	return cmd
 }
@@ -197,13 +200,17 @@ func relayUserCommand() *cobra.Command {
 		Long: `Manage the users of a relay. A relay that is running on the same folder
 notices within a second. Passwords are asked for on the terminal, or read as
 one line from standard input.`,
+		Args: subcommand,
+		RunE: help,
 	}
 	cmd.PersistentFlags().StringVar(&data, "data", "", "the relay's data folder")
 	cmd.PersistentFlags().StringVar(&domain, "domain", "", "the relay's domain; needed only for a new folder")
-	cmd.MarkPersistentFlagRequired("data")
 
 	with := func(f func(*cobra.Command, *relay.Accounts, []string) error) func(*cobra.Command, []string) error {
 		return func(cmd *cobra.Command, args []string) (err error) {
+			if data == "" {
+				return &misused{cmd.CommandPath(), fmt.Errorf("%s needs --data, the relay's data folder", cmd.CommandPath())}
+			}
 			a, err := relay.OpenAccounts(data, domain)
 			if err != nil {
 				return err
@@ -296,7 +303,7 @@ one line from standard input.`,
 	list := &cobra.Command{
 		Use:   "list",
 		Short: "List the users",
-		Args:  cobra.NoArgs,
+		Args:  nothing,
 		RunE: with(func(cmd *cobra.Command, a *relay.Accounts, _ []string) error {
 			users, err := a.List()
 			if err != nil {

@@ -68,20 +68,38 @@ func complain(w io.Writer, _ fang.Styles, err error) {
 		text += "."
 	}
 	fmt.Fprintf(w, "sotto: %s\n", text)
-	if usage(err) {
-		fmt.Fprintln(w, "See: sotto --help")
+	if bad := (*misused)(nil); errors.As(err, &bad) {
+		fmt.Fprintf(w, "See: %s --help\n", bad.command)
 	}
 }
 
-// usage says whether the command line itself was wrong.
-func usage(err error) bool {
-	for _, start := range []string{"unknown command", "unknown flag", "unknown shorthand", "flag needs", "invalid argument", "accepts ", "required flag"} {
-		if strings.HasPrefix(err.Error(), start) {
-			return true
-		}
-	}
-	return false
+// misused is an error about the command line itself.
+type misused struct {
+	command string // whose help says what is right
+	err     error
 }
+
+func (m *misused) Error() string { return m.err.Error() }
+func (m *misused) Unwrap() error { return m.err }
+
+// nothing holds a command to no arguments.
+func nothing(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return &misused{cmd.CommandPath(), fmt.Errorf("%s takes no %q", cmd.CommandPath(), args[0])}
+	}
+	return nil
+}
+
+// subcommand holds a command to those that it has.
+func subcommand(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return &misused{cmd.CommandPath(), fmt.Errorf("there is no command %q", cmd.CommandPath()+" "+args[0])}
+	}
+	return nil
+}
+
+// help is what a command does that only has others.
+func help(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 
 func rootCommand() *cobra.Command {
 	var name string
@@ -99,9 +117,10 @@ Without a command it opens your profile. Start with one of these:
 		Example: `  sotto
   sotto demo
   sotto join alice@example.org --relay wss://chat.example.org/ws`,
-		Args: cobra.NoArgs,
+		Args: subcommand,
 		RunE: func(*cobra.Command, []string) error { return openProfile(name) },
 	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &misused{cmd.CommandPath(), err} })
 	root.Flags().StringVar(&name, "profile", profile.Default, "which account to open")
 	root.AddCommand(demoCommand(), joinCommand(), lockCommand(), pinCommand(), passwordCommand(), relayCommand(), doctorCommand(), wipeCommand(), versionCommand())
 	return root

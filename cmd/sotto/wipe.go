@@ -39,7 +39,7 @@ It asks you to type the address first; --yes is for scripts. Once begun it can b
 cut off at any time, and run again to go on.`,
 		Example: `  sotto wipe
   sotto wipe --profile night-shift --yes`,
-		Args: cobra.NoArgs,
+		Args: nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return wipe(name, yes, os.Stdin, cmd.OutOrStdout())
 		},
@@ -62,7 +62,10 @@ func wipe(name string, yes bool, in io.Reader, out io.Writer) error {
 	}
 	c, _ := p.Load() // only for the address: settings that can't be read are no reason to keep the rest
 	if err := os.MkdirAll(filepath.Dir(p.LockFile), 0o700); err != nil {
-		return fmt.Errorf("wiping: %w", err)
+		if errors.Is(err, fs.ErrPermission) {
+			err = profile.ErrReadOnly
+		}
+		return fmt.Errorf("wiping profile %s: %w", name, err)
 	}
 	lock, err := p.Lock()
 	if errors.Is(err, profile.ErrInUse) {
