@@ -281,6 +281,7 @@ func TestCommandLine(t *testing.T) {
 		{"wipe --nonsense", "See: sotto wipe --help", 1},
 		{"lock --all --profile night", "--all locks every profile: leave --profile out", 1},
 		{"relay check", "there is no command \"sotto relay check\".\nSee: sotto relay --help", 1},
+		{"relay serve --domain ward.example --data nowhere --cert chain.pem", "--cert and --key go together", 1},
 		{"relay", "serve --domain DOMAIN", 0},
 		{"relay user add alice", "sotto relay user add needs --data", 1},
 		{"join", "sotto join needs your address", 1},

@@ -55,6 +55,9 @@ func relayServeCommand() *cobra.Command {
 			if domain == "" || data == "" {
 				return &misused{cmd.CommandPath(), errors.New("sotto relay serve needs --domain and --data")}
 			}
+			if (cert == "") != (key == "") {
+				return &misused{cmd.CommandPath(), errors.New("--cert and --key go together: the one is of no use without the other")}
+			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			cfg := relay.Config{Domain: domain, Store: data, URL: url, Logger: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))}
@@ -83,7 +86,6 @@ func relayServeCommand() *cobra.Command {
 	f.StringVar(&keep, "keep", "", "how long messages stay on the relay, such as 30d; without it until an archive is full")
 	f.StringVar(&keepFiles, "keep-files", "14d", "how long uploaded files stay, such as 14d; never longer than messages")
 	f.StringVar(&fileSize, "file-size", "64M", "the largest file that can be uploaded, such as 64M")
-	cmd.MarkFlagsRequiredTogether("cert", "key")
 	return cmd
 }
 
