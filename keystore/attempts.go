@@ -93,7 +93,7 @@ const (
 func (p Place) openFiles() (*files, error) {
 	o := &files{place: p}
 	var err error
-	if o.vault, err = lockFile(p.vault); err != nil {
+	if o.vault, err = p.lockVault(); err != nil {
 		return nil, missing(err, ErrNoVault)
 	}
 	if o.device, err = os.OpenFile(p.device, os.O_RDWR, 0); err != nil {
@@ -119,19 +119,19 @@ func missing(err, remedy error) error {
 	return err
 }
 
-// lockFile opens a file and locks it. The lock holds for the file that has that
-// name in the end: it may be replaced meanwhile.
-func lockFile(path string) (*os.File, error) {
+// lockVault opens the vault and locks it. The lock holds for the file that has
+// that name in the end: it may be replaced meanwhile.
+func (p Place) lockVault() (*os.File, error) {
 	for late := time.Now().Add(busyPatience); ; time.Sleep(busyPause) {
-		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		f, err := os.OpenFile(p.vault, os.O_RDWR, 0)
 		if err != nil {
 			return nil, err
 		}
-		ok, err := tryLock(f)
+		ok, err := p.lock(f)
 		if err == nil && ok {
 			var held, named os.FileInfo
 			if held, err = f.Stat(); err == nil {
-				if named, err = os.Stat(path); err == nil && os.SameFile(held, named) {
+				if named, err = os.Stat(p.vault); err == nil && os.SameFile(held, named) {
 					return f, nil
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -302,52 +303,80 @@ func TestLimitOfTheSettings(t *testing.T) {
 
 // TestKilledWhileTrying kills a process that tries PINs, wrong and right ones,
 // at random moments. What it has reported as wrong is counted, at most one more
-// is, and the right PIN opens.
+// is, and the right PIN opens. Places that do not count, or write each number
+// only with the next one, are found out.
 func TestKilledWhileTrying(t *testing.T) {
 	const env = "SOTTO_TEST_TRY_PINS"
-	if paths := os.Getenv(env); paths != "" {
-		vaultPath, devicePath, _ := strings.Cut(paths, "\n")
-		p := cheapAt(vaultPath, devicePath)
-		for n := 0; ; n++ {
-			if n%17 == 16 {
-				if o, err := p.Open(locked(t, rightPIN)); err != nil {
-					t.Fatal(err)
-				} else {
-					o.Close()
-				}
-				os.Stdout.WriteString("right\n")
-				continue
-			}
-			if _, err := p.Open(locked(t, wrongPIN)); err != ErrWrongPIN {
+	if v := strings.Split(os.Getenv(env), "\n"); len(v) == 3 {
+		tryForEver(t, counting[v[2]](cheapAt(v[0], v[1])))
+	}
+	for kind := range counting {
+		p := cheapPlace(t)
+		makeVault(t, p, rightPIN).Close()
+		var wrong string
+		for round := 0; round < 50 && wrong == ""; round++ {
+			before, err := p.Status()
+			if err != nil {
 				t.Fatal(err)
 			}
-			os.Stdout.WriteString("wrong\n")
+			said := killed(t, env+"="+p.vault+"\n"+p.device+"\n"+kind, "TestKilledWhileTrying")
+			after, err := p.Status()
+			if err != nil {
+				t.Fatal(err)
+			}
+			least := before.Tried
+			for _, word := range said {
+				if least++; word == "right" {
+					least = 0
+				}
+			}
+			// A right PIN may have been under way, and the last word not have been said.
+			if n := after.Tried; n < least && n != 0 || n > least+1 || n == 0 && least%17 != 16 && least != 0 {
+				wrong = fmt.Sprintf("round %d: %d tried, after %d and %q", round, n, before.Tried, said)
+			}
+			wantOpen(t, p)
+			wantTried(t, p, 0)
+		}
+		if (wrong == "") != (kind == "") {
+			t.Errorf("a place that counts %q: %q", kind, wrong)
 		}
 	}
-	p := cheapPlace(t)
-	makeVault(t, p, rightPIN).Close()
-	for round := range 50 {
-		before, err := p.Status()
-		if err != nil {
-			t.Fatal(err)
+}
+
+// counting are ways to count. Only the first is right.
+var counting = map[string]func(Place) Place{
+	"": func(p Place) Place { return p },
+	"nothing": func(p Place) Place {
+		p.record = func(f *os.File, n tally) error { n.tried = 0; return record(f, n) }
+		return p
+	},
+	"late": func(p Place) Place {
+		last := map[string]tally{}
+		p.record = func(f *os.File, n tally) error {
+			n, last[f.Name()] = last[f.Name()], n
+			return record(f, n)
 		}
-		said := killed(t, env+"="+p.vault+"\n"+p.device, "TestKilledWhileTrying")
-		after, err := p.Status()
-		if err != nil {
-			t.Fatal(err)
-		}
-		least := before.Tried
-		for _, word := range said {
-			if least++; word == "right" {
-				least = 0
+		return p
+	},
+}
+
+// tryForEver tries sixteen wrong PINs and the right one, again and again, and
+// says so.
+func tryForEver(t *testing.T, p Place) {
+	for n := 0; ; n++ {
+		if n%17 == 16 {
+			if o, err := p.Open(locked(t, rightPIN)); err != nil {
+				t.Fatal(err)
+			} else {
+				o.Close()
 			}
+			os.Stdout.WriteString("right\n")
+			continue
 		}
-		// A right PIN may have been under way, and the last word not have been said.
-		if n := after.Tried; n < least && n != 0 || n > least+1 || n == 0 && least%17 != 16 && least != 0 {
-			t.Fatalf("round %d: %d tried, after %d and %q", round, n, before.Tried, said)
+		if _, err := p.Open(locked(t, wrongPIN)); err != ErrWrongPIN {
+			t.Fatal(err)
 		}
-		wantOpen(t, p)
-		wantTried(t, p, 0)
+		os.Stdout.WriteString("wrong\n")
 	}
 }
 
@@ -381,38 +410,45 @@ func killed(t *testing.T, env, name string) []string {
 }
 
 // TestKilledWhileDestroying kills a process on its tenth wrong PIN. The next
-// start finds it destroyed, or finishes it, whatever PIN it is given.
+// start finds it destroyed, or finishes it, whatever PIN it is given. With a place
+// that has not put the tenth on the disk before it begins, that is not so.
 func TestKilledWhileDestroying(t *testing.T) {
 	const env = "SOTTO_TEST_DESTROY"
-	if paths := os.Getenv(env); paths != "" {
-		vaultPath, devicePath, step := "", "", ""
-		vaultPath, paths, _ = strings.Cut(paths, "\n")
-		devicePath, step, _ = strings.Cut(paths, "\n")
-		p := cheapAt(vaultPath, devicePath)
-		n, _ := strconv.Atoi(step)
-		stop := func() {
+	if v := strings.Split(os.Getenv(env), "\n"); len(v) == 4 {
+		p := counting[v[3]](cheapAt(v[0], v[1]))
+		n, _ := strconv.Atoi(v[2])
+		p.step = func() {
 			if n--; n < 0 {
 				self, _ := os.FindProcess(os.Getpid())
 				self.Kill()
 				select {}
 			}
 		}
-		p.step = stop
 		p.Open(locked(t, wrongPIN))
 		os.Stdout.WriteString("done\n")
 		return
 	}
-	for step := 0; ; step++ {
-		p := limitedPlace(t, 10)
+	cutOff := func(step int, kind string) (p Place, done bool, wrong error) {
+		p = limitedPlace(t, 10)
 		tryWrong(t, p, 9)
 		cmd := exec.Command(os.Args[0], "-test.run=^TestKilledWhileDestroying$")
-		cmd.Env = append(os.Environ(), env+"="+p.vault+"\n"+p.device+"\n"+strconv.Itoa(step))
+		cmd.Env = append(os.Environ(), env+"="+p.vault+"\n"+p.device+"\n"+strconv.Itoa(step)+"\n"+kind)
 		out, _ := cmd.Output()
 		if s, err := p.Status(); err != nil || !s.Destroyed {
-			t.Fatalf("killed at step %d: %+v %v", step, s, err)
+			return p, false, fmt.Errorf("%+v %v", s, err)
 		}
 		if _, err := p.Open(locked(t, rightPIN)); !errors.Is(err, ErrDestroyed) && !errors.Is(err, ErrNoDevice) {
-			t.Fatalf("killed at step %d: %v", step, err)
+			return p, false, fmt.Errorf("the right PIN: %v", err)
+		}
+		return p, strings.Contains(string(out), "done"), nil
+	}
+	if _, _, wrong := cutOff(0, "nothing"); wrong == nil {
+		t.Error("a destruction that was not on the disk before it began went unnoticed, so this test shows nothing")
+	}
+	for step := 0; ; step++ {
+		p, done, wrong := cutOff(step, "")
+		if wrong != nil {
+			t.Fatalf("killed at step %d: %v", step, wrong)
 		}
 		if err := p.Destroy(); err != nil {
 			t.Fatalf("killed at step %d: %v", step, err)
@@ -425,7 +461,7 @@ func TestKilledWhileDestroying(t *testing.T) {
 		if gone, err := Destroyed(p.vault); !gone || err != nil {
 			t.Errorf("killed at step %d: %v %v", step, gone, err)
 		}
-		if strings.Contains(string(out), "done") {
+		if done {
 			if step < 5 {
 				t.Errorf("only %d steps", step)
 			}
@@ -456,28 +492,40 @@ func TestRemove(t *testing.T) {
 	}
 }
 
-// TestTwoAtATime has many guess at once: each guess is counted.
+// TestTwoAtATime has many guess at once: each guess is counted. Without the lock
+// some are not.
 func TestTwoAtATime(t *testing.T) {
-	p := limitedPlace(t, 0)
-	results := make(chan error)
-	for range 8 {
-		pin := locked(t, wrongPIN)
-		go func() {
-			_, err := p.Open(pin)
-			results <- err
-		}()
-	}
-	tried := 0
-	for range 8 {
-		if err := <-results; err == ErrWrongPIN {
-			tried++
-		} else if !errors.Is(err, ErrBusy) {
-			t.Errorf("one of many: %v", err)
+	for _, locks := range []bool{true, false} {
+		p := limitedPlace(t, 0)
+		p.record = func(f *os.File, n tally) error {
+			time.Sleep(10 * time.Millisecond) // so that all have read the number who may
+			return record(f, n)
 		}
-	}
-	wantTried(t, p, tried)
-	if tried < 2 {
-		t.Errorf("only %d were tried", tried)
+		if !locks {
+			p.lock = func(*os.File) (bool, error) { return true, nil }
+		}
+		results := make(chan error)
+		for range 8 {
+			pin := locked(t, wrongPIN)
+			go func() {
+				_, err := p.Open(pin)
+				results <- err
+			}()
+		}
+		tried := 0
+		for range 8 {
+			if err := <-results; err == ErrWrongPIN {
+				tried++
+			} else if !errors.Is(err, ErrBusy) {
+				t.Errorf("one of many: %v", err)
+			}
+		}
+		if tried < 2 {
+			t.Errorf("only %d were tried", tried)
+		}
+		if s, err := p.Status(); err != nil || (s.Tried == tried) != locks {
+			t.Errorf("with the lock %v: %d of %d counted, %v", locks, s.Tried, tried, err)
+		}
 	}
 }
 

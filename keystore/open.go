@@ -38,6 +38,7 @@ type Place struct {
 	floor         kdf // the weakest parameters to accept, and those of new vaults
 	write         func(path string, data []byte) error
 	record        func(f *os.File, t tally) error
+	lock          func(f *os.File) (bool, error)
 	step          func() // before each step of a destruction; tests end there
 }
 
@@ -47,7 +48,8 @@ const Unchanged = -1
 
 // At is the place of a vault, or of one to be made, and of its device secret.
 func At(vaultPath, devicePath string) Place {
-	return Place{DestroyAfter: Unchanged, vault: vaultPath, device: devicePath, floor: standard, write: atomicfile.Write, record: record, step: func() {}}
+	return Place{DestroyAfter: Unchanged, vault: vaultPath, device: devicePath, floor: standard,
+		write: atomicfile.Write, record: record, lock: tryLock, step: func() {}}
 }
 
 // Exists reports whether there is a vault at path, sound or not.
