@@ -183,6 +183,35 @@ func TestNewVaultIsNoWayBack(t *testing.T) {
 	wantOpen(t, p)
 }
 
+// TestVaultThatWasAway makes new vaults while the first one is away, as on a
+// folder that is not mounted, one of them after another was cut off. Each device
+// secret is kept, until a wipe.
+func TestVaultThatWasAway(t *testing.T) {
+	p := limitedPlace(t, 10)
+	vault, device := keep(t, p.vault), keep(t, p.device)
+	for n := range maxReplaced {
+		os.Remove(p.vault)
+		makeVault(t, p, wrongPIN).Close()
+		if b := keep(t, p.device+replacedSuffix); !bytes.Equal(b, device) {
+			t.Fatalf("after %d more the first device secret is gone", n+1)
+		}
+	}
+	os.Remove(p.vault)
+	last := keep(t, p.device)
+	if _, err := p.Create(locked(t, rightPIN), testAccount(t)); err == nil || !bytes.Equal(keep(t, p.device), last) {
+		t.Errorf("one too many: %v", err)
+	}
+	putBack(t, p.vault, vault)
+	os.Rename(p.device+replacedSuffix, p.device)
+	wantOpen(t, p)
+	if err := p.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(filepath.Dir(p.vault)); err != nil || len(left) > 0 {
+		t.Errorf("left: %v %v", left, err)
+	}
+}
+
 // TestBackup restores both files, as a person does after a broken disk: the
 // number goes back with them, and nobody is locked out.
 func TestBackup(t *testing.T) {

@@ -67,7 +67,7 @@ func (p Place) Remove() error { return p.destroy(false) }
 func (p Place) destroy(note bool) error {
 	const doing = "destroying the vault"
 	var refs []tpm.Ref
-	keys := []string{p.device, p.device + replacedSuffix, newName(p.device)}
+	keys := append(p.replaced(), p.device, newName(p.device))
 	var failed []error
 	for _, path := range keys {
 		p.step()
@@ -113,11 +113,43 @@ func (e *TPMError) Unwrap() error { return e.Err }
 
 // Files are all that a vault consists of, there or not.
 func (p Place) Files() []string {
-	return []string{p.vault, newName(p.vault), p.device, p.device + replacedSuffix, newName(p.device)}
+	return append(p.replaced(), p.vault, newName(p.vault), p.device, newName(p.device))
 }
 
 // replacedSuffix names the device secret that was there before a new vault's.
-const replacedSuffix = ".old"
+// With a number there are as many more.
+const (
+	replacedSuffix = ".old"
+	maxReplaced    = 10
+)
+
+// replaced are the names of device secrets that were there before, latest last.
+func (p Place) replaced() []string {
+	names := []string{p.device + replacedSuffix}
+	for n := 2; n <= maxReplaced; n++ {
+		names = append(names, fmt.Sprintf("%s%s%d", p.device, replacedSuffix, n))
+	}
+	return names
+}
+
+// setAside renames the device secret that is there without its vault to a name
+// that is free: the vault may only be away, and each of them opens one. It
+// returns "" where there is none.
+func (p Place) setAside() (string, error) {
+	if _, err := os.Lstat(p.device); errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	} else if err != nil {
+		return "", err
+	}
+	for _, name := range p.replaced() {
+		if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+			return name, os.Rename(p.device, name)
+		} else if err != nil {
+			return "", err
+		}
+	}
+	return "", fmt.Errorf("there are %d device secrets of earlier vaults beside %s. Move away those whose vaults you do not have", maxReplaced, p.device)
+}
 
 // newName is the file that package atomicfile writes first.
 func newName(path string) string {

@@ -74,7 +74,7 @@ func Open(vaultPath, devicePath string, pin *memguard.LockedBuffer) (*Opened, er
 // Create makes a vault and a device secret; their folders must exist. The PIN
 // must pass [CheckPIN] and stays the caller's; a's passwords become the Opened's
 // if there is no error. An existing vault is never replaced, and a device secret
-// that is there without one is kept beside the new one. It takes as long as
+// that is there without one is kept beside the new one, under a name that is free. It takes as long as
 // opening.
 func (p Place) Create(pin *memguard.LockedBuffer, a *Account) (*Opened, error) {
 	const doing = "making the vault"
@@ -93,13 +93,13 @@ func (p Place) Create(pin *memguard.LockedBuffer, a *Account) (*Opened, error) {
 	}
 	// Not the one that may be there: with it an old copy of a vault would count
 	// wrong PINs from its own number on.
-	aside := os.Rename(p.device, p.device+replacedSuffix)
-	if aside != nil && !errors.Is(aside, fs.ErrNotExist) {
-		return nil, explain(doing, aside)
+	aside, err := p.setAside()
+	if err != nil {
+		return nil, explain(doing, err)
 	}
 	o, err := p.create(pin, a)
-	if err != nil && aside == nil {
-		err = errors.Join(err, os.Rename(p.device+replacedSuffix, p.device))
+	if err != nil && aside != "" {
+		err = errors.Join(err, os.Rename(aside, p.device))
 	}
 	return o, explain(doing, err)
 }
