@@ -9,7 +9,9 @@ import (
 	"strings"
 
 	"github.com/charmbracelet/fang"
+	"github.com/charmbracelet/x/ansi"
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"sotto/internal/doctor/multiplexer"
 	"sotto/internal/profile"
@@ -67,10 +69,44 @@ func complain(w io.Writer, _ fang.Styles, err error) {
 	if !strings.HasSuffix(text, ".") && !strings.HasSuffix(text, "?") {
 		text += "."
 	}
-	fmt.Fprintf(w, "sotto: %s\n", text)
+	text = "sotto: " + text
+	if f, ok := w.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
+			text = folded(text, width)
+		}
+	}
+	fmt.Fprintln(w, text)
 	if bad := (*misused)(nil); errors.As(err, &bad) {
 		fmt.Fprintf(w, "See: %s --help\n", bad.command)
 	}
+}
+
+// folded breaks the lines of a text between words, where a terminal of so many
+// columns would break them within one. Nothing else is changed: paths and
+// commands are in it.
+func folded(text string, width int) string {
+	var b strings.Builder
+	for i, line := range strings.Split(text, "\n") {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		column := 0
+		for j, word := range strings.Split(line, " ") {
+			w := ansi.StringWidth(word)
+			switch {
+			case j == 0:
+			case column+1+w > width:
+				b.WriteByte('\n')
+				column = 0
+			default:
+				b.WriteByte(' ')
+				column++
+			}
+			b.WriteString(word)
+			column += w
+		}
+	}
+	return b.String()
 }
 
 // misused is an error about the command line itself.

@@ -95,10 +95,10 @@ func wipe(name string, yes bool, in io.Reader, out io.Writer) error {
 	discard(p)
 	fmt.Fprintln(out, `Messages, drafts and settings are removed from this device.
 
-What stays is elsewhere: your account, with what the relay keeps for you and this
-device in its list of your devices; your other devices; and backups of this
-computer. A backup of both the vault and the device secret can be opened with the
-PIN: have it destroyed, too.`)
+What stays is elsewhere: your account, with what the relay keeps for you and
+this device in its list of your devices; your other devices; and backups of
+this computer. A backup of both the vault and the device secret can be opened
+with the PIN: have it destroyed, too.`)
 	if remains != nil {
 		return fmt.Errorf("%w. It protects nothing any more, and only takes up room: your administrator can remove it with tpm2_nvundefine", remains)
 	}

@@ -132,7 +132,7 @@ func destroyed(t *testing.T, home string, p profile.Profile, args []string) {
 	if code := c.Exit(); code != 1 {
 		t.Errorf("exit code %d", code)
 	}
-	c.See("sotto: This vault has destroyed itself", "Start anew with", "your administrator")
+	c.See("sotto: This vault has destroyed itself", "Start anew with", "administrator if it was not you")
 	c.Restored()
 	for _, path := range []string{p.DeviceKey, p.Data} {
 		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
