@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -48,9 +49,12 @@ func (p Profile) Lock() (*Lock, error) {
 		}
 		return nil, fmt.Errorf("%w. %s", ErrInUse, wayOut)
 	}
-	// Who has it is for the message above and for [Profile.Ask]: it may fail.
-	f.Truncate(0)
+	// Who has it is for the message above and for [Profile.Ask]: it may fail. It is
+	// written over what is there, for which a full disk has room.
 	f.WriteAt([]byte(Holder{PID: os.Getpid()}.line()), 0)
+	if info, err := f.Stat(); err == nil && info.Size() > holderSize {
+		f.Truncate(holderSize)
+	}
 	return &Lock{f}, nil
 }
 
@@ -71,8 +75,8 @@ func (l *Lock) Tell(open, online bool, asked int) {
 }
 
 // Unlock gives the profile back. The file stays: removing it would let two
-// processes lock two files of the same name.
+// processes lock two files of the same name. It stays as long as it is, too.
 func (l *Lock) Unlock() error {
-	l.f.Truncate(0)
+	l.f.WriteAt(bytes.Repeat([]byte(" "), holderSize), 0)
 	return l.f.Close()
 }

@@ -146,9 +146,18 @@ func TestLockIsExclusive(t *testing.T) {
 	if err := l.Unlock(); err != nil {
 		t.Fatal(err)
 	}
+	// Nobody stands in the file, and the room for a line stays taken: on a disk
+	// that is full by now there would be none.
+	if b, err := os.ReadFile(p.LockFile); err != nil || len(b) != holderSize || strings.TrimSpace(string(b)) != "" {
+		t.Errorf("unlocked, the lock file is %q, %v", b, err)
+	}
+	os.WriteFile(p.LockFile, []byte(strings.Repeat("something else ", 10)), 0o600)
 	l, err = p.Lock()
 	if err != nil {
 		t.Fatalf("after unlocking: %v", err)
+	}
+	if h, err := p.Holder(); err != nil || h == nil || *h != (Holder{PID: os.Getpid()}) {
+		t.Errorf("the holder is %+v, %v", h, err)
 	}
 	l.Unlock()
 	if _, err := In(filepath.Join(t.TempDir(), "none")).Lock(); err == nil {
