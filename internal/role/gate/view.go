@@ -208,5 +208,9 @@ func join(between string, parts ...string) string {
 
 // seconds is a time to wait, rounded up.
 func seconds(d time.Duration) string {
-	return fmt.Sprintf("%d s", int((d+time.Second-1)/time.Second))
+	n := int((d + time.Second - 1) / time.Second)
+	if n >= 120 {
+		return fmt.Sprintf("%d min %d s", n/60, n%60)
+	}
+	return fmt.Sprintf("%d s", n)
 }

@@ -130,3 +130,14 @@ func TestAgo(t *testing.T) {
 		}
 	}
 }
+
+func TestSeconds(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		time.Millisecond: "1 s", 1500 * time.Millisecond: "2 s", 119 * time.Second: "119 s",
+		119*time.Second + 1: "2 min 0 s", 127 * time.Second: "2 min 7 s",
+	} {
+		if got := seconds(d); got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
+		}
+	}
+}
