@@ -33,6 +33,7 @@ const (
 	kindConfined
 	kindTried
 	kindChecked
+	kindStop
 )
 
 // Bounds of what the messages carry.
@@ -65,6 +66,8 @@ type (
 	}
 	// Unlocked says that the key is on its way through the handover pipe.
 	Unlocked struct{}
+	// Stop says that the person wants the shell back meanwhile: Ctrl+Z.
+	Stop struct{}
 	// NeedLink asks that the gate's link socket be given to the link.
 	NeedLink struct{}
 )
@@ -177,6 +180,7 @@ func (Ready) kind() byte     { return kindReady }
 func (Locking) kind() byte   { return kindLocking }
 func (Locked) kind() byte    { return kindLocked }
 func (Unlocked) kind() byte  { return kindUnlocked }
+func (Stop) kind() byte      { return kindStop }
 func (NeedLink) kind() byte  { return kindNeedLink }
 func (Status) kind() byte    { return kindStatus }
 func (Attach) kind() byte    { return kindAttach }
@@ -196,6 +200,7 @@ func (*Ready) code(*coder)      {}
 func (*Locking) code(*coder)    {}
 func (m *Locked) code(c *coder) { c.flag(&m.ChangePIN) }
 func (*Unlocked) code(*coder)   {}
+func (*Stop) code(*coder)       {}
 func (*NeedLink) code(*coder)   {}
 func (m *Status) code(c *coder) {
 	c.text(&m.Words)
@@ -313,6 +318,8 @@ func blank(kind byte) Message {
 		return new(Tried)
 	case kindChecked:
 		return new(Checked)
+	case kindStop:
+		return new(Stop)
 	}
 	return nil
 }

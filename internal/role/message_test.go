@@ -15,7 +15,7 @@ func samples() []Message {
 	p := Profile{Name: "default", Vault: "/d/vault", DeviceKey: "/s/device.key", Data: "/d/data", Database: "/d/data/sotto.db"}
 	return []Message{
 		&Note{"The disk is full. Free some space."}, &Quit{}, &Activity{}, &Ready{}, &Locking{}, &Locked{ChangePIN: true},
-		&Unlocked{}, &NeedLink{}, &Status{"relay online", true, 3, 1, at, true}, &Status{}, &Attach{}, &Logoff{}, &Logoff{time.Minute}, &End{}, &Lock{}, &Redraw{},
+		&Unlocked{}, &Stop{}, &NeedLink{}, &Status{"relay online", true, 3, 1, at, true}, &Status{}, &Attach{}, &Logoff{}, &Logoff{time.Minute}, &End{}, &Lock{}, &Redraw{},
 		&GateSetup{
 			Mode: Join, Profile: p, Label: "Mercy General", User: "a.ng", Hint: "h", Note: "n", Wait: 4 * time.Second,
 			Failures: 4, SignedIn: true, LockedAt: at, Terminal: []byte{0, 1, 2}, DestroyAfter: 10, NoTPM: true, Address: "a@b", Relay: "wss://b/ws", CAFile: "/ca.pem", Rotate: true,

@@ -87,7 +87,9 @@ func (t *Terminal) Raw() error {
 // cursor. What was typed meanwhile and not read is dropped; it must not reach the shell.
 func (t *Terminal) Restore() error {
 	t.Write(Reset + Clear + AltOff)
-	return retry(func() error { return unix.IoctlSetTermios(0, ioctlSetFlush, &t.saved) })
+	err := retry(func() error { return unix.IoctlSetTermios(0, ioctlSetFlush, &t.saved) })
+	t.Flush() // what came between dropping and setting
+	return err
 }
 
 // Abandon leaves the terminal to a shell that has it already, and has set the

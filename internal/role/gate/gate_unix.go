@@ -24,6 +24,9 @@ const (
 
 	// orphanTime is how long the end of the watch may take to be noticed.
 	orphanTime = 500 * time.Millisecond
+
+	// releaseTime is how long a gate that has unlocked waits for the desk to be started.
+	releaseTime = 5 * time.Second
 )
 
 // gate is one life of the role.
@@ -39,7 +42,10 @@ type gate struct {
 	view   view
 	screen screen
 	dark   bool      // nothing is drawn any more
+	over   bool      // unlocked: the terminal is the desk's as soon as one runs
 	ready  time.Time // input counts from here on
+
+	released chan struct{} // closed when a desk runs
 }
 
 // Main is the life of a gate; it returns the exit code.
@@ -60,8 +66,9 @@ func Main() int {
 	}
 	g := &gate{
 		place: place, self: self, setup: setup, term: role.Inherited(setup.Terminal),
-		line:  memguard.NewBuffer(maxPassword + 1),
-		ready: time.Now().Add(setup.Wait),
+		line:     memguard.NewBuffer(maxPassword + 1),
+		ready:    time.Now().Add(setup.Wait),
+		released: make(chan struct{}),
 		view: view{
 			label: setup.Label, user: setup.User, hint: setup.Hint, note: setup.Note,
 			locked: setup.LockedAt, ascii: asciiOnly(os.Getenv),
@@ -107,6 +114,14 @@ func Main() int {
 	if err != nil {
 		code = self.Fail(err)
 	}
+	if code == role.ExitDone && g.isOver() {
+		// Should the watch be killed before it has started a desk, nobody else
+		// would be left to put the terminal right.
+		select {
+		case <-g.released:
+		case <-time.After(releaseTime):
+		}
+	}
 	if self.Alone() {
 		g.abandon()
 	}
@@ -130,6 +145,11 @@ func (g *gate) listen() {
 		case *role.Redraw:
 			g.screen.forget()
 		case *role.End:
+			if g.over {
+				close(g.released)
+				g.mu.Unlock()
+				return
+			}
 			g.term.Write(role.Blackout)
 			memguard.Purge()
 			os.Exit(role.ExitQuit)
@@ -155,12 +175,14 @@ func (g *gate) abandon() {
 
 func (g *gate) signals() {
 	for s := range g.self.Signals {
-		if s == syscall.SIGWINCH {
-			g.draw()
+		if s == syscall.SIGWINCH { // which may have moved about what is there
+			g.redraw()
 			continue
 		}
 		g.mu.Lock()
-		g.term.Write(role.Blackout)
+		if !g.over {
+			g.term.Write(role.Blackout)
+		}
 		g.dark = true
 		g.mu.Unlock()
 		// If it is because the watch was killed, listen is about to see it, and
@@ -193,7 +215,16 @@ func (g *gate) change(f func(*view)) {
 	g.drawLocked()
 }
 
-func (g *gate) draw() { g.change(func(*view) {}) }
+// redraw shows everything again.
+func (g *gate) redraw() {
+	g.change(func(*view) { g.screen.forget() })
+}
+
+func (g *gate) isOver() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.over
+}
 
 func (g *gate) drawLocked() {
 	if g.dark {
@@ -244,11 +275,17 @@ func (g *gate) key(in *input, next []byte) key {
 		}
 		k := in.feed(next[0])
 		next[0] = 0
-		if time.Now().Before(g.ready) && k != keyQuit {
+		if time.Now().Before(g.ready) && k != keyQuit && k != keyRedraw && k != keyStop {
 			in.erase()
 			continue
 		}
-		if k != keyNone {
+		switch k {
+		case keyNone:
+		case keyRedraw:
+			g.redraw()
+		case keyStop:
+			g.self.Control.Send(&role.Stop{})
+		default:
 			return k
 		}
 	}

@@ -6,10 +6,12 @@ import "time"
 type key int
 
 const (
-	keyNone  key = iota // part of something longer, or nothing for a gate
-	keyEdit             // what is typed so far has changed
-	keyEnter            // finished
-	keyQuit             // Ctrl+Q, or Ctrl+C, Ctrl+D with nothing typed: the person wants to leave
+	keyNone   key = iota // part of something longer, or nothing for a gate
+	keyEdit              // what is typed so far has changed
+	keyEnter             // finished
+	keyQuit              // Ctrl+Q, or Ctrl+C, Ctrl+D with nothing typed: the person wants to leave
+	keyRedraw            // Ctrl+L: something has written over the lock screen
+	keyStop              // Ctrl+Z: back to the shell
 )
 
 // How long an escape sequence may pause between two bytes. A terminal sends one
@@ -154,6 +156,10 @@ func (in *input) plain(c byte) key {
 	case c == 0x15 || c == 0x17: // Ctrl+U, Ctrl+W
 		in.erase()
 		return keyEdit
+	case c == 0x0c:
+		return keyRedraw
+	case c == 0x1a:
+		return keyStop
 	case c < 0x20 || c == 0xc0 || c == 0xc1 || c > 0xf4:
 	default:
 		size := 1

@@ -40,6 +40,8 @@ func TestInput(t *testing.T) {
 		{"quit at once", "12\x11", "", keyQuit},
 		{"end of file", "\x04", "", keyQuit},
 		{"quit inside a sequence", "\x1b[1;\x03", "", keyQuit},
+		{"redraw", "12\x0c", "12", keyRedraw},
+		{"to the shell", "12\x1a", "12", keyStop},
 		{"a passphrase", "grün ß€😀", "grün ß€😀", keyEdit},
 		{"backspace over characters", "a€😀\x7f\x7f", "a", keyEdit},
 		{"stray continuation", "1\x82\x832", "12", keyEdit},

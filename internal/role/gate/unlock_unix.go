@@ -109,10 +109,12 @@ func (g *gate) choosePIN(note string) *memguard.LockedBuffer {
 // handOver writes what the desk needs to the pipe. The watch starts the desk
 // meanwhile: a certificate authority's file can be more than a pipe holds.
 func (g *gate) handOver(opened *keystore.Opened) (int, error) {
+	g.mu.Lock()
+	g.dark, g.over = true, true
+	g.mu.Unlock()
 	if err := g.self.Control.Send(&role.Unlocked{}); err != nil {
 		return 0, fmt.Errorf("tell that the PIN was right: %w", err)
 	}
-	g.mu.Lock() // the terminal is the desk's from here on
 	if err := opened.Handover(g.self.Handover); err != nil {
 		return role.ExitFailed, nil
 	}

@@ -52,6 +52,9 @@ func (w *watch) fromGate(e event) error {
 			w.linkEnd.Close() // the link has it now
 			w.linkEnd = nil
 		}
+	case *role.Stop:
+		w.toShell()
+		return nil
 	case *role.Unlocked:
 		if w.gateOK || w.mode == role.ChangePIN || w.mode == role.ChangePassword {
 			break
@@ -143,6 +146,9 @@ func (w *watch) fromDesk(e event) error {
 		if w.cfg.Check != nil {
 			w.cfg.Check(*m)
 		}
+	case *role.Stop:
+		w.toShell()
+		return nil
 	case *role.Locking:
 		w.locking()
 	case *role.Locked:
@@ -171,7 +177,13 @@ func (w *watch) fromDesk(e event) error {
 		return errors.New("the process that looked into the messages ended unexpectedly. Nothing was changed")
 	}
 	if w.gate != nil && !w.gateOK && !w.lockedAt.IsZero() {
-		return nil // it locked, and the gate is already there
+		// It locked, and the gate is already there. Only now is it alone with the
+		// terminal: whatever the desk did last, even half, must not stay.
+		if e.ended.Code != role.ExitDone {
+			w.repair()
+		}
+		w.redraw()
+		return nil
 	}
 	announced := !w.lockedAt.IsZero()
 	w.locked()
@@ -221,7 +233,7 @@ func (w *watch) killDesk() {
 	if w.gate == nil || w.gateOK {
 		// Again when it has ended: something may be on its way still.
 		front := w.term.Foreground()
-		w.output.do(func() {
+		w.draw(func() {
 			if front {
 				w.term.Drop()
 			}

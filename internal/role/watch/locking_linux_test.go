@@ -46,6 +46,13 @@ func testClocks() (clocks, func() (<-chan struct{}, error)) {
 // tellTest writes what is told to the file TEST_TELL.
 func tellTest() func(open, online bool, asked int) {
 	file := os.Getenv("TEST_TELL")
+	if when := os.Getenv("TEST_PANIC"); when != "" {
+		return func(open, online bool, asked int) {
+			if when == fmt.Sprintf("open %v online %v asked %d", open, online, asked) {
+				panic("a defect")
+			}
+		}
+	}
 	if file == "" {
 		return nil
 	}

@@ -223,6 +223,35 @@ func (w *watch) stop() {
 	}
 }
 
+// toShell locks and stops, as Ctrl+Z has any program do. Where no shell would
+// let it go on again, it only locks.
+func (w *watch) toShell() {
+	if w.mode == role.Join { // it would have to begin again
+		return
+	}
+	if !w.jobs {
+		w.check(w.secure())
+		return
+	}
+	w.stop()
+}
+
+// jobControl says whether a shell started this process as a job: then it lets
+// it go on after a stop. Under no shell, or in a script, nobody would.
+func jobControl() bool {
+	session, err := unix.Getsid(0)
+	if err != nil {
+		return false
+	}
+	parent := os.Getppid()
+	parents, err := unix.Getsid(parent)
+	if err != nil || parents != session {
+		return false
+	}
+	group, err := unix.Getpgid(parent)
+	return err == nil && group != unix.Getpgrp()
+}
+
 // leaveAlone tells the link to end by itself in time, or takes that back.
 func (w *watch) leaveAlone(alone bool) {
 	if w.link == nil || w.loggedOff {

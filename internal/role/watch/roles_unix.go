@@ -123,6 +123,7 @@ func (w *watch) startDesk() error {
 	if w.desk != nil { // the last one is still at its end
 		w.desk.Kill()
 		w.finish(lockAnswer, w.desk)
+		w.repair()
 	}
 	theirs, ours, err := role.Pair()
 	if err != nil {
@@ -153,6 +154,9 @@ func (w *watch) startDesk() error {
 	w.signedIn = true
 	w.listen(desk)
 	w.dropEnds()
+	if w.gate != nil { // it has waited for this
+		w.gate.Control.Send(&role.End{})
+	}
 	return nil
 }
 

@@ -28,6 +28,9 @@ const (
 	samePIN     = "The PIN stays as it was."
 )
 
+// errCrashed is for a defect of the watch itself. The terminal is put right first.
+var errCrashed = errors.New("it ended unexpectedly. It is locked, and nothing that was sent or received was lost. Run sotto again, and tell your administrator if it goes on")
+
 var errWard = errors.New("the demo's relay process ended unexpectedly, and the demo with it. Run sotto demo to start again")
 
 // event is something that a role said, or its end.
@@ -65,6 +68,7 @@ type watch struct {
 	said      map[*role.Child]string // the last Note of each
 	crashes   limiter
 	full      bool // raw mode and the alternate screen are on
+	jobs      bool // a shell lets us go on after a stop
 
 	deadline   *time.Timer // for a desk that should end
 	mode       role.Mode   // of the next gate
@@ -86,7 +90,7 @@ type watch struct {
 // thread: see role.Spawn.
 func Run(cfg Config) (int, error) { return run(cfg, systemClocks(), wakes) }
 
-func run(cfg Config, c clocks, wakes func() (<-chan struct{}, error)) (int, error) {
+func run(cfg Config, c clocks, wakes func() (<-chan struct{}, error)) (code int, err error) {
 	debug.SetTraceback("none") // a page of Go is no use to anybody at a terminal
 	if err := harden.Early(); err != nil {
 		return 1, err
@@ -100,10 +104,19 @@ func run(cfg Config, c clocks, wakes func() (<-chan struct{}, error)) (int, erro
 		cfg: cfg, term: term, note: cfg.Note,
 		events: make(chan event, 64), signals: make(chan os.Signal, 16),
 		said: make(map[*role.Child]string), deadline: time.NewTimer(time.Hour), mode: cfg.Mode,
-		sleep: newSleep(c), alarm: time.NewTimer(time.Hour), output: newOutput(),
+		sleep: newSleep(c), alarm: time.NewTimer(time.Hour), output: newOutput(), jobs: jobControl(),
 	}
 	w.deadline.Stop()
 	w.alarm.Stop()
+	defer func() {
+		if recover() == nil {
+			return
+		}
+		if w.full { // leave has failed, too
+			term.Restore()
+		}
+		code, err = 1, errCrashed
+	}()
 	// Notify and not Ignore: a role would inherit what is ignored.
 	signal.Notify(w.signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT,
 		syscall.SIGTSTP, syscall.SIGCONT, syscall.SIGTTIN, syscall.SIGTTOU, signalToLock, signalToLogOff)
@@ -153,9 +166,7 @@ func (w *watch) loop(woken <-chan struct{}, ticks <-chan time.Time) {
 			w.inForeground()
 			w.killDesk()
 		case <-w.output.late:
-			if w.gate != nil {
-				w.gate.Control.Send(&role.Redraw{})
-			}
+			w.redraw()
 		case <-gone:
 			w.end(128+int(syscall.SIGHUP), nil)
 		}
@@ -194,7 +205,7 @@ func (w *watch) enter() error {
 		return fmt.Errorf("take over the terminal: %w", err)
 	}
 	w.full = true
-	w.output.do(func() { w.term.Write(role.AltOn + role.Clear) })
+	w.draw(func() { w.term.Write(role.AltOn + role.Clear) })
 	return nil
 }
 
@@ -214,10 +225,25 @@ func (w *watch) release() {
 // repair makes the terminal usable for the next role after one that died.
 func (w *watch) repair() {
 	if w.full {
-		w.output.do(func() {
+		w.draw(func() {
 			w.term.Raw()
 			w.term.Write(role.Reset + role.Clear)
 		})
+	}
+}
+
+// draw does something with the terminal. A gate that runs draws all of its own
+// after it, or what it had drawn would be gone.
+func (w *watch) draw(f func()) {
+	w.output.do(f)
+	w.redraw()
+}
+
+// redraw has the gate, if one runs, draw all of its screen: somebody else has
+// written to the terminal since it was started, or may have.
+func (w *watch) redraw() {
+	if w.gate != nil {
+		w.gate.Control.Send(&role.Redraw{})
 	}
 }
 
@@ -251,13 +277,10 @@ func (w *watch) signal(s syscall.Signal) {
 		w.stop()
 	case syscall.SIGCONT: // someone else stopped us; the terminal may have been used
 		if w.inForeground(); w.full && !w.ending {
-			w.output.do(func() {
+			w.draw(func() {
 				w.term.Raw()
 				w.term.Write(role.AltOn)
 			})
-			if w.gate != nil {
-				w.gate.Control.Send(&role.Redraw{})
-			}
 			w.lock()
 		}
 	case syscall.SIGTTIN, syscall.SIGTTOU:

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -74,7 +75,15 @@ func fakeGate() int {
 	if err != nil {
 		return 99
 	}
-	fmt.Printf("\x1b[H\x1b[2J\x1b[?1003hGATE mode %d failures %d wait %v note %q env %q\r\n", setup.Mode, setup.Failures, setup.Wait, setup.Note, os.Getenv("SECRET"))
+	var over atomic.Bool
+	shown := ""
+	show := func(format string, a ...any) {
+		line := fmt.Sprintf(format+"\r\n", a...)
+		shown += line
+		fmt.Print(line)
+	}
+	fmt.Print("\x1b[H\x1b[2J\x1b[?1003h")
+	show("GATE mode %d failures %d wait %v note %q env %q", setup.Mode, setup.Failures, setup.Wait, setup.Note, os.Getenv("SECRET"))
 	go func() {
 		for {
 			m, err := self.Control.Receive()
@@ -83,12 +92,16 @@ func fakeGate() int {
 			}
 			switch m := m.(type) {
 			case *role.Status:
-				fmt.Printf("STATUS %s %d\r\n", m.Words, m.Waiting)
+				show("STATUS %s %d", m.Words, m.Waiting)
 				if m.Ring {
-					fmt.Printf("RING for %d\r\n", m.Stat)
+					show("RING for %d", m.Stat)
 				}
+			case *role.Redraw:
+				fmt.Print("\x1b[H\x1b[2J" + shown + "DRAWN ANEW\r\n")
 			case *role.End:
-				os.Exit(role.ExitQuit)
+				if !over.Load() {
+					os.Exit(role.ExitQuit)
+				}
 			}
 		}
 	}()
@@ -98,11 +111,13 @@ func fakeGate() int {
 	for {
 		switch key() {
 		case 'u':
+			over.Store(true)
 			self.Control.Send(&role.Unlocked{})
 			io.WriteString(self.Handover, "the key")
 			self.Handover.Close()
 			return role.ExitDone
 		case 'n': // unlocks, but hands over nothing
+			over.Store(true)
 			self.Control.Send(&role.Unlocked{})
 			return role.ExitDone
 		case 's': // lets a STAT message come
@@ -188,6 +203,19 @@ func fakeDesk() int {
 			self.Control.Send(&role.Locking{})
 			hangs = true
 			select {}
+		case 'W', 'O': // writes after it has said so
+			self.Control.Send(&role.Locking{})
+			self.Control.Send(&role.Locked{})
+			hangs = true
+			for !exists(filepath.Join(setup.Profile.Data, "go on")) {
+				time.Sleep(time.Millisecond)
+			}
+			if k == 'W' {
+				fmt.Print("\x1b[H\x1b[2JWRITTEN LATE\r\n")
+				return role.ExitDone
+			}
+			fmt.Print("\x1b[H\x1b[2JWRITTEN LATE\r\n\x1b]0;a title without end")
+			select {}
 		case 'L': // says so and does not end
 			self.Control.Send(&role.Locked{})
 			hangs = true
@@ -224,6 +252,11 @@ func fakeDesk() int {
 			return role.ExitQuit
 		}
 	}
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
 }
 
 func fakeLink() int {
@@ -467,8 +500,57 @@ func TestDeskThatSaysLockedForEverIsKilled(t *testing.T) {
 	c.See("GATE")
 	c.Type("q")
 	ends(t, c, 0)
-	if n := bytes.Count(c.Output()[shown:], []byte("GATE")); n != 1 {
+	out := c.Output()[shown:]
+	if n := bytes.Count(out, []byte("GATE")) - bytes.Count(out, []byte("DRAWN ANEW")); n != 1 {
 		t.Errorf("%d gates were started", n)
+	}
+}
+
+// Whatever a desk still does to the screen while the gate is there, even half a
+// sequence that swallows all that follows: the gate is what is seen in the end.
+func TestDeskThatWritesOverTheGate(t *testing.T) {
+	for _, key := range []string{"W", "O"} {
+		t.Run(key, func(t *testing.T) {
+			t.Parallel()
+			data := t.TempDir()
+			c := unlocked(t, "TEST_DATA="+data)
+			desk := c.Role("desk")
+			c.Type(key)
+			c.See("GATE")
+			if err := os.WriteFile(filepath.Join(data, "go on"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			c.Wait("written over", func() bool { return bytes.Contains(c.Output(), []byte("WRITTEN LATE")) })
+			c.Wait("the desk ended", func() bool { return roletest.Gone(desk) })
+			c.See("DRAWN ANEW")
+			c.SeeGone("WRITTEN LATE")
+			c.Type("q")
+			ends(t, c, 0)
+		})
+	}
+}
+
+// A defect of the watch itself leaves a usable terminal and one sentence.
+func TestPanic(t *testing.T) {
+	for _, when := range []string{"open false online true asked 1", "open false online false asked 0"} {
+		t.Run(when, func(t *testing.T) {
+			t.Parallel()
+			c := start(t, "TEST_PANIC="+when)
+			if strings.HasSuffix(when, "1") {
+				c.See("GATE")
+				c.Type("u")
+				c.See("DESK has")
+				c.Cmd.Process.Signal(signalToLock)
+			}
+			ends(t, c, 1)
+			c.See(errCrashed.Error()[:40])
+			if out := string(c.Output()); strings.Contains(out, "goroutine") || strings.Contains(out, "a defect") {
+				t.Errorf("it says what nobody at a terminal wants to know:\n%s", out)
+			}
+			if s := c.Screen(); strings.Contains(s, "DESK") || strings.Contains(s, "GATE") {
+				t.Errorf("something of it stayed:\n%s", s)
+			}
+		})
 	}
 }
 
