@@ -65,7 +65,7 @@ func (p *person) roles() map[string]process {
 func rolesOf(t *testing.T, watch int) map[string]process {
 	t.Helper()
 	all := map[string]process{}
-	for _, child := range family(t, watch)[1:] {
+	for _, child := range family(t, watch) {
 		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", child.pid))
 		name, _, _ := strings.Cut(string(line), "\x00")
 		if name, ok := strings.CutPrefix(name, "sotto-"); ok && err == nil {
@@ -136,6 +136,12 @@ func TestLockCommand(t *testing.T) {
 	p.unlock()
 	p.See(">  "+half, "online") // the draft was kept
 
+	p.Press("C-z") // no shell has started it: nobody could let it go on
+	p.See("s o t t o", "PIN  _")
+	p.hidden()
+	p.unlock()
+	p.See(">  "+half, "online")
+
 	p.locks("locked and logged off", 0, "--log-off")
 	p.See("logged off")
 	if link, ok := p.roles()["link"]; ok {
@@ -147,7 +153,7 @@ func TestLockCommand(t *testing.T) {
 
 	p.locks(`there is no profile "nigth"`, 1, "--profile", "nigth")
 	p.locks("a profile's name", 1, "--profile", "../x")
-	p.locks("none of the others can be", 1, "--profile", "default", "--all")
+	p.locks("leave --profile out", 1, "--profile", "default", "--all")
 	p.locks("locked", 0, "--profile", "default")
 	p.quitLocked()
 	p.locks("not running", 0)
@@ -360,8 +366,24 @@ func TestJobControl(t *testing.T) {
 	}
 	desk := func() process { return rolesOf(t, watch)["desk"] }
 
-	// As with Ctrl+Z.
+	// Ctrl+Z, at both screens.
 	was := desk()
+	p.Press("C-z")
+	stopped()
+	p.hidden()
+	gone(t, []process{was})
+	p.Enter("fg")
+	p.See("s o t t o", "PIN")
+	p.Type("12")
+	p.See("• • _")
+	p.Press("C-z")
+	stopped()
+	p.Enter("fg")
+	p.See("PIN  _")
+	p.unlock()
+	p.See(">  "+half, "online")
+
+	was = desk()
 	syscall.Kill(watch, syscall.SIGTSTP)
 	stopped()
 	p.hidden()

@@ -25,7 +25,7 @@ func (m *Model) pressed(msg tea.KeyPressMsg) tea.Cmd {
 	}
 	key, typed := msg.Keystroke(), msg.Text
 	action := m.keys[key]
-	if m.burst.holds(m.clock) && action != lockNow && action != quit && action != interrupt {
+	if m.burst.holds(m.clock) && action != lockNow && action != stopNow && action != quit && action != interrupt {
 		m.together(key, action, typed)
 		return nil
 	}
@@ -34,6 +34,12 @@ func (m *Model) pressed(msg tea.KeyPressMsg) tea.Cmd {
 	m.notice = notice{}
 	switch action {
 	case lockNow:
+		return m.lock(Asked, Unlock)
+	case stopNow:
+		m.cfg.Screen.Blackout()
+		if m.cfg.OnStop != nil {
+			m.cfg.OnStop()
+		}
 		return m.lock(Asked, Unlock)
 	case quit:
 		return m.finish(Quit, Unlock)

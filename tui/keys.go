@@ -9,6 +9,7 @@ type action int
 const (
 	none action = iota
 	lockNow
+	stopNow
 	quit
 	interrupt
 	help
@@ -62,6 +63,7 @@ func bindings(reveal bool) []binding {
 		{back, []string{"esc"}, "Esc", "back"},
 		{interrupt, []string{"ctrl+c"}, "Ctrl+C", "clear what is written; nothing is copied"},
 		{quit, []string{"ctrl+q", "ctrl+alt+q"}, "Ctrl+Q", "quit"},
+		{stopNow, []string{"ctrl+z", "ctrl+alt+z"}, "Ctrl+Z", "lock, and back to the shell"},
 		{copyKey, []string{"ctrl+shift+c", "ctrl+insert", "alt+w", "super+c", "ctrl+x", "ctrl+shift+x"}, "", ""},
 		{pasteKey, []string{"ctrl+v", "shift+insert", "super+v", "ctrl+shift+v"}, "", ""},
 	}

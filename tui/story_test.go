@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -129,6 +130,21 @@ func TestWhyIsSaidOnce(t *testing.T) {
 	term.sees("queued · Okafor has no device yet. It is looked for again")
 	term.fake.move(ada, store.Failed, "Not sent: the relay refused it.")
 	term.sees("failed: the relay refused it. Send it again: /again")
+}
+
+// Ctrl+Z locks, too, and whoever started this is told that the shell is wanted.
+func TestStopping(t *testing.T) {
+	var stops atomic.Int64
+	term := start(t, terminalSetup{config: func(c *Config) { c.OnStop = func() { stops.Add(1) } }})
+	term.press("half a thou").sees("half a thou")
+	term.press("\x1a")
+	if r := term.ends(); r.Reason != Asked || r.Intent != Unlock || stops.Load() != 1 {
+		t.Errorf("ended with %+v, asked %d times for the shell", r, stops.Load())
+	}
+	term.until("a blank screen", func() bool { return strings.TrimSpace(term.text()) == "" })
+	if d := term.fake.draft(ada); d != "half a thou" {
+		t.Errorf("the draft is %q", d)
+	}
 }
 
 func TestLockingBlanksFirstAndKeepsTheDraft(t *testing.T) {

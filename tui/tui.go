@@ -50,10 +50,12 @@ type Config struct {
 
 	// OnActivity is called when somebody uses the keys or the mouse, at most once a second.
 	// OnLock is called as soon as the screen is blank, before the draft is
-	// stored. Both are called from the goroutine that handles keys and must
+	// stored. OnStop is called before it if the person wants the shell back
+	// meanwhile. All are called from the goroutine that handles keys and must
 	// not wait.
 	OnActivity func()
 	OnLock     func(Reason)
+	OnStop     func()
 }
 
 // Reason is why the screens ended.

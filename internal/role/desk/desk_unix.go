@@ -170,6 +170,7 @@ func (d *desk) show(ctx context.Context, messenger *client.Client, place string)
 		Place: place, Open: d.setup.Open,
 		OnActivity: func() { d.self.Control.Send(&role.Activity{}) },
 		OnLock:     func(tui.Reason) { d.self.Control.Send(&role.Locking{}) },
+		OnStop:     func() { d.self.Control.Send(&role.Stop{}) },
 	})
 	if err != nil {
 		return tui.Result{}, err
