@@ -146,7 +146,8 @@ func (c examination) look() error {
 	defer lock.Unlock()
 	var found *role.Checked
 	err = afterwards(p, watchOver(watch.Config{
-		Profile: places(p), Label: settings.Organisation, User: settings.Address, DestroyAfter: settings.DestroyAfter,
+		Profile: places(p), Label: settings.Organisation, User: settings.Address,
+		Display: display(settings), DestroyAfter: settings.DestroyAfter,
 		Note: "The PIN opens the messages; then they are looked through for damage.", Tell: lock.Tell,
 		Check: func(c role.Checked) { found = &c },
 	}))

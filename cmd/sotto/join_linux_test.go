@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/awnumar/memguard"
 
@@ -346,5 +347,45 @@ func TestJoinSaysWhatIsWrongAtOnce(t *testing.T) {
 		if made, err := os.ReadDir(home); err != nil || len(made) > 0 {
 			t.Errorf("%q: made %v, %v", args, made, err)
 		}
+	}
+}
+
+// TestNobodyFindsAVaultOpen leaves sotto where it waits for what comes after the
+// right PIN, and half a PIN on the lock screen.
+func TestNobodyFindsAVaultOpen(t *testing.T) {
+	url := serve(t, givenPassword)
+	home := t.TempDir()
+	p := vaultAt(t, home, url, 6, 0)
+	settings, err := p.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings.LockAfter = 2 * time.Second
+	if err := p.Save(settings); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ command, next, says string }{
+		{"pin", "New PIN  _", "the PIN stays as it was"},
+		{"password", "Password of", "the password stays as it was"},
+	} {
+		c := roletest.Start(t, at(t, home, test.command), 80, 24)
+		c.See("  _")
+		c.Type(testPIN + "\r")
+		c.See(test.next)
+		c.Type("half")
+		if code := c.Exit(); code != 1 {
+			t.Errorf("%s: exit code %d", test.command, code)
+		}
+		c.See(test.says)
+		c.Restored()
+	}
+	c := roletest.Start(t, at(t, home), 80, 24)
+	c.See("PIN  _")
+	c.Type("73")
+	c.See("PIN  • • _")
+	c.See("PIN  _")
+	c.Type("\x11")
+	if code := c.Exit(); code != 0 {
+		t.Errorf("exit code %d", code)
 	}
 }

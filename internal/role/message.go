@@ -132,6 +132,10 @@ type GateSetup struct {
 	LockedAt time.Time     // zero when it was never unlocked
 	Terminal []byte        // the person's own terminal modes, see Terminal.Saved
 
+	// LockAfter without a key, what is typed is forgotten, and what waits with an
+	// open vault or a password ends; 0 is never.
+	LockAfter time.Duration
+
 	DestroyAfter int  // wrong PINs in a row after which the vault destroys itself; 0 is never
 	NoTPM        bool // the vault is thrown away soon, so nothing of it goes into a TPM
 
@@ -236,6 +240,7 @@ func (m *GateSetup) code(c *coder) {
 	c.flag(&m.SignedIn)
 	c.moment(&m.LockedAt)
 	c.bytes(&m.Terminal, maxTermios)
+	c.span(&m.LockAfter)
 	c.number(&m.DestroyAfter, maxDestroyAfter)
 	c.flag(&m.NoTPM)
 	c.text(&m.Address)

@@ -36,6 +36,7 @@ type gate struct {
 	place keystore.Place
 	term  *role.Terminal
 	line  *memguard.LockedBuffer // what is being typed; its last byte receives the next key
+	holds bool                   // a vault is open, or a password kept: it does not wait for ever
 	ca    []byte                 // certificates to trust while joining
 
 	mu     sync.Mutex // the fields below: keys, the watch and the clock all change the screen
@@ -246,7 +247,7 @@ func (g *gate) ask(prompt string, limit int) *memguard.LockedBuffer {
 	for {
 		g.change(func(v *view) { v.prompt, v.dots = prompt, in.characters() })
 		switch g.key(in, next) {
-		case keyQuit:
+		case keyQuit, keyIdle:
 			return nil
 		case keyEnter:
 			if in.n == 0 {
@@ -262,8 +263,19 @@ func (g *gate) ask(prompt string, limit int) *memguard.LockedBuffer {
 // key reads until something has changed that shows.
 func (g *gate) key(in *input, next []byte) key {
 	for {
-		if pause := in.pause(); pause > 0 && !readable(pause) {
-			in.timeout()
+		if pause := in.pause(); pause > 0 {
+			if !readable(pause) {
+				in.timeout()
+				continue
+			}
+		} else if idle := g.setup.LockAfter; idle > 0 && !readable(idle) {
+			if g.holds {
+				return keyIdle
+			}
+			if in.n > 0 {
+				in.erase()
+				return keyEdit
+			}
 			continue
 		}
 		n, err := unix.Read(0, next)

@@ -12,6 +12,7 @@ const (
 	keyQuit              // Ctrl+Q, or Ctrl+C, Ctrl+D with nothing typed: the person wants to leave
 	keyRedraw            // Ctrl+L: something has written over the lock screen
 	keyStop              // Ctrl+Z: back to the shell
+	keyIdle              // none for too long, while there is something to be kept from others
 )
 
 // How long an escape sequence may pause between two bytes. A terminal sends one

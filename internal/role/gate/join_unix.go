@@ -28,6 +28,9 @@ const (
 // errLink is said when the connection to the link breaks off.
 var errLink = errors.New("the connection process ended unexpectedly; try again")
 
+// errUnread ends a join whose last sentence nobody was there to read.
+var errUnread = errors.New("the account is set up, and locked. The password on the relay stays as it was. Open it with: sotto")
+
 // relay is the gate's conversation with the link.
 type relay struct {
 	conn *frame.Conn
@@ -96,6 +99,7 @@ func (g *gate) join() (int, error) {
 	if account.Password = g.ask("Password of "+g.setup.Address, maxPassword); account.Password == nil {
 		return role.ExitQuit, nil
 	}
+	g.holds = true
 	g.busy("signing in")
 	r, err := g.relay()
 	if err != nil {
@@ -142,6 +146,7 @@ func (g *gate) changePassword() (int, error) {
 		return code, err
 	}
 	defer opened.Close()
+	g.holds = true
 	g.say("")
 	r, err := g.relay()
 	if err != nil {
@@ -189,8 +194,11 @@ func (g *gate) rotate(r *relay, opened *keystore.Opened) error {
 			case changed.Words == "":
 				return keep(opened, true)
 			default:
-				g.confirm("The password stays as it was: " + changed.Words)
-				return keep(opened, false)
+				read := g.confirm("The password stays as it was: " + changed.Words)
+				if err := keep(opened, false); err != nil || read {
+					return err
+				}
+				return errUnread
 			}
 		case <-late:
 			return nil // not known: settle will find out
@@ -232,15 +240,19 @@ func keep(opened *keystore.Opened, next bool) error {
 	return opened.SaveAccount(&a)
 }
 
-// confirm shows something that must be read, until Enter is pressed.
-func (g *gate) confirm(note string) {
+// confirm shows something that must be read, until Enter is pressed. It reports
+// false if nobody did.
+func (g *gate) confirm(note string) bool {
 	memory := g.line.Bytes()
 	in := &input{}
 	g.say(note)
 	g.change(func(v *view) { v.prompt, v.dots = "Enter to go on", 0 })
 	for {
-		if k := g.key(in, memory[:1]); k == keyEnter || k == keyQuit {
-			return
+		switch g.key(in, memory[:1]) {
+		case keyEnter, keyQuit:
+			return true
+		case keyIdle:
+			return false
 		}
 	}
 }

@@ -40,6 +40,7 @@ func (g *gate) changePIN() (int, error) {
 		return code, err
 	}
 	defer opened.Close()
+	g.holds = true
 	pin := g.choosePIN("")
 	if pin == nil {
 		return role.ExitQuit, nil

@@ -432,3 +432,25 @@ func until(t *testing.T, what string, so func() bool) {
 		}
 	}
 }
+
+// TestNextDeskLives holds that the time a desk gets to end is not the next one's.
+func TestNextDeskLives(t *testing.T) {
+	t.Parallel()
+	c := unlocked(t)
+	c.Cmd.Process.Signal(syscall.SIGTSTP)
+	c.Wait("stopped", func() bool {
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.Cmd.Process.Pid))
+		return strings.Contains(string(b), ") T ")
+	})
+	c.Cmd.Process.Signal(syscall.SIGCONT)
+	c.See("GATE")
+	c.Type("u")
+	c.See("DESK")
+	desk := c.Role("desk")
+	time.Sleep(lockAnswer + time.Second/2) // what is tested is that nothing happens meanwhile
+	if roletest.Gone(desk) {
+		t.Errorf("the desk was ended in place of the one before:\n%s", c.Screen())
+	}
+	c.Type("q")
+	ends(t, c, 0)
+}

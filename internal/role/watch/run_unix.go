@@ -365,6 +365,7 @@ func (w *watch) forget(e event) {
 		w.gate = nil
 	case w.desk:
 		w.desk = nil
+		w.deadline.Stop() // it was this one's, and not the next one's
 	case w.ward:
 		w.ward = nil
 	}
