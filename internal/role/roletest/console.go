@@ -68,11 +68,11 @@ func Start(t testing.TB, cmd *exec.Cmd, columns, rows int) *Console {
 		close(c.ended)
 	}()
 	t.Cleanup(func() {
-		cmd.Process.Kill()
-		<-c.ended
-		if t.Failed() {
+		if t.Failed() { // before the end, which clears it
 			t.Logf("the screen at the end:\n%s", c.Screen())
 		}
+		cmd.Process.Kill()
+		<-c.ended
 		slave.Close()
 		master.Close()
 	})
@@ -228,7 +228,7 @@ func (c *Console) Until(what string, wanted func(screen string) bool) {
 		case <-change:
 		case <-time.After(50 * time.Millisecond): // what does not show in the output
 		case <-late:
-			c.t.Fatalf("not %s after %v; %s", what, Patience, c.Left())
+			c.t.Fatalf("not %s after %v; %s:\n%s", what, Patience, c.Left(), screen)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package roletest
 
 import (
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -33,13 +34,8 @@ func (c *Console) Under(argv0 string) {
 
 // childOf finds a process by its parent and its argv[0].
 func childOf(parent int, argv0 string) int {
-	tasks, _ := os.ReadDir("/proc")
-	for _, task := range tasks {
-		pid, err := strconv.Atoi(task.Name())
-		if err != nil {
-			continue
-		}
-		stat, err := os.ReadFile("/proc/" + task.Name() + "/stat")
+	for _, child := range children(parent) {
+		stat, err := os.ReadFile("/proc/" + child + "/stat")
 		if err != nil {
 			continue
 		}
@@ -49,12 +45,36 @@ func childOf(parent int, argv0 string) int {
 		if !ok || len(fields) < 2 || fields[0] == "Z" || fields[1] != strconv.Itoa(parent) {
 			continue
 		}
-		line, err := os.ReadFile("/proc/" + task.Name() + "/cmdline")
+		line, err := os.ReadFile("/proc/" + child + "/cmdline")
 		if name, _, _ := strings.Cut(string(line), "\x00"); err == nil && name == argv0 {
+			pid, _ := strconv.Atoi(child)
 			return pid
 		}
 	}
 	return 0
+}
+
+// children are the process ids of all that a process has started and, where the
+// kernel does not list these, of all there are.
+func children(parent int) (pids []string) {
+	tasks, _ := filepath.Glob("/proc/" + strconv.Itoa(parent) + "/task/*/children")
+	for _, task := range tasks {
+		b, err := os.ReadFile(task)
+		if err != nil {
+			continue
+		}
+		pids = append(pids, strings.Fields(string(b))...)
+	}
+	if len(tasks) > 0 {
+		return pids
+	}
+	all, _ := os.ReadDir("/proc")
+	for _, p := range all {
+		if _, err := strconv.Atoi(p.Name()); err == nil {
+			pids = append(pids, p.Name())
+		}
+	}
+	return pids
 }
 
 // Kill kills a role with SIGKILL and returns its process id.
