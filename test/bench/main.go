@@ -32,6 +32,8 @@ var measurements = []measurement{
 	{"size of the program", time.Minute, size},
 	{"first frame", time.Minute, firstFrame},
 	{"unlocking and locking", time.Minute, unlocking},
+	{"locking", 3 * time.Minute, locking},
+	{"locking while catching up", 6 * time.Minute, lockingInCatchUp},
 	{"typing", time.Minute, typing},
 	{"messages and memory", time.Minute, messages},
 	{"doing nothing", 2 * time.Minute, idle},

@@ -125,6 +125,13 @@ func has(text string) func(string) bool {
 	return func(screen string) bool { return strings.Contains(screen, text) }
 }
 
+// has says whether a text is on the screen now.
+func (s *screen) has(text string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Contains(s.term.String(), text)
+}
+
 // press sends keys and returns when.
 func (s *screen) press(keys string) time.Time {
 	at := time.Now()
