@@ -384,8 +384,13 @@ func TestNobodyFindsAVaultOpen(t *testing.T) {
 	c.Type("73")
 	c.See("PIN  • • _")
 	c.See("PIN  _")
+	c.Type("12345\r")
+	c.See("was not tried")
 	c.Type("\x11")
 	if code := c.Exit(); code != 0 {
 		t.Errorf("exit code %d", code)
+	}
+	if s, err := keystore.At(p.Vault, p.DeviceKey).Status(); err != nil || s.Tried != 0 {
+		t.Errorf("%+v, %v: counted what nobody's PIN can be", s, err)
 	}
 }

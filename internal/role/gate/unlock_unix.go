@@ -57,6 +57,11 @@ func (g *gate) changePIN() (int, error) {
 // the code says how this gate ends.
 func (g *gate) open(prompt string) (*keystore.Opened, int, error) {
 	pin := g.ask(prompt, maxPIN)
+	for pin != nil && pin.Size() < keystore.MinPIN { // nobody's PIN, so not a guess that counts
+		pin.Destroy()
+		g.say(fmt.Sprintf("A PIN has %d characters or more. This one was not tried.", keystore.MinPIN))
+		pin = g.ask(prompt, maxPIN)
+	}
 	if pin == nil {
 		return nil, role.ExitQuit, nil
 	}
