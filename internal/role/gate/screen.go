@@ -10,10 +10,12 @@ import (
 type screen struct {
 	shown         []string
 	width, height int
+	again         bool // see forget
 }
 
-// forget makes the next draw send everything.
-func (s *screen) forget() { s.shown = nil }
+// forget makes the next draw send every row, whatever stands there. It erases
+// row by row and not all at once: where nothing was wrong, nothing flickers.
+func (s *screen) forget() { s.again = true }
 
 // draw returns the bytes that bring the terminal from what it shows to v.
 func (s *screen) draw(v view, width, height int) string {
@@ -26,12 +28,15 @@ func (s *screen) draw(v view, width, height int) string {
 		s.width, s.height = width, height
 		b.WriteString("\x1b[0m\x1b[H\x1b[2J")
 	}
+	if s.again {
+		b.WriteString("\x1b[0m")
+	}
 	for i, text := range rows {
-		if text != s.shown[i] {
+		if s.again || text != s.shown[i] {
 			fmt.Fprintf(&b, "\x1b[%d;1H%s\x1b[K", i+1, text)
 		}
 	}
-	s.shown = rows
+	s.shown, s.again = rows, false
 	fmt.Fprintf(&b, "\x1b[%d;%dH\x1b[?25h\x1b[?2026l", row+1, column+1)
 	return b.String()
 }

@@ -95,8 +95,12 @@ func TestScreenSendsOnlyWhatChanged(t *testing.T) {
 		t.Errorf("nothing changed, and it sends %q", third)
 	}
 	s.forget()
-	if again := s.draw(v, 80, 24); !strings.Contains(again, "Mercy") {
-		t.Errorf("after a disturbance it sends %q", again)
+	again := s.draw(v, 80, 24)
+	if !strings.Contains(again, "Mercy") || strings.Count(again, "\x1b[K") != 24 || strings.Contains(again, "\x1b[2J") {
+		t.Errorf("after a disturbance it sends %q, which is not every row", again)
+	}
+	if fourth := s.draw(v, 80, 24); strings.Contains(fourth, "Mercy") {
+		t.Errorf("and again %q", fourth)
 	}
 	if resized := s.draw(v, 40, 10); !strings.Contains(resized, "Mercy") {
 		t.Errorf("after a resize it sends %q", resized)
