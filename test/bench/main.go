@@ -33,7 +33,7 @@ var measurements = []measurement{
 	{"first frame", time.Minute, firstFrame},
 	{"unlocking and locking", time.Minute, unlocking},
 	{"locking", 3 * time.Minute, locking},
-	{"locking while catching up", 6 * time.Minute, lockingInCatchUp},
+	{"locking while catching up", 10 * time.Minute, lockingInCatchUp},
 	{"typing", time.Minute, typing},
 	{"messages and memory", time.Minute, messages},
 	{"doing nothing", 2 * time.Minute, idle},
