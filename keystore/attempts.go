@@ -13,19 +13,26 @@ import (
 )
 
 // Each of the two files ends in a tally: how many PINs were tried since the last
-// right one.
+// right one. It has two blocks of its own; what is before it fills whole blocks,
+// too.
 //
-//	(sequence 4 · tried 4 · first 8 bytes of their SHA-256) × 2
+//	(sequence 4 · tried 4 · first 8 bytes of their SHA-256 · zeros to 4096) × 2
 //
 // The slot with the higher sequence counts, and the other one is written next,
-// in place: a write that is cut off leaves the tally as it was. No space is
-// needed for it, and the device secret is not written again.
+// in place, with its whole block: a write that is cut off, or that ruins the
+// sectors that it meant, leaves the tally as it was, and never reaches what is
+// not counted anew with every PIN. No space is needed for it, and the device
+// secret is not written again.
 const (
 	slotSize  = 4 + 4 + 8
-	tallySize = 2 * slotSize
+	blockSize = 4096 // bytes: the sector of today's disks, or a multiple of it, and a page
+	tallySize = 2 * blockSize
 
 	maxTried = 1 << 20
 )
+
+// filled is n rounded up to whole blocks.
+func filled(n int) int { return (n + blockSize - 1) / blockSize * blockSize }
 
 type tally struct{ sequence, tried uint32 }
 
@@ -37,11 +44,14 @@ func (t tally) slot() []byte {
 	return append(b, sum[:slotSize-len(b)]...)
 }
 
-// offset is where in a tally its slot is.
-func (t tally) offset() int { return int(t.sequence%2) * slotSize }
+// block is the slot with its block.
+func (t tally) block() []byte { return append(t.slot(), make([]byte, blockSize-slotSize)...) }
+
+// offset is where in a tally its block is.
+func (t tally) offset() int { return int(t.sequence%2) * blockSize }
 
 // newTally is the end of a new file, in which nothing was tried.
-func newTally() []byte { return append(tally{}.slot(), make([]byte, slotSize)...) }
+func newTally() []byte { return append(tally{}.block(), make([]byte, blockSize)...) }
 
 // parseTally reads a tally. It reports whether one of the slots is sound.
 func parseTally(b []byte) (t tally, ok bool) {
@@ -49,9 +59,9 @@ func parseTally(b []byte) (t tally, ok bool) {
 		return t, false
 	}
 	for i := range 2 {
-		s := b[i*slotSize:][:slotSize]
+		s := b[i*blockSize:][:slotSize]
 		found := tally{binary.BigEndian.Uint32(s), binary.BigEndian.Uint32(s[4:])}
-		if found.offset() == i*slotSize && found.tried <= maxTried && bytes.Equal(found.slot(), s) &&
+		if found.offset() == i*blockSize && found.tried <= maxTried && bytes.Equal(found.slot(), s) &&
 			(!ok || found.sequence > t.sequence) {
 			t, ok = found, true
 		}
@@ -65,7 +75,7 @@ func record(f *os.File, t tally) error {
 	if err != nil {
 		return err
 	}
-	if _, err := f.WriteAt(t.slot(), info.Size()-tallySize+int64(t.offset())); err != nil {
+	if _, err := f.WriteAt(t.block(), info.Size()-tallySize+int64(t.offset())); err != nil {
 		return err
 	}
 	return f.Sync()
@@ -147,11 +157,13 @@ func (p Place) lockVault() (*os.File, error) {
 }
 
 func (o *files) read() error {
-	b, err := io.ReadAll(io.LimitReader(o.vault, int64(maxVault)+1))
-	if err != nil {
+	var err error
+	if o.content, o.tallies[0], o.sound[0], err = readVault(o.vault); err != nil {
 		return err
 	}
-	o.content, o.tallies[0], o.sound[0] = cutTally(b)
+	if err := checkLayout(o.content); err != nil {
+		return err
+	}
 	if o.tallies[1], o.sound[1], err = readTally(o.device); err != nil {
 		return err
 	}
@@ -161,22 +173,36 @@ func (o *files) read() error {
 	return nil
 }
 
-// cutTally takes the tally off the end of a file.
-func cutTally(b []byte) (content []byte, t tally, ok bool) {
-	n := max(0, len(b)-tallySize)
-	t, ok = parseTally(b[n:])
-	return b[:n:n], t, ok
+// readVault reads a vault's file, at most one byte more than it may have. One
+// that is too short for a tally is all content.
+func readVault(f *os.File) (content []byte, t tally, ok bool, err error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, t, false, err
+	}
+	size := min(info.Size(), int64(maxVault)+1)
+	if size >= tallySize {
+		if t, ok, err = readTally(f); err != nil {
+			return nil, t, false, err
+		}
+		size -= tallySize
+	}
+	content, err = io.ReadAll(io.NewSectionReader(f, 0, size))
+	return content, t, ok, err
 }
 
-// readTally reads the tally at the end of a file, and nothing else.
+// readTally reads the tally at the end of a file, and nothing else. A block that
+// the disk cannot read is as good as damaged.
 func readTally(f *os.File) (t tally, ok bool, err error) {
 	info, err := f.Stat()
 	if err != nil || info.Size() < tallySize {
 		return t, false, err
 	}
 	b := make([]byte, tallySize)
-	if _, err := f.ReadAt(b, info.Size()-tallySize); err != nil {
-		return t, false, err
+	for i := 0; i < tallySize; i += blockSize {
+		if _, err := f.ReadAt(b[i:][:blockSize], info.Size()-tallySize+int64(i)); err != nil {
+			clear(b[i:][:blockSize])
+		}
 	}
 	t, ok = parseTally(b)
 	return t, ok, nil
@@ -233,11 +259,10 @@ func (p Place) Status() (Status, error) {
 	if gone, err := Destroyed(p.vault); gone || err != nil {
 		return Status{Destroyed: gone}, err
 	}
-	b, err := readFile(p.vault)
+	content, t, sound, err := p.readVault()
 	if err != nil {
 		return Status{}, explain(doing, missing(err, ErrNoVault))
 	}
-	content, t, sound := cutTally(b)
 	v, err := parseVault(content, p.floor)
 	if err != nil {
 		return Status{}, explain(doing, err)
@@ -260,12 +285,12 @@ func (p Place) Status() (Status, error) {
 	return s, nil
 }
 
-// readFile reads no more than the longest of the files can be.
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
+// readVault reads the vault's file without writing to it, or locking it.
+func (p Place) readVault() (content []byte, t tally, sound bool, err error) {
+	f, err := os.Open(p.vault)
 	if err != nil {
-		return nil, err
+		return nil, t, false, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, int64(maxVault)+1))
+	return readVault(f)
 }

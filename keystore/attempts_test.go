@@ -560,8 +560,9 @@ func TestTwoAtATime(t *testing.T) {
 
 func FuzzTally(f *testing.F) {
 	f.Add(newTally())
-	f.Add(append(tally{4, 7}.slot(), tally{5, 8}.slot()...))
-	f.Add(append(tally{6, 7}.slot(), tally{5, 8}.slot()...))
+	f.Add(append(tally{4, 7}.block(), tally{5, 8}.block()...))
+	f.Add(append(tally{6, 7}.block(), tally{5, 8}.block()...))
+	f.Add(append(tally{6, 7}.block(), bytes.Repeat([]byte{0xff}, blockSize)...))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		got, ok := parseTally(b)
@@ -578,11 +579,15 @@ func FuzzDevice(f *testing.F) {
 	p := cheapPlace(f)
 	makeVault(f, p, rightPIN).Close()
 	good := keep(f, p.device)[:deviceSize]
+	f.Add(good[:deviceFields])
 	f.Add(good[:deviceSize-32])
 	f.Add([]byte(deviceMagic))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, body []byte) {
-		d, err := parseDevice(rehash(append(body, make([]byte, 32)...)))
+		if n := deviceSize - 32; len(body) < n { // so that more than the length is looked at
+			body = append(bytes.Clone(body), make([]byte, n-len(body))...)
+		}
+		d, err := parseDevice(rehash(append(bytes.Clone(body), make([]byte, 32)...)))
 		if err != nil {
 			return
 		}

@@ -19,11 +19,10 @@ func (p Place) Check() (Status, error) {
 	if CheckMemlock() != nil {
 		return s, explain(doing, ErrMemlock)
 	}
-	b, err := readFile(p.vault)
+	content, _, _, err := p.readVault()
 	if err != nil {
 		return s, explain(doing, missing(err, ErrNoVault))
 	}
-	content, _, _ := cutTally(b)
 	v, err := parseVault(content, p.floor)
 	if err != nil {
 		return s, explain(doing, err)

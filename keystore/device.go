@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/binary"
-	"io"
 	"os"
 
 	"github.com/awnumar/memguard"
@@ -18,16 +17,17 @@ import (
 //
 //	magic 8 · version 2 · id 16 · 1 if the secret is here, 0 if it is in a TPM
 //	secret 32, or zeros · where in a TPM a secret is (tpm.Ref) × 2
-//	SHA-256 of all before · tally
+//	zeros · SHA-256 of all before, at the end of a block of 4096 · tally
 //
 // The second place is for the time in which one secret in the TPM takes over
 // from another. Which of them counts the vault says.
 const (
 	deviceMagic   = "SOTTOdev"
-	deviceVersion = 2
+	deviceVersion = 3
 	deviceIDSize  = 16
 	secretOffset  = len(deviceMagic) + 2 + deviceIDSize + 1
-	deviceSize    = secretOffset + keySize + 2*tpm.RefSize + sha256.Size
+	deviceFields  = secretOffset + keySize + 2*tpm.RefSize
+	deviceSize    = blockSize
 )
 
 // device is a parsed file.
@@ -72,6 +72,9 @@ func parseDevice(b []byte) (*device, error) {
 		}
 		d.refs[i] = ref
 	}
+	if len(bytes.Trim(r.b, "\x00")) != 0 {
+		return nil, ErrDevice
+	}
 	switch {
 	case here == 1:
 		d.secret = memguard.NewBuffer(keySize)
@@ -85,16 +88,17 @@ func parseDevice(b []byte) (*device, error) {
 // readDevice reads the device secret's file straight into locked memory. The
 // caller destroys the secret.
 func readDevice(f *os.File) (*device, error) {
-	b := memguard.NewBuffer(deviceSize + tallySize + 1) // one more than there may be
-	defer b.Destroy()
-	n, err := io.ReadFull(io.NewSectionReader(f, 0, int64(b.Size())), b.Bytes())
-	if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
+	if info, err := f.Stat(); err != nil {
 		return nil, err
-	}
-	if n != deviceSize+tallySize {
+	} else if info.Size() != deviceSize+tallySize {
 		return nil, ErrDevice
 	}
-	return parseDevice(b.Bytes()[:deviceSize])
+	b := memguard.NewBuffer(deviceSize)
+	defer b.Destroy()
+	if _, err := f.ReadAt(b.Bytes(), 0); err != nil {
+		return nil, err
+	}
+	return parseDevice(b.Bytes())
 }
 
 // appendTo writes what parseDevice reads. b has room for it, so that no copy of
@@ -112,6 +116,7 @@ func (d *device) appendTo(b []byte) []byte {
 	for _, r := range d.refs {
 		b = r.Append(b)
 	}
+	b = append(b, make([]byte, deviceSize-deviceFields-sha256.Size)...)
 	sum := sha256.Sum256(b[start:])
 	return append(b, sum[:]...)
 }

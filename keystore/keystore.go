@@ -71,6 +71,7 @@ var (
 	ErrDevice   = errors.New("the device secret belongs to another vault. Restore the right file (look for device.key.old beside it), or start anew with sotto wipe and sotto join")
 	ErrDamaged  = errors.New("the vault is damaged. Restore it from a backup, or start anew with sotto wipe and sotto join")
 	ErrNewer    = errors.New("the vault was written by a newer sotto. Install that version, or a later one")
+	ErrOlder    = errors.New("the vault was written by an older sotto, from before the first release, and this one does not read it. Start anew with sotto wipe and sotto join")
 	ErrBusy     = errors.New("another sotto tries a PIN for this vault just now. Try again when it is done")
 	ErrFull     = errors.New("the disk is full. Free some space and try again; the vault is as it was")
 	ErrReadOnly = errors.New("the vault cannot be read or written. Check who owns its folder, its permissions, and whether the disk is mounted read-only")

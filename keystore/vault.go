@@ -20,8 +20,9 @@ import (
 //	nonce 24 · master key 32+16, sealed under the KEK
 //	nonce 24 · length 4 · account, sealed under a key from the master key
 //	nonce 24 · length 4 · passwords, likewise
-//	SHA-256 of all before
-//	tally, see attempts.go
+//	zeros, as few as fill the last block of 4096
+//	SHA-256 of all before, at the block's end
+//	tally, two blocks of its own: see attempts.go
 //
 // The associated data of each sealed part is everything before it, so no part
 // fits into another vault or version. The hash tells a damaged file from a
@@ -29,15 +30,16 @@ import (
 // vault that does not open.
 const (
 	vaultMagic   = "SOTTOvlt"
-	vaultVersion = 2
+	vaultVersion = 3
 	kdfArgon2id  = 1
 
 	headerSize  = len(vaultMagic) + 2 + 1 + 1 + 4 + 4 + saltSize + deviceIDSize + 2 + 4
 	sealedSize  = chacha20poly1305.NonceSizeX + keySize + chacha20poly1305.Overhead
 	maxAccount  = 3*4 + 1 + MaxAddress + MaxRelay + MaxCA + chacha20poly1305.Overhead
 	secretsSize = 2 * (2 + MaxPassword) // always full, so that the length tells nothing
-	maxVault    = headerSize + sealedSize + 2*(chacha20poly1305.NonceSizeX+4) + maxAccount +
-		secretsSize + chacha20poly1305.Overhead + sha256.Size + tallySize
+	maxContent  = (headerSize + sealedSize + 2*(chacha20poly1305.NonceSizeX+4) + maxAccount +
+		secretsSize + chacha20poly1305.Overhead + sha256.Size + blockSize - 1) / blockSize * blockSize
+	maxVault = maxContent + tallySize
 )
 
 // vault is a parsed vault file: nothing in it is secret without the PIN and the
@@ -112,6 +114,7 @@ func (s sealed) appendTo(b []byte) []byte {
 // encode returns the file's content, without the tally.
 func (v *vault) encode() []byte {
 	b := v.passwords.appendTo(v.beforePasswords())
+	b = append(b, make([]byte, filled(len(b)+sha256.Size)-len(b)-sha256.Size)...)
 	sum := sha256.Sum256(b)
 	return append(b, sum[:]...)
 }
@@ -121,11 +124,27 @@ func (p Place) writeVault(v *vault) error {
 	return p.write(p.vault, append(v.encode(), newTally()...))
 }
 
-// parseVault reads a vault file's content without the tally. Anything may have written it: lengths and KDF
-// parameters are bounded before they are acted upon.
+// checkLayout looks at what is the same in every version since the third: whole
+// blocks. What has none may be of a version before.
+func checkLayout(b []byte) error {
+	switch {
+	case !bytes.HasPrefix(b, []byte(vaultMagic)), len(b) > maxContent:
+		return ErrDamaged
+	case len(b) > 0 && len(b)%blockSize == 0:
+		return nil
+	}
+	r := reader{b: b[len(vaultMagic):]}
+	if version := r.uint16(); !r.bad && version > 0 && version < vaultVersion {
+		return ErrOlder
+	}
+	return ErrDamaged
+}
+
+// parseVault reads a vault file's content without the tally. Anything may have
+// written it: lengths and KDF parameters are bounded before they are acted upon.
 func parseVault(b []byte, floor kdf) (*vault, error) {
-	if len(b) < headerSize+sealedSize+sha256.Size || len(b) > maxVault || !bytes.HasPrefix(b, []byte(vaultMagic)) {
-		return nil, ErrDamaged
+	if err := checkLayout(b); err != nil {
+		return nil, err
 	}
 	body, sum := b[:len(b)-sha256.Size], sha256.Sum256(b[:len(b)-sha256.Size])
 	if subtle.ConstantTimeCompare(sum[:], b[len(body):]) != 1 {
@@ -136,7 +155,7 @@ func parseVault(b []byte, floor kdf) (*vault, error) {
 		if version > vaultVersion {
 			return nil, ErrNewer
 		}
-		return nil, ErrDamaged
+		return nil, ErrOlder
 	}
 	v := new(vault)
 	kind := r.byte()
@@ -148,7 +167,7 @@ func parseVault(b []byte, floor kdf) (*vault, error) {
 	v.master.text = r.next(keySize + chacha20poly1305.Overhead)
 	v.account = r.sealed(maxAccount)
 	v.passwords = r.sealed(secretsSize + chacha20poly1305.Overhead)
-	if kind != kdfArgon2id || r.bad || len(r.b) != 0 || !v.kdf.within(floor) {
+	if kind != kdfArgon2id || r.bad || len(r.b) >= blockSize || len(bytes.Trim(r.b, "\x00")) != 0 || !v.kdf.within(floor) {
 		return nil, ErrDamaged
 	}
 	return v, nil
