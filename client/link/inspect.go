@@ -24,6 +24,9 @@ type Target struct {
 	Relay  string         // WebSocket URL; "" discovers it from Domain
 	CA     []byte         // PEM, as in wire.Login; may be empty
 	Roots  *x509.CertPool // nil: the system's
+
+	// Dial makes the connections; nil is the network.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Step is how far an inspection came.
@@ -58,7 +61,7 @@ type Inspection struct {
 // Inspect looks at a relay as a login would, up to what the relay offers. No
 // address of a person and no credentials are sent. It ends when ctx does.
 func Inspect(ctx context.Context, t Target) Inspection {
-	return inspect(ctx, t, (&net.Dialer{}).DialContext)
+	return inspect(ctx, t, t.dialOf())
 }
 
 func inspect(ctx context.Context, t Target, dial func(context.Context, string, string) (net.Conn, error)) Inspection {

@@ -30,7 +30,7 @@ import (
 func relayCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "relay",
-		Short: "Run a small relay of your own",
+		Short: "Run a small relay of your own, or look at any relay",
 		Long: `Run a small XMPP relay over WebSocket for one domain, with its data in one
 folder. Any client that speaks RFC 7395 can use it. It does not talk to other
 relays, and it sees who writes to whom and when, though not what sotto writes.`,
@@ -39,7 +39,7 @@ relays, and it sees who writes to whom and when, though not what sotto writes.`,
 		Args:              subcommand,
 		RunE:              help,
 	}
-	cmd.AddCommand(relayServeCommand(), relayUserCommand())
+	cmd.AddCommand(relayServeCommand(), relayUserCommand(), relayCheckCommand())
 	return cmd
 }
 

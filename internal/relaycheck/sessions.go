@@ -1,0 +1,198 @@
+package relaycheck
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"sotto/client/stanza"
+)
+
+// shortest is how long a relay should keep a broken session: a phone in a lift,
+// a laptop carried to another ward.
+const shortest = 300 * time.Second
+
+// pause waits a moment before something is asked again.
+func pause(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(100 * time.Millisecond):
+	}
+}
+
+// session tries what belongs to a connection.
+func (s *scene) session(ctx context.Context) {
+	if s.found["features.carbons"].verdict == "good" {
+		s.carbons(ctx)
+	} else {
+		s.set("session.carbons", skip("not offered"))
+	}
+	if s.found["features.idle"].verdict == "good" {
+		s.idle(ctx)
+	} else {
+		s.set("session.idle", skip("not offered"))
+	}
+	if s.found["features.blocking"].verdict == "good" {
+		s.blocking(ctx)
+	} else {
+		s.set("session.blocking", skip("not offered"))
+	}
+	if s.found["features.resumption"].verdict == "good" {
+		s.resumption(ctx)
+	} else {
+		for _, id := range []string{"session.kept", "session.cut"} {
+			s.set(id, skip("not offered"))
+		}
+	}
+}
+
+// resumption cuts the connection, has a message sent meanwhile, and goes on.
+func (s *scene) resumption(ctx context.Context) {
+	third, err := s.login(ctx, s.As)
+	if err != nil {
+		s.set("session.kept", bad("failed", "A third session does not get in: "+why(err)+".", "Allow several devices a person."))
+		return
+	}
+	defer func() { third.close() }()
+	ok, err := third.enable(ctx)
+	if err != nil || !ok || !third.sm.Resume {
+		s.set("session.kept", weak("no resumption", "Each break of the network is a new login.", "Let streams be resumed (XEP-0198)."))
+		s.set("session.cut", skip("not offered"))
+		return
+	}
+	kept := time.Duration(third.sm.Max) * time.Second
+	switch {
+	case kept == 0:
+		s.set("session.kept", good("the relay does not say for how long"))
+	case kept < shortest:
+		s.set("session.kept", weak(fmt.Sprintf("%d seconds", third.sm.Max), "Whoever is out of reach for longer has to log in and catch up anew.", fmt.Sprintf("Keep broken sessions for %d seconds or longer.", int(shortest/time.Second))))
+	default:
+		s.set("session.kept", good("%d seconds", third.sm.Max))
+	}
+	full := third.full.String()
+	third.p.Cut()
+	third.stop()
+	id := s.run + "-cut"
+	if err := s.two.send(ctx, stanza.NewChat(full, id, stanza.NoStoreHint(), stanza.Body("sotto relay check"))); err != nil {
+		return
+	}
+	start := time.Now()
+	failed := func(meaning string) {
+		s.set("session.cut", bad("not resumed", meaning, "See the relay's log. A proxy in front must not hide that a connection broke."))
+	}
+	p, err := s.authenticated(ctx, s.As)
+	if err != nil {
+		failed("After the connection was cut, the login failed: " + why(err) + ".")
+		return
+	}
+	third.listen(p)
+	if err := third.send(ctx, stanza.SMResume(third.sm.ID, third.handled.Load())); err != nil {
+		failed("After the connection was cut, " + why(err) + ".")
+		return
+	}
+	e, err := third.within(ctx, 5*time.Second, func(e *stanza.Element) bool { return e.Space == stanza.NSSM })
+	if err != nil || !e.Is(stanza.NSSM, "resumed") || e.Get("previd") != third.sm.ID {
+		failed("After the connection was cut, the relay did not know the session any more.")
+		return
+	}
+	if _, err := third.within(ctx, 5*time.Second, withID(id)); err != nil {
+		failed("The session was resumed, but a message that was sent meanwhile did not come.")
+		return
+	}
+	s.set("session.cut", good("resumed in %d ms, with what was sent meanwhile", time.Since(start).Milliseconds()))
+}
+
+// carbons looks whether a second device gets a copy.
+func (s *scene) carbons(ctx context.Context) {
+	if _, err := s.two.set(ctx, "", stanza.New(stanza.NSCarbons, "enable")); err != nil {
+		s.set("session.carbons", weak("refused", "Copies for other devices cannot be turned on: "+why(err)+".", "Enable message carbons (XEP-0280)."))
+		return
+	}
+	// ejabberd copies only between those who are there. With this priority nothing
+	// comes here that is meant for the person.
+	for _, who := range []*session{s.one, s.two} {
+		_ = who.send(ctx, stanza.New(stanza.NSClient, "presence", stanza.TextElement(stanza.NSClient, "priority", "-1")))
+	}
+	defer func() {
+		for _, who := range []*session{s.one, s.two} {
+			_ = who.send(ctx, stanza.New(stanza.NSClient, "presence").With("type", "unavailable"))
+		}
+		_, _ = s.two.set(ctx, "", stanza.New(stanza.NSCarbons, "disable"))
+	}()
+	for _, who := range []*session{s.one, s.two} { // the relay has taken it once it answers
+		_, _ = who.get(ctx, s.As.Address.Domainpart(), stanza.Ping())
+	}
+	if s.other == nil {
+		s.set("session.carbons", good("turned on; a copy is tried with --and"))
+		return
+	}
+	id := s.run + "-carbon"
+	if err := s.other.send(ctx, stanza.NewChat(s.one.full.String(), id, stanza.NoStoreHint(), stanza.Body("sotto relay check"))); err != nil {
+		return
+	}
+	_, err := s.two.within(ctx, 4*time.Second, func(e *stanza.Element) bool {
+		inner, sent := stanza.ReadCarbon(e)
+		return inner.Get("id") == id && !sent && e.Get("from") == s.As.Address.String()
+	})
+	if err != nil {
+		s.set("session.carbons", weak("no copy came", "A person's other devices learn of messages late.", "See the relay's log."))
+		return
+	}
+	s.set("session.carbons", good("a second device got a copy"))
+}
+
+// idle tells the relay that nobody looks, and that somebody does again.
+func (s *scene) idle(ctx context.Context) {
+	for _, active := range []bool{false, true} {
+		if s.two.send(ctx, stanza.ClientState(active)) != nil {
+			return
+		}
+	}
+	if _, err := s.two.get(ctx, s.As.Address.Domainpart(), stanza.Ping()); err != nil && !refused(err) {
+		s.set("session.idle", bad("the connection ended", "The relay announces XEP-0352 and ends a connection that uses it.", "See the relay's log."))
+		return
+	}
+	s.set("session.idle", good("taken"))
+}
+
+// blocking blocks the second account and lets it through again.
+func (s *scene) blocking(ctx context.Context) {
+	e, err := s.one.get(ctx, "", stanza.BlockList())
+	if err != nil {
+		s.set("session.blocking", weak("failed", "Who is blocked cannot be read: "+why(err)+".", "Enable the blocking command (XEP-0191)."))
+		return
+	}
+	if s.other == nil {
+		s.set("session.blocking", good("%d blocked; blocking is tried with --and", len(stanza.ReadBlocking(e.Child(stanza.NSBlocking, "blocklist")))))
+		return
+	}
+	stranger := s.And.Address
+	for _, j := range stanza.ReadBlocking(e.Child(stanza.NSBlocking, "blocklist")) {
+		if j.Equal(stranger) {
+			s.set("session.blocking", skip("the second account is blocked already"))
+			return
+		}
+	}
+	if _, err := s.one.set(ctx, "", stanza.Block(stranger.String())); err != nil {
+		s.set("session.blocking", weak("refused", "Nobody can be blocked: "+why(err)+".", "Enable the blocking command (XEP-0191)."))
+		return
+	}
+	open := true
+	unblock := func(ctx context.Context) {
+		if open {
+			_, err := s.one.set(ctx, "", stanza.Unblock(stranger.String()))
+			open = err != nil
+		}
+	}
+	s.later(unblock)
+	id := s.run + "-blocked"
+	_ = s.other.send(ctx, stanza.NewChat(s.one.full.String(), id, stanza.NoStoreHint(), stanza.Body("sotto relay check")))
+	_, _ = s.other.get(ctx, s.And.Address.Domainpart(), stanza.Ping())
+	_, err = s.one.within(ctx, 500*time.Millisecond, withID(id))
+	unblock(ctx)
+	if err == nil {
+		s.set("session.blocking", bad("it came through", "A message of somebody who is blocked was delivered.", "See the relay's log."))
+		return
+	}
+	s.set("session.blocking", good("a blocked message did not come through"))
+}
