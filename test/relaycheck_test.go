@@ -71,10 +71,11 @@ func checked(t *testing.T, s *server.Server, c relaycheck.Config, domain string)
 	return r
 }
 
-// blamed are the checks that are weak or bad, such as "tls.older bad".
+// blamed are the checks that are weak or bad, such as "tls.older bad". How fast a
+// server is on a machine that runs other tests says nothing about it.
 func blamed(r relaycheck.Result) (all []string) {
 	for _, c := range r.Checks {
-		if c.Verdict == doctor.Weak || c.Verdict == doctor.Bad {
+		if c.Group != "speed" && (c.Verdict == doctor.Weak || c.Verdict == doctor.Bad) {
 			all = append(all, c.ID+" "+string(c.Verdict))
 		}
 	}
@@ -91,28 +92,212 @@ func want(t *testing.T, r relaycheck.Result, code int, ids ...string) {
 	}
 }
 
-// The hardened configurations pass, and the relay in sotto does.
-func TestRelayCheckPasses(t *testing.T) {
-	t.Run("sotto_relay", func(t *testing.T) {
-		t.Parallel()
-		s := embedded(t)
-		for _, p := range []server.Person{prober, stranger} {
-			if err := s.AddAlone(t.Context(), s.Domain, p); err != nil {
-				t.Fatal(err)
-			}
+// unbound is what neither server can do at the version that Debian has: binding a
+// login to TLS 1.3.
+const unbound = "login.binding weak"
+
+// The relay in sotto passes; its certificate is one for a day, and said to be so.
+func TestRelayCheckEmbedded(t *testing.T) {
+	t.Parallel()
+	s := embedded(t)
+	for _, p := range []server.Person{prober, stranger} {
+		if err := s.AddAlone(t.Context(), s.Domain, p); err != nil {
+			t.Fatal(err)
 		}
-		want(t, checked(t, s, relaycheck.Config{Domain: s.Domain}, s.Domain), 0)
-	})
-	t.Run("Prosody", func(t *testing.T) {
-		t.Parallel()
-		s := hardened(t, server.StartHardenedProsody, server.Hardened{})
-		want(t, checked(t, s, relaycheck.Config{Domain: s.Domain}, s.Domain), 0)
-	})
-	t.Run("ejabberd", func(t *testing.T) {
-		t.Parallel()
-		s := hardened(t, server.StartHardenedEjabberd, server.Hardened{})
-		want(t, checked(t, s, relaycheck.Config{Domain: s.Domain}, s.Domain), 0)
-	})
+	}
+	want(t, checked(t, s, relaycheck.Config{Domain: s.Domain}, s.Domain), 0, "tls.certificate weak")
 }
 
-var _ = fmt.Sprint
+// plant is a misconfiguration, on a host of its own.
+type plant struct {
+	name string
+	edit func(string) string // of the part of the configuration that is the host's
+	code int
+	want []string
+}
+
+// swap replaces a text, and adds a comment that breaks the test where it is not there.
+func swap(pairs ...string) func(string) string {
+	return func(s string) string {
+		for i := 0; i < len(pairs); i += 2 {
+			if !strings.Contains(s, pairs[i]) {
+				panic(fmt.Sprintf("%q is not in the configuration", pairs[i]))
+			}
+			s = strings.Replace(s, pairs[i], pairs[i+1], 1)
+		}
+		return s
+	}
+}
+
+// option adds an option to Prosody's host.
+func option(lines string) func(string) string {
+	return func(s string) string {
+		host, rest, _ := strings.Cut(s, "\n")
+		return host + "\n  " + lines + "\n" + rest
+	}
+}
+
+// without disables modules of Prosody's host.
+func without(modules ...string) func(string) string {
+	return option(`modules_disabled = { "s2s"; "dialback"; "` + strings.Join(modules, `"; "`) + `" }`)
+}
+
+// cut removes all of a text from one mark up to the next, or to the end.
+func cut(from, to string) func(string) string {
+	return func(s string) string {
+		before, rest, ok := strings.Cut(s, from)
+		if !ok {
+			panic(fmt.Sprintf("%q is not in the configuration", from))
+		}
+		if to == "" {
+			return before
+		}
+		_, after, ok := strings.Cut(rest, to)
+		if !ok {
+			panic(fmt.Sprintf("%q is not in the configuration", to))
+		}
+		return before + to + after
+	}
+}
+
+const scramOff = `disable_sasl_mechanisms = { "SCRAM-SHA-256"; "SCRAM-SHA-256-PLUS"; "SCRAM-SHA-1"; "OAUTHBEARER" }`
+
+var prosodyPlants = []plant{
+	{"no-archive", without("mam"), 1, []string{unbound, "features.archive bad"}},
+	{"archive-off", option("default_archive_policy = false"), 1, []string{unbound, "archive.always bad"}},
+	{"no-pep", option(`modules_disabled = { "s2s"; "dialback"; "pep"; "bookmarks"; "vcard4"; "vcard_legacy" }; modules_enabled = { "vcard" }`), 1, []string{unbound, "features.pep bad"}},
+	{"plain-only", option(scramOff), 1, []string{"login.mechanisms bad"}},
+	{"plain-too", option("disable_sasl_mechanisms = { }"), 0, []string{"login.plain weak", unbound}},
+	{"registration", option(`allow_registration = true; modules_enabled = { "register_ibr" }`), 1, []string{unbound, "login.registration bad"}},
+	{"resumption", option("smacks_hibernation_time = 30"), 0, []string{unbound, "session.kept weak"}},
+	{"no-sm", without("smacks"), 0, []string{unbound, "features.resumption weak"}},
+	{"no-upload", cut(`Component "upload.`, ""), 0, []string{unbound, "features.upload weak"}},
+	{"small-upload", swap("64 * 1024 * 1024", "1024 * 1024"), 0, []string{unbound, "upload.limit weak"}},
+	{"plain-upload", swap(`http_external_url = "https://`, `http_external_url = "http://`), 1, []string{unbound, "upload.transfer bad"}},
+	{"anonymous", swap("public_jids = true", "public_jids = false"), 0, []string{unbound, "rooms.defaults weak"}},
+	{"fleeting", swap("muc_room_default_persistent = true", "muc_room_allow_persistent = false"), 1, []string{unbound, "rooms.private bad"}},
+	{"room-archive", swap(`modules_enabled = { "muc_mam" }`, ""), 0, []string{unbound, "rooms.archive weak"}},
+	{"leak", option(`modules_enabled = { "leak" }`), 1, []string{unbound, "secrecy.contacts bad"}},
+}
+
+// leak is a module for Prosody that gives away contacts, as one that was meant
+// for a directory of colleagues might.
+const leak = `
+local st = require "util.stanza";
+local load = require "core.rostermanager".load_roster;
+local split = require "util.jid".split;
+module:hook("iq-get/bare/jabber:iq:roster:query", function (event)
+	local stanza = event.stanza;
+	if not stanza.attr.to then return; end
+	local reply = st.reply(stanza):tag("query", { xmlns = "jabber:iq:roster" });
+	for contact in pairs(load(split(stanza.attr.to), module.host)) do
+		if contact then reply:tag("item", { jid = contact; subscription = "none" }):up(); end
+	end
+	event.origin.send(reply);
+	return true;
+end, 1000);
+`
+
+// TestRelayCheckProsody has the hardened configuration pass, and each planted
+// misconfiguration found, alone.
+func TestRelayCheckProsody(t *testing.T) {
+	t.Parallel()
+	plugins := t.TempDir()
+	if err := os.WriteFile(filepath.Join(plugins, "mod_leak.lua"), []byte(leak), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := planted(t, server.StartHardenedProsody, prosodyPlants, func(text string) string {
+		_, part, _ := strings.Cut(text, "\nVirtualHost ")
+		all := fmt.Sprintf("plugin_paths = { %q }\n", plugins) + text
+		for _, p := range prosodyPlants {
+			all += "\n" + p.edit("VirtualHost "+strings.ReplaceAll(part, "hospital.example", p.name+".example"))
+		}
+		return all
+	})
+	tryPlants(t, s, prosodyPlants)
+}
+
+var ejabberdPlants = []plant{
+	{"no-archive", cut("  mod_mam:", "  mod_muc:"), 1, []string{unbound, "features.archive bad", "rooms.archive weak"}}, // one module for both
+	{"archive-off", swap("default: always", "default: never"), 1, []string{unbound, "archive.always bad"}},
+	{"no-pep", cut("  mod_pubsub:", "  mod_register:"), 1, []string{unbound, "features.pep bad"}},
+	{"registration", swap("mod_register: { access: none }", "mod_register: { access: all }"), 1, []string{unbound, "login.registration bad"}},
+	{"resumption", swap("resume_timeout: 600", "resume_timeout: 60"), 0, []string{unbound, "session.kept weak"}},
+	{"no-upload", cut("  mod_http_upload:", "  mod_last:"), 0, []string{unbound, "features.upload weak"}},
+	{"anonymous", swap("anonymous: false", "anonymous: true"), 0, []string{unbound, "rooms.defaults weak"}},
+	{"no-rooms", swap("access_create: local", "access_create: none"), 1, []string{unbound, "rooms.private bad"}},
+	{"no-carbons", cut("  mod_carboncopy:", "  mod_client_state:"), 0, []string{unbound, "features.carbons weak"}},
+	{"guests", func(s string) string { return "auth_method: [sql, anonymous]\nanonymous_protocol: sasl_anon\n" + s }, 1, []string{"login.anonymous bad", unbound}},
+	{"plain-too", func(s string) string { return "disable_sasl_mechanisms: []\n" + s }, 0, []string{"login.plain weak", unbound}},
+}
+
+// TestRelayCheckEjabberd is TestRelayCheckProsody for the other server.
+func TestRelayCheckEjabberd(t *testing.T) {
+	t.Parallel()
+	s := planted(t, server.StartHardenedEjabberd, ejabberdPlants, func(text string) string {
+		_, part, _ := strings.Cut(text, "\nmodules:\n")
+		_, database, _ := strings.Cut(text, "\nsql_database: ")
+		database, _, _ = strings.Cut(database, "\n")
+		var hosts []string
+		all := text + "\nhost_config:\n"
+		for _, p := range ejabberdPlants {
+			hosts = append(hosts, fmt.Sprintf("%q", p.name+".example"))
+			all += "  " + p.name + ".example:\n    sql_database: " + strings.Replace(database, "/ejabberd.sqlite", "/"+p.name+".example.sqlite", 1) + "\n    " +
+				strings.ReplaceAll(strings.TrimSpace(p.edit("modules:\n"+part)), "\n", "\n    ") + "\n"
+		}
+		return swap(`hosts: ["hospital.example"]`, `hosts: ["hospital.example", `+strings.Join(hosts, ", ")+"]")(all)
+	})
+	tryPlants(t, s, ejabberdPlants)
+}
+
+// planted starts a server with the hardened configuration and all plants.
+func planted(t *testing.T, start func(context.Context, string, server.Hardened) (*server.Server, error), plants []plant, edit func(string) string) *server.Server {
+	t.Helper()
+	hosts := []string{"hospital.example"}
+	for _, p := range plants {
+		hosts = append(hosts, p.name+".example")
+	}
+	return hardened(t, start, server.Hardened{Hosts: hosts, Names: hosts, Plant: edit})
+}
+
+func tryPlants(t *testing.T, s *server.Server, plants []plant) {
+	t.Run("hardened", func(t *testing.T) {
+		t.Parallel()
+		want(t, checked(t, s, relaycheck.Config{Domain: s.Domain}, s.Domain), 0, unbound)
+	})
+	for _, p := range plants {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			domain := p.name + ".example"
+			want(t, checked(t, s, relaycheck.Config{Domain: domain}, domain), p.code, p.want...)
+		})
+	}
+}
+
+// TestRelayCheckTLS plants what is wrong below the relay.
+func TestRelayCheckTLS(t *testing.T) {
+	t.Parallel()
+	t.Run("old", func(t *testing.T) {
+		t.Parallel()
+		s := hardened(t, server.StartHardenedProsody, server.Hardened{Plant: swap(`protocol = "tlsv1_3"`, `protocol = "tlsv1+"; ciphers = "DEFAULT:@SECLEVEL=0"`)})
+		want(t, checked(t, s, relaycheck.Config{Domain: s.Domain}, s.Domain), 1, "tls.older bad", unbound)
+		// Whom nobody has signed.
+		stranger, err := server.NewAuthority(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.CAFile = stranger.File
+		want(t, checked(t, s, relaycheck.Config{Relay: s.WebSocket}, s.Domain), 2, "discovery.json weak", "discovery.xml weak", "tls.older bad", "tls.certificate bad")
+	})
+	none := func(t *testing.T, s *server.Server) {
+		want(t, checked(t, s, relaycheck.Config{Relay: s.WebSocket}, s.Domain), 2, "discovery.json weak", "discovery.xml weak", "tls.version bad")
+	}
+	t.Run("none_Prosody", func(t *testing.T) {
+		t.Parallel()
+		none(t, hardened(t, server.StartHardenedProsody, server.Hardened{Plant: swap("http_ports = { }", "", "https_ports", "http_ports")}))
+	})
+	t.Run("none_ejabberd", func(t *testing.T) {
+		t.Parallel()
+		none(t, hardened(t, server.StartHardenedEjabberd, server.Hardened{Plant: swap("    tls: true\n", "    tls: false\n")}))
+	})
+}

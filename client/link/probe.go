@@ -187,6 +187,9 @@ func (t Target) Authorities() (*x509.CertPool, error) {
 	return trust.roots, err
 }
 
+// documentLimit is how long one document of discovery may take.
+const documentLimit = 5 * time.Second
+
 // HostMeta is one of the two documents of XEP-0156.
 type HostMeta struct {
 	URL   *url.URL // the first wss relay it names; nil if none
@@ -201,6 +204,7 @@ func (t Target) Discover(ctx context.Context) (found [2]HostMeta) {
 		return [2]HostMeta{{Words: Words(err)}, {Words: Words(err)}}
 	}
 	defer c.CloseIdleConnections()
+	var wait sync.WaitGroup
 	for i, f := range []struct {
 		path, accept string
 		parse        func([]byte) ([]string, error)
@@ -208,35 +212,39 @@ func (t Target) Discover(ctx context.Context) (found [2]HostMeta) {
 		{"/.well-known/host-meta.json", "application/json", hostMetaJSON},
 		{"/.well-known/host-meta", "application/xrd+xml", hostMetaXML},
 	} {
-		b, err := fetch(ctx, c, "https://"+t.Domain+f.path, f.accept)
-		var links []string
-		if err == nil {
-			links, err = f.parse(b)
+		wait.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, documentLimit)
+			defer cancel()
+			b, err := fetch(ctx, c, "https://"+t.Domain+f.path, f.accept)
+			var links []string
+			if err == nil {
+				links, err = f.parse(b)
+			}
+			found[i] = hostMeta(t.Domain, links, err)
+		})
+	}
+	wait.Wait()
+	return found
+}
+
+// hostMeta judges the links of one document, or why there is none.
+func hostMeta(domain string, links []string, err error) (m HostMeta) {
+	var status statusError
+	switch {
+	case errors.As(err, &status):
+		m.Words = status.Error()
+	case errors.Is(err, errHostMeta):
+		m.Words = errHostMeta.Error()
+	case err != nil:
+		m.Words = Words(dialFailure(domain, err))
+	}
+	for _, s := range links {
+		if u, err := url.Parse(s); err == nil && u.Scheme == "ws" {
+			m.Plain = true
 		}
-		var status statusError
-		switch {
-		case errors.As(err, &status):
-			found[i].Words = status.Error()
-			continue
-		case errors.Is(err, errHostMeta):
-			found[i].Words = errHostMeta.Error()
-			continue
-		case err != nil:
-			found[i].Words = Words(dialFailure(t.Domain, err))
-			continue
-		}
-		for _, s := range links {
-			u, err := url.Parse(s)
-			if err != nil {
-				continue
-			}
-			if u.Scheme == "ws" {
-				found[i].Plain = true
-			}
-			if u, err := relayURL(s); err == nil && u.Scheme == "wss" && found[i].URL == nil {
-				found[i].URL = u
-			}
+		if u, err := relayURL(s); err == nil && u.Scheme == "wss" && m.URL == nil {
+			m.URL = u
 		}
 	}
-	return found
+	return m
 }

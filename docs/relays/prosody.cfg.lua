@@ -33,7 +33,6 @@ modules_enabled = {
 modules_disabled = { "s2s"; "dialback" }
 http_paths = { files = "/" }
 http_default_host = "hospital.example"
-http_external_url = "https://hospital.example/"
 
 -- What is kept, and for how long
 storage = { archive = "sql"; muc_log = "sql"; default = "internal" }
@@ -61,6 +60,7 @@ Component "rooms.hospital.example" "muc"
 
 Component "upload.hospital.example" "http_file_share"
   http_host = "hospital.example"
+  http_external_url = "https://hospital.example/"
   http_file_share_access = { "hospital.example" }
   http_file_share_size_limit = 64 * 1024 * 1024
   http_file_share_daily_quota = 512 * 1024 * 1024

@@ -20,6 +20,7 @@ type scene struct {
 	server, account stanza.Info
 	rooms, files    string // the addresses of the services; "" if there is none
 	fileLimit       int64  // bytes; 0 if the service does not say
+	closed          bool   // a node that nobody else may read was made
 }
 
 // part is one part of what is looked at after a login. needs is the check
@@ -173,6 +174,9 @@ func (s *scene) features(ctx context.Context) {
 			s.set(n.id, n.without)
 		}
 	}
+	if !s.account.Has(stanza.NSMAM) && !s.account.Has(stanza.NSStanzaID) {
+		s.set("features.stable-ids", skip("they come with the archive"))
+	}
 	if s.rooms != "" {
 		s.set("features.rooms", good("XEP-0045 at %s", s.rooms))
 	}
@@ -234,21 +238,24 @@ func (s *scene) pep(ctx context.Context) {
 		return
 	}
 	s.set("pep.open", good("published and read"))
-	closed := "urn:sotto:" + s.run + ":closed"
-	s.later(func(ctx context.Context) { _, _ = s.two.set(ctx, "", deleteNode(closed)) })
-	_, err = s.one.set(ctx, "", stanza.Publish(closed, "current", payload,
-		stanza.Field{Var: "pubsub#persist_items", Value: "true"}, stanza.Field{Var: "pubsub#access_model", Value: "whitelist"}))
-	if err == nil {
-		_, err = s.one.set(ctx, "", stanza.Configure(closed, stanza.AccessOpen()...))
+	publish := func(name string) (string, error) {
+		node := "urn:sotto:" + s.run + ":" + name
+		s.later(func(ctx context.Context) { _, _ = s.two.set(ctx, "", deleteNode(node)) })
+		_, err := s.one.set(ctx, "", stanza.Publish(node, "current", payload,
+			stanza.Field{Var: "pubsub#persist_items", Value: "true"}, stanza.Field{Var: "pubsub#access_model", Value: "whitelist"}))
+		return node, err
 	}
+	_, err = publish("closed")
+	s.closed = err == nil
+	reopened, err := publish("reopened")
 	if err == nil {
-		_, err = s.one.set(ctx, "", stanza.Configure(closed, stanza.Field{Var: "pubsub#access_model", Value: "whitelist"}))
+		_, err = s.one.set(ctx, "", stanza.Configure(reopened, stanza.AccessOpen()...))
 	}
 	if err != nil {
 		s.set("pep.reopen", weak("refused", "A node that another client left closed cannot be opened: "+why(err)+".", "Let people configure their nodes (XEP-0060 section 8.2)."))
 		return
 	}
-	s.set("pep.reopen", good("a node is opened, and closed again"))
+	s.set("pep.reopen", good("a closed node is opened"))
 }
 
 func deleteNode(node string) *stanza.Element {

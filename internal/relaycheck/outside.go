@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"slices"
@@ -91,9 +92,10 @@ func shown(u *url.URL) string {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
+// same says whether both are at the same host: one relay may listen twice.
 func same(u *url.URL, relay string) bool {
 	r, err := url.Parse(relay)
-	return err == nil && strings.EqualFold(r.Hostname(), u.Hostname()) && port(r) == port(u)
+	return err == nil && strings.EqualFold(r.Hostname(), u.Hostname())
 }
 
 func port(u *url.URL) string {
@@ -146,7 +148,7 @@ func (x *examination) tls(ctx context.Context) bool {
 		x.untrusted(verify, u.Hostname())
 		x.skipAll("the certificate is not accepted", "login")
 		return false
-	case errors.As(err, &record):
+	case errors.As(err, &record), err != nil && x.plain(ctx, address):
 		x.set("tls.version", bad("none", "The port does not speak TLS: everybody on the way could read along. sotto never logs in there.", "Give the port a certificate, and TLS 1.3."))
 		x.skipAll("no TLS", "tls", "login")
 		return false
@@ -173,9 +175,26 @@ func (x *examination) dial(ctx context.Context, address string) (net.Conn, error
 	return (&net.Dialer{}).DialContext(ctx, "tcp", address)
 }
 
+// plain says whether a port answers HTTP without TLS: some servers do not answer
+// the beginning of a handshake at all.
+func (x *examination) plain(ctx context.Context, address string) bool {
+	c, err := x.dial(ctx, address)
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(2 * time.Second))
+	answer := make([]byte, 5)
+	_, err = io.WriteString(c, "GET / HTTP/1.0\r\n\r\n")
+	if err == nil {
+		_, err = io.ReadFull(c, answer)
+	}
+	return err == nil && string(answer) == "HTTP/"
+}
+
 // shake makes one TLS handshake.
 func (x *examination) shake(ctx context.Context, address string, c *tls.Config) (tls.ConnectionState, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 4*time.Second)
 	defer cancel()
 	raw, err := x.dial(ctx, address)
 	if err != nil {

@@ -20,6 +20,17 @@ func pause(ctx context.Context) {
 	}
 }
 
+// settled is what is waited after settle, for relays of several machines.
+const settled = 100 * time.Millisecond
+
+// settle has the relay do all that it was sent: it answers a ping after what the
+// sender sent before, and another one after what the recipient was to get.
+func (s *scene) settle(ctx context.Context, sender, recipient *session) {
+	for _, who := range []*session{sender, recipient} {
+		_, _ = who.get(ctx, who.full.Domainpart(), stanza.Ping())
+	}
+}
+
 // session tries what belongs to a connection.
 func (s *scene) session(ctx context.Context) {
 	if s.found["features.carbons"].verdict == "good" {
@@ -119,9 +130,7 @@ func (s *scene) carbons(ctx context.Context) {
 		}
 		_, _ = s.two.set(ctx, "", stanza.New(stanza.NSCarbons, "disable"))
 	}()
-	for _, who := range []*session{s.one, s.two} { // the relay has taken it once it answers
-		_, _ = who.get(ctx, s.As.Address.Domainpart(), stanza.Ping())
-	}
+	s.settle(ctx, s.one, s.two)
 	if s.other == nil {
 		s.set("session.carbons", good("turned on; a copy is tried with --and"))
 		return
@@ -187,8 +196,8 @@ func (s *scene) blocking(ctx context.Context) {
 	s.later(unblock)
 	id := s.run + "-blocked"
 	_ = s.other.send(ctx, stanza.NewChat(s.one.full.String(), id, stanza.NoStoreHint(), stanza.Body("sotto relay check")))
-	_, _ = s.other.get(ctx, s.And.Address.Domainpart(), stanza.Ping())
-	_, err = s.one.within(ctx, 500*time.Millisecond, withID(id))
+	s.settle(ctx, s.other, s.one)
+	_, err = s.one.within(ctx, settled, withID(id))
 	unblock(ctx)
 	if err == nil {
 		s.set("session.blocking", bad("it came through", "A message of somebody who is blocked was delivered.", "See the relay's log."))

@@ -169,7 +169,9 @@ func scram(password string) (salt string, stored, server []byte, err error) {
 	return salt, key[:], sum("Server Key"), nil
 }
 
-// StartHardenedEjabberd starts ejabberd in dir with docs/relays/ejabberd.yml.
+// StartHardenedEjabberd starts ejabberd in dir with docs/relays/ejabberd.yml. A
+// further host has its accounts in a database of its own, which Plant has to
+// name: that of the first one, with the host's name instead of "ejabberd".
 func StartHardenedEjabberd(ctx context.Context, dir string, h Hardened) (*Server, error) {
 	erl, schema, libraries, err := findEjabberd()
 	if err != nil {
@@ -190,18 +192,24 @@ func StartHardenedEjabberd(ctx context.Context, dir string, h Hardened) (*Server
 	if err != nil {
 		return nil, err
 	}
-	config, database := filepath.Join(dir, "ejabberd.yml"), filepath.Join(dir, "db", "ejabberd.sqlite")
+	config := filepath.Join(dir, "ejabberd.yml")
 	for _, name := range []string{"db", "log", "mnesia"} {
 		err = errors.Join(err, os.Mkdir(filepath.Join(dir, name), 0o700))
 	}
 	if err = errors.Join(err, os.WriteFile(config, []byte(text), 0o600)); err != nil {
 		return nil, err
 	}
-	if err := layOut(ctx, database, schema); err != nil {
-		return nil, err
-	}
-	if err := writeEjabberdAccounts(ctx, database, h.hosts(), h.People); err != nil {
-		return nil, err
+	for i, host := range h.hosts() {
+		database := filepath.Join(dir, "db", "ejabberd.sqlite")
+		if i > 0 { // ejabberd has a connection for each host, and SQLite one writer a file
+			database = filepath.Join(dir, "db", host+".sqlite")
+		}
+		if err := layOut(ctx, database, schema); err != nil {
+			return nil, err
+		}
+		if err := writeEjabberdAccounts(ctx, database, host, h.People); err != nil {
+			return nil, err
+		}
 	}
 	s.command = func() *exec.Cmd {
 		cmd := exec.Command(erl, "-noinput", "+sbwt", "none", "+S", "2:2",
@@ -236,23 +244,21 @@ func findEjabberd() (erl, schema, libraries string, err error) {
 
 // writeEjabberdAccounts writes accounts as ejabberd keeps them: the hardened
 // configuration has no interface to make them with over HTTP.
-func writeEjabberdAccounts(ctx context.Context, database string, hosts []string, people []Person) error {
+func writeEjabberdAccounts(ctx context.Context, database, host string, people []Person) error {
 	db, err := sql.Open("sqlite3", "file:"+database)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
 	encode := base64.StdEncoding.EncodeToString
-	for _, host := range hosts {
-		for _, p := range people {
-			salt, stored, server, err := scram(p.Password)
-			if err != nil {
-				return err
-			}
-			if _, err := db.ExecContext(ctx, `INSERT INTO users(username, server_host, password, serverkey, salt, iterationcount) VALUES (?,?,?,?,?,?)`,
-				p.Name, host, "sha256:"+encode(stored), encode(server), encode([]byte(salt)), iterations); err != nil {
-				return fmt.Errorf("making %s@%s: %w", p.Name, host, err)
-			}
+	for _, p := range people {
+		salt, stored, server, err := scram(p.Password)
+		if err != nil {
+			return err
+		}
+		if _, err := db.ExecContext(ctx, `INSERT INTO users(username, server_host, password, serverkey, salt, iterationcount) VALUES (?,?,?,?,?,?)`,
+			p.Name, host, "sha256:"+encode(stored), encode(server), encode([]byte(salt)), iterations); err != nil {
+			return fmt.Errorf("making %s@%s: %w", p.Name, host, err)
 		}
 	}
 	return db.Close()
