@@ -2,9 +2,12 @@ package test
 
 import (
 	"context"
+	"encoding/json"
+	"encoding/xml"
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -116,7 +119,7 @@ type plant struct {
 	want []string
 }
 
-// swap replaces a text, and adds a comment that breaks the test where it is not there.
+// swap replaces texts, each once, and fails where one is not there.
 func swap(pairs ...string) func(string) string {
 	return func(s string) string {
 		for i := 0; i < len(pairs); i += 2 {
@@ -177,12 +180,16 @@ var prosodyPlants = []plant{
 	{"anonymous", swap("public_jids = true", "public_jids = false"), 0, []string{unbound, "rooms.defaults weak"}},
 	{"fleeting", swap("muc_room_default_persistent = true", "muc_room_allow_persistent = false"), 1, []string{unbound, "rooms.private bad"}},
 	{"room-archive", swap(`modules_enabled = { "muc_mam" }`, ""), 0, []string{unbound, "rooms.archive weak"}},
-	{"leak", option(`modules_enabled = { "leak" }`), 1, []string{unbound, "secrecy.contacts bad"}},
+	{"leak-contacts", option(`modules_enabled = { "leak_contacts" }`), 1, []string{unbound, "secrecy.contacts bad"}},
+	{"leak-archive", option(`modules_enabled = { "leak_archive" }`), 1, []string{unbound, "secrecy.archive bad"}},
+	{"leak-nodes", option(`modules_enabled = { "leak_nodes" }`), 1, []string{unbound, "secrecy.private bad"}},
+	{"leak-rooms", swap(`"muc_mam" }`, `"muc_mam"; "leak_rooms" }`), 1, []string{unbound, "secrecy.room bad", "secrecy.history bad"}},
 }
 
-// leak is a module for Prosody that gives away contacts, as one that was meant
-// for a directory of colleagues might.
-const leak = `
+// leaks are modules for Prosody that give away what people have: contacts, as one
+// for a directory of colleagues might, the rest as one that lets admins look.
+var leaks = map[string]string{
+	"mod_leak_contacts.lua": `
 local st = require "util.stanza";
 local load = require "core.rostermanager".load_roster;
 local split = require "util.jid".split;
@@ -196,15 +203,43 @@ module:hook("iq-get/bare/jabber:iq:roster:query", function (event)
 	event.origin.send(reply);
 	return true;
 end, 1000);
-`
+`,
+	"mod_leak_archive.lua": `
+local split = require "util.jid".split;
+module:hook("iq-set/bare/urn:xmpp:mam:2:query", function (event)
+	local origin = setmetatable({ username = split(event.stanza.attr.to) }, { __index = event.origin });
+	event.stanza.attr.to = nil;
+	return module:fire_event("iq-set/self/urn:xmpp:mam:2:query", { origin = origin; stanza = event.stanza });
+end, 1000);
+`,
+	"mod_leak_nodes.lua": `
+module:hook("iq-get/bare/http://jabber.org/protocol/pubsub:pubsub", function (event)
+	if event.stanza.attr.to then event.stanza.attr.from = event.stanza.attr.to; end
+end, 1000);
+`,
+	"mod_leak_rooms.lua": `
+local bare = require "util.jid".bare;
+local rooms = module:depends "muc";
+local function admit(room, who) room:set_affiliation(true, bare(who), "member"); end
+module:hook("muc-occupant-pre-join", function (event) admit(event.room, event.stanza.attr.from); end, 1000);
+module:hook("iq-set/bare/urn:xmpp:mam:2:query", function (event)
+	local room = rooms.get_room_from_jid(event.stanza.attr.to);
+	if room and not room:get_affiliation(event.stanza.attr.from) then
+		admit(room, event.stanza.attr.from);
+	end
+end, 1000);
+`,
+}
 
 // TestRelayCheckProsody has the hardened configuration pass, and each planted
 // misconfiguration found, alone.
 func TestRelayCheckProsody(t *testing.T) {
 	t.Parallel()
 	plugins := t.TempDir()
-	if err := os.WriteFile(filepath.Join(plugins, "mod_leak.lua"), []byte(leak), 0o600); err != nil {
-		t.Fatal(err)
+	for name, code := range leaks {
+		if err := os.WriteFile(filepath.Join(plugins, name), []byte(code), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s := planted(t, server.StartHardenedProsody, prosodyPlants, func(text string) string {
 		_, part, _ := strings.Cut(text, "\nVirtualHost ")
@@ -300,4 +335,69 @@ func TestRelayCheckTLS(t *testing.T) {
 		t.Parallel()
 		none(t, hardened(t, server.StartHardenedEjabberd, server.Hardened{Plant: swap("    tls: true\n", "    tls: false\n")}))
 	})
+}
+
+// TestRelayCheckCommand runs the command as an admin does.
+func TestRelayCheckCommand(t *testing.T) {
+	t.Parallel()
+	s := embedded(t)
+	for _, p := range []server.Person{prober, stranger} {
+		if err := s.AddAlone(t.Context(), s.Domain, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := t.TempDir()
+	passwords, report := filepath.Join(dir, "passwords"), filepath.Join(dir, "report.xml")
+	if err := os.WriteFile(passwords, []byte(prober.Password+"\n"+stranger.Password+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run := func(code int, args ...string) string {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), binary, append([]string{"relay", "check"}, args...)...)
+		out, err := cmd.CombinedOutput()
+		if got := cmd.ProcessState.ExitCode(); got != code {
+			t.Fatalf("exit code %d, want %d: %v\n%s", got, code, err, out)
+		}
+		if strings.Contains(string(out), prober.Password) || strings.Contains(string(out), stranger.Password) {
+			t.Errorf("a password is shown:\n%s", out)
+		}
+		return string(out)
+	}
+	accounts := []string{"--as", s.Address(prober), "--and", s.Address(stranger), "--password-file", passwords, "--ca", s.CAFile}
+	var document struct {
+		Bad    int
+		Checks []doctor.Check
+	}
+	out := run(0, append(accounts, s.WebSocket, "--json", "--junit", report)...)
+	if err := json.Unmarshal([]byte(out), &document); err != nil || document.Bad != 0 || len(document.Checks) < 40 {
+		t.Errorf("%v\n%s", err, out)
+	}
+	b, err := os.ReadFile(report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var suites struct {
+		Failures int `xml:"failures,attr"`
+		Tests    int `xml:"tests,attr"`
+	}
+	if err := xml.Unmarshal(b, &suites); err != nil || suites.Failures != 0 || suites.Tests != len(document.Checks) {
+		t.Errorf("%v\n%s", err, b)
+	}
+	if out := run(0, s.WebSocket, "--domain", s.Domain, "--ca", s.CAFile); !strings.Contains(out, "needs an account: --as ADDRESS") || !strings.Contains(out, "SCRAM-SHA-256-PLUS") {
+		t.Errorf("without an account:\n%s", out)
+	}
+	if err := os.WriteFile(passwords, []byte("wrong-password\nwrong-too\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := run(1, append(accounts, s.WebSocket)...); !strings.Contains(out, "does not get in") {
+		t.Errorf("with a wrong password:\n%s", out)
+	}
+	run(2, s.WebSocket) // nobody trusts its certificate
+	for _, args := range [][]string{
+		{}, {"a", "b"}, {"ws://chat.example.org/ws"}, {"https://chat.example.org"}, {"alice@example.org"}, {"--nonsense", "example.org"},
+		{"example.org", "--and", "a@example.org"}, {"example.org", "--as", "example.org"}, {"example.org", "--as", "a@example.com", "--password-file", passwords},
+		{"example.org", "--as", "a@example.org", "--and", "a@example.org"}, {"example.org", "--as", "a@example.org", "--password-file", filepath.Join(dir, "none")},
+	} {
+		run(2, args...)
+	}
 }

@@ -188,7 +188,7 @@ func (t Target) Authorities() (*x509.CertPool, error) {
 }
 
 // documentLimit is how long one document of discovery may take.
-const documentLimit = 5 * time.Second
+const documentLimit = 8 * time.Second
 
 // HostMeta is one of the two documents of XEP-0156.
 type HostMeta struct {

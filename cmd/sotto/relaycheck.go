@@ -56,6 +56,7 @@ With --json the same for programs, as sotto doctor writes it:
 	f := cmd.Flags()
 	f.StringVar(&c.as, "as", "", "address to log in with; without it only the outside is looked at")
 	f.StringVar(&c.and, "and", "", "address of a second account, who tries to get at what the first one has")
+	f.StringVar(&c.domain, "domain", "", "which domain the relay serves, if its URL has another name and --as is not given")
 	f.StringVar(&c.passwords, "password-file", "", "file with the passwords, one a line, first that of --as; - is standard input")
 	f.StringVar(&c.ca, "ca", "", "PEM file with the certificate authorities to trust, instead of the system's")
 	f.StringVar(&c.junit, "junit", "", "write the result to this file, too, for build servers")
@@ -65,8 +66,8 @@ With --json the same for programs, as sotto doctor writes it:
 
 // inquiry is what the flags say.
 type inquiry struct {
-	as, and, passwords, ca, junit string
-	json                          bool
+	as, and, domain, passwords, ca, junit string
+	json                                  bool
 }
 
 // maxPasswords bounds the file with passwords, in bytes.
@@ -115,10 +116,15 @@ func (c inquiry) config(args []string) (relaycheck.Config, error) {
 			return cfg, err
 		}
 		cfg.Relay = args[0]
+	} else if c.domain == "" {
+		c.domain = args[0]
 	} else {
-		d, err := jid.Parse(args[0])
+		return cfg, errors.New("--domain goes with a URL only")
+	}
+	if c.domain != "" {
+		d, err := jid.Parse(c.domain)
 		if err != nil || d.Localpart() != "" || d.Resourcepart() != "" {
-			return cfg, fmt.Errorf("%q is neither a domain, such as hospital.example, nor a URL, such as wss://chat.hospital.example/ws", args[0])
+			return cfg, fmt.Errorf("%q is neither a domain, such as hospital.example, nor a URL, such as wss://chat.hospital.example/ws", c.domain)
 		}
 		cfg.Domain = d.Domainpart()
 	}

@@ -194,7 +194,7 @@ func (x *examination) plain(ctx context.Context, address string) bool {
 
 // shake makes one TLS handshake.
 func (x *examination) shake(ctx context.Context, address string, c *tls.Config) (tls.ConnectionState, error) {
-	ctx, cancel := context.WithTimeout(ctx, 4*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	raw, err := x.dial(ctx, address)
 	if err != nil {

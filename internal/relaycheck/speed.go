@@ -14,7 +14,7 @@ import (
 const (
 	pings       = 100
 	slowPing    = 500 * time.Millisecond
-	burst       = 200 // messages of 1 KiB
+	burst       = 100 // messages of 1 KiB
 	burstLimit  = 5 * time.Second
 	slowBurst   = 40  // a second
 	leastStanza = 128 // KiB: a message for hundreds of devices
@@ -114,7 +114,7 @@ func (s *scene) limits(ctx context.Context) {
 	}
 	defer func() { probe.close() }()
 	largest := 0
-	for _, kib := range []int{16, 32, 64, 128, 192, 250, 500, 1000} {
+	for _, kib := range []int{32, 128, 250, 500, 1000} {
 		id := fmt.Sprintf("%s-l%d", s.run, kib)
 		if probe.send(ctx, headline(probe.full.String(), id, kib<<10)) != nil {
 			break
