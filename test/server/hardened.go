@@ -10,6 +10,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -123,6 +125,10 @@ func StartHardenedProsody(ctx context.Context, dir string, h Hardened) (*Server,
 	if err := s.Start(ctx); err != nil {
 		return nil, err
 	}
+	if err := s.awake(ctx); err != nil {
+		s.Stop()
+		return nil, err
+	}
 	about, err := output(ctx, ctl, "--config", config, "about")
 	if err != nil {
 		s.Stop()
@@ -132,6 +138,25 @@ func StartHardenedProsody(ctx context.Context, dir string, h Hardened) (*Server,
 		s.Version = version[1]
 	}
 	return s, nil
+}
+
+// awake waits until the server says anything at all to what is no TLS: Prosody
+// opens its ports before it has loaded its hosts.
+func (s *Server) awake(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.Addr)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	stop := context.AfterFunc(ctx, func() { c.Close() })
+	defer stop()
+	if _, err := io.WriteString(c, "GET / HTTP/1.0\r\n\r\n"); err != nil {
+		return err
+	}
+	_, _ = c.Read(make([]byte, 1)) // an answer or the end of it: both are awake
+	return ctx.Err()
 }
 
 // writeProsodyAccount writes an account as Prosody keeps it, which takes a
