@@ -60,6 +60,7 @@ With --json the same for programs, as sotto doctor writes it:
 	f.StringVar(&c.passwords, "password-file", "", "file with the passwords, one a line, first that of --as; - is standard input")
 	f.StringVar(&c.ca, "ca", "", "PEM file with the certificate authorities to trust, instead of the system's")
 	f.StringVar(&c.junit, "junit", "", "write the result to this file, too, for build servers")
+	f.BoolVar(&c.quick, "quick", false, "measure nothing: neither speed nor limits")
 	f.BoolVar(&c.json, "json", false, "write JSON")
 	return cmd
 }
@@ -67,7 +68,7 @@ With --json the same for programs, as sotto doctor writes it:
 // inquiry is what the flags say.
 type inquiry struct {
 	as, and, domain, passwords, ca, junit string
-	json                                  bool
+	quick, json                           bool
 }
 
 // maxPasswords bounds the file with passwords, in bytes.
@@ -107,7 +108,7 @@ func (c inquiry) run(cmd *cobra.Command, args []string) error {
 
 // config reads the command line, without passwords.
 func (c inquiry) config(args []string) (relaycheck.Config, error) {
-	var cfg relaycheck.Config
+	cfg := relaycheck.Config{Quick: c.quick}
 	if len(args) != 1 || args[0] == "" {
 		return cfg, errors.New("sotto relay check needs one relay: its domain, such as hospital.example, or its URL, such as wss://chat.hospital.example/ws")
 	}

@@ -66,7 +66,13 @@ func (x *examination) inside(ctx context.Context) {
 		return
 	}
 	s.features(ctx)
+	if s.Quick {
+		x.skipAll("--quick", "speed", "limits")
+	}
 	for _, p := range parts {
+		if s.Quick && (p.groups[0] == "speed" || p.groups[0] == "limits") {
+			continue
+		}
 		if p.needs != "" && x.found[p.needs].verdict != "good" {
 			x.skipAll("not offered", p.groups...)
 			continue

@@ -48,6 +48,7 @@ type Config struct {
 	CA     []byte   // PEM, to trust instead of the system's authorities; may be nil
 	As     *Account // nil: only what can be seen without a login
 	And    *Account // a stranger to As; nil: whether people are kept apart is not tried
+	Quick  bool     // measure nothing: neither speed nor limits
 
 	// Dial makes the connections; nil is the network.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
