@@ -2,9 +2,11 @@ package test
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -121,7 +123,64 @@ func TestRelayCheckHardened(t *testing.T) {
 			t.Parallel()
 			s := hardened(t, start, server.Hardened{})
 			want(t, checked(t, s, relaycheck.Config{Domain: s.Domain}, s.Domain), 0, unbound)
+			s.Stop() // whatever it had yet to write
+			if name == "Prosody" {
+				leftInFiles(t, filepath.Join(s.Dir, "data"))
+			} else {
+				leftInDatabase(t, filepath.Join(s.Dir, "db", "ejabberd.sqlite"))
+			}
 		})
+	}
+}
+
+// leftInFiles looks for what a check should have removed from Prosody. What it
+// says that it leaves, messages and a file, has to be there, or the search is wrong.
+func leftInFiles(t *testing.T, data string) {
+	t.Helper()
+	kept := false
+	err := filepath.WalkDir(data, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil || !strings.Contains(string(b), "relaycheck-") {
+			return err
+		}
+		switch rest, _ := filepath.Rel(data, path); {
+		case strings.Contains(rest, "archive.sqlite"), strings.Contains(rest, "offline"), strings.Contains(rest, "upload"):
+			kept = true
+		default:
+			t.Errorf("it left something in %s:\n%.300s", rest, b)
+		}
+		return nil
+	})
+	if err != nil || !kept {
+		t.Errorf("the search found not even what is left: %v", err)
+	}
+}
+
+// leftInDatabase does so for ejabberd.
+func leftInDatabase(t *testing.T, file string) {
+	t.Helper()
+	db, err := sql.Open("sqlite3", "file:"+file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, q := range []struct {
+		count string
+		left  bool
+	}{
+		{"archive WHERE xml LIKE '%relaycheck-%'", true},
+		{"pubsub_node WHERE node LIKE 'urn:sotto:%'", false},
+		{"muc_room WHERE name LIKE 'relaycheck-%'", false},
+		{"rosterusers WHERE jid LIKE 'relaycheck-%'", false},
+		{"privacy_list_data WHERE value LIKE 'stranger@%'", false},
+	} {
+		n := 0
+		if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM "+q.count).Scan(&n); err != nil || (n > 0) != q.left {
+			t.Errorf("%d left in %s: %v", n, q.count, err)
+		}
 	}
 }
 

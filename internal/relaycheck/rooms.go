@@ -54,6 +54,10 @@ func (s *scene) room(ctx context.Context) {
 		s.set("rooms.private", bad("it cannot be configured", "A group cannot be made private: "+why(err)+".", "Let people configure rooms that they make."))
 		return
 	}
+	s.later(func(ctx context.Context) { // Prosody remembers for a month where a lasting room was
+		passing, _ := form.Answer(stanza.Field{Var: "muc#roomconfig_persistentroom", Value: "0"})
+		_, _ = s.one.set(ctx, room, stanza.RoomConfig(passing))
+	})
 	s.defaults(form)
 	submission, _ := form.Answer(
 		stanza.Field{Var: "muc#roomconfig_persistentroom", Value: "1"},
