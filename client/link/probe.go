@@ -232,9 +232,9 @@ func hostMeta(domain string, links []string, err error) (m HostMeta) {
 	var status statusError
 	switch {
 	case errors.As(err, &status):
-		m.Words = status.Error()
+		m.Words = "The website answered with " + status.Error() + "."
 	case errors.Is(err, errHostMeta):
-		m.Words = errHostMeta.Error()
+		m.Words = "What is there is not a host-meta document."
 	case err != nil:
 		m.Words = Words(dialFailure(domain, err))
 	}

@@ -70,9 +70,9 @@ func (x *examination) discovery(ctx context.Context) {
 		case h.Plain:
 			x.set(id, bad("only ws://", "It names only a relay without TLS. sotto never goes there.", "Name the wss:// address in the document."))
 		case named:
-			x.set(id, weak("not found: "+h.Words, "People have to be told the relay's address: sotto join --relay wss://...", "Serve the document of XEP-0156 at https://"+x.Domain+"/.well-known/."))
+			x.set(id, weak("not found", h.Words+" People have to be told the relay's address: sotto join --relay wss://...", "Serve the document of XEP-0156 at https://"+x.Domain+"/.well-known/."))
 		default:
-			x.set(id, bad("not found: "+h.Words, "sotto cannot find this domain's relay.", "Serve the document of XEP-0156 at https://"+x.Domain+"/.well-known/."))
+			x.set(id, bad("not found", h.Words+" sotto cannot find this domain's relay.", "Serve the document of XEP-0156 at https://"+x.Domain+"/.well-known/."))
 		}
 		if x.target.Relay == "" && h.URL != nil {
 			x.target.Relay = h.URL.String()
@@ -81,8 +81,8 @@ func (x *examination) discovery(ctx context.Context) {
 	// One of the two is enough: sotto reads both.
 	a, b := x.found["discovery.json"], x.found["discovery.xml"]
 	for id, pair := range map[string][2]finding{"discovery.json": {a, b}, "discovery.xml": {b, a}} {
-		if strings.HasPrefix(pair[0].found, "not found") && pair[1].verdict == "good" {
-			x.set(id, weak(pair[0].found, "sotto reads the other one. Other clients may look for this one only.", pair[0].remedy))
+		if pair[0].found == "not found" && pair[1].verdict == "good" {
+			x.set(id, weak("not found", "sotto reads the other one. Other clients may look for this one only.", pair[0].remedy))
 		}
 	}
 }
