@@ -65,3 +65,18 @@ func TestInventionsAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// A relay may tell of a contact's devices before the roster that has the contact.
+func TestDevicesBeforeTheContact(t *testing.T) {
+	c, d := online(t)
+	early := newRemote(t, d, "early@mercy.example")
+	early.publish(d)
+	d.deliver(stanza.New(stanza.NSClient, "message", stanza.New(stanza.NSPubSubEvent, "event", stanza.New(stanza.NSPubSubEvent, "items",
+		stanza.New(stanza.NSPubSubEvent, "item", stanza.DeviceList([]uint32{7}))).With("node", stanza.NodeDevices))).With("from", "early@mercy.example"))
+	d.deliver(stanza.NewIQ("set", me+"/test", "push", stanza.New(stanza.NSRoster, "query",
+		stanza.New(stanza.NSRoster, "item").With("jid", "early@mercy.example").With("subscription", "both"))).With("from", me))
+	eventually(t, "the contact's device is known", func() bool {
+		list, err := c.Devices(ctx, "early@mercy.example")
+		return err == nil && len(list) == 1
+	})
+}

@@ -63,6 +63,7 @@ type engine struct {
 	maintainAt  time.Time
 	relistAt    time.Time // the own device list was put right last
 
+	ignored  map[string]bool      // whose device lists came while nobody here knew them
 	appeared map[string]time.Time // bare JID: when a client of theirs came online in mid-session
 
 	timers          []deferred

@@ -521,6 +521,9 @@ func (c *Client) onEvent(tx *store.Tx, fx *effects, m *stanza.Message, own bool,
 		}
 		if !known || len(c.peers) >= maxPeers {
 			c.log.Warn("device list of somebody unknown", "of", who)
+			if len(c.ignored) < maxPeers {
+				c.ignored[who] = true // a relay may send it before the roster that has them
+			}
 			return nil
 		}
 	}

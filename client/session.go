@@ -23,6 +23,7 @@ func (c *Client) startSession() {
 	c.online = false // what ends now must not send yet
 	c.dropRequests()
 	c.online, c.timers = true, nil
+	c.ignored = make(map[string]bool)
 	c.peers = make(map[string]*peer)
 	c.rosterDone, c.devicesDone, c.archiveDone = false, false, false
 	c.sendBy = time.Now().Add(catchUpPatience)
@@ -85,6 +86,17 @@ func (c *Client) storeRoster(items []stanza.RosterItem) {
 			c.names[items[i].JID.String()] = items[i].Name
 		}
 		c.mu.Unlock()
+		for i := range items {
+			c.heed(items[i].JID.String())
+		}
+	}
+}
+
+// heed asks for the device list of a contact whose list came too early.
+func (c *Client) heed(peer string) {
+	if c.ignored[peer] {
+		delete(c.ignored, peer)
+		c.askList(peer)
 	}
 }
 
@@ -143,6 +155,7 @@ func (c *Client) onPush(e *stanza.Element) {
 		c.mu.Lock()
 		c.names[peer] = item.Name
 		c.mu.Unlock()
+		c.heed(peer)
 	}
 }
 
