@@ -11,15 +11,15 @@ import (
 
 // bind wraps the master key under a stretched PIN and a device secret, and
 // writes the vault. v has its parameters and salt already, and d is the device's
-// file as it is.
+// file as it is. Unless it is to be in the TPM, the secret is in that file.
 //
 // Where there is a TPM that takes it, the device secret is a new one in there.
 // The order makes it safe to be cut off anywhere: the place in the TPM is noted
 // in the device's file before there is anything, beside the secret or the place
 // that the vault needs so far; then comes the vault, in one step from the old
 // secret to the new; and only then is the old one removed.
-func (p Place) bind(v *vault, d *device, stretched, master *memguard.LockedBuffer, a *Account) error {
-	secret, index, err := p.seal(v, d, stretched)
+func (p Place) bind(v *vault, d *device, stretched, master *memguard.LockedBuffer, a *Account, inTPM bool) error {
+	secret, index, err := p.seal(v, d, stretched, inTPM)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,16 @@ func (p Place) bind(v *vault, d *device, stretched, master *memguard.LockedBuffe
 
 // seal returns the device secret for a vault that is to be wrapped, and where in
 // the TPM it is. The caller destroys it.
-func (p Place) seal(v *vault, d *device, stretched *memguard.LockedBuffer) (*memguard.LockedBuffer, uint32, error) {
+func (p Place) seal(v *vault, d *device, stretched *memguard.LockedBuffer, inTPM bool) (*memguard.LockedBuffer, uint32, error) {
+	if !inTPM {
+		if d.secret == nil { // moves out; what is in the TPM stays noted, and goes last
+			d.secret = memguard.NewBufferRandom(keySize)
+			if err := p.writeDevice(d); err != nil {
+				return nil, 0, err
+			}
+		}
+		return copied(d.secret), 0, nil
+	}
 	secret, index, err := p.sealInTPM(v, d, stretched)
 	if err == nil {
 		return secret, index, nil

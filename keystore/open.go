@@ -28,6 +28,9 @@ type Place struct {
 	// without is moved there by the next Open or ChangePIN, and stays as it is
 	// where the TPM does not take it.
 	TPM *tpm.Device
+	// NoSeal has nothing move into the TPM. A vault that is sealed to it opens
+	// with it all the same, and moves out with the next ChangePIN.
+	NoSeal bool
 	// DestroyAfter is after how many wrong PINs in a row the vault destroys
 	// itself, at most 65535; 0 is never, and Unchanged what the vault says. A
 	// vault goes on with what it was told when it was last open until it is
@@ -116,7 +119,7 @@ func (p Place) create(pin *memguard.LockedBuffer, a *Account) (*Opened, error) {
 	rand.Read(v.salt[:])
 	stretched := v.kdf.stretch(pin, v.salt[:])
 	defer stretched.Destroy()
-	if err := p.bind(v, d, stretched, master, a); err != nil {
+	if err := p.bind(v, d, stretched, master, a, !p.NoSeal); err != nil {
 		return nil, err
 	}
 	return p.opened(v, master, a), nil
@@ -197,8 +200,8 @@ func (p Place) open(pin *memguard.LockedBuffer) (*Opened, error) {
 	if p.DestroyAfter >= 0 {
 		next.limit = uint16(min(p.DestroyAfter, math.MaxUint16))
 	}
-	if move := v.index == 0 && p.TPM.Ready() == nil; move || next.limit != v.limit {
-		if p.bind(&next, d, stretched, master, &a) == nil {
+	if move := v.index == 0 && !p.NoSeal && p.TPM.Ready() == nil; move || next.limit != v.limit {
+		if p.bind(&next, d, stretched, master, &a, v.index != 0 || !p.NoSeal) == nil {
 			v = &next
 		}
 	} else if p.TPM.Err() == nil {
@@ -338,7 +341,7 @@ func (o *Opened) ChangePIN(pin *memguard.LockedBuffer) error {
 	rand.Read(v.salt[:])
 	stretched := v.kdf.stretch(pin, v.salt[:])
 	defer stretched.Destroy()
-	if err := o.at.bind(&v, d, stretched, master, &o.account); err != nil {
+	if err := o.at.bind(&v, d, stretched, master, &o.account, !o.at.NoSeal); err != nil {
 		return explain(doing, err)
 	}
 	o.vault = &v

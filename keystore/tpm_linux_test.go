@@ -177,6 +177,50 @@ func TestMovedIntoATPM(t *testing.T) {
 	}
 }
 
+// TestKeptOutOfATPM makes and opens vaults that are not to be sealed. One that
+// is opens with its TPM, also when its limit changes, and moves out with its PIN.
+func TestKeptOutOfATPM(t *testing.T) {
+	e := tpmtest.Start(t)
+	p := cheapPlace(t)
+	p.TPM, p.NoSeal = tpm.Over(e.Dial()), true
+	makeVault(t, p, rightPIN).Close()
+	wantOpen(t, p)
+	if s, err := p.Status(); err != nil || s.TPM {
+		t.Errorf("moved in: %+v %v", s, err)
+	}
+	p.TPM.Close() // the emulator talks with one at a time
+
+	p = sealedPlace(t, e)
+	p.NoSeal, p.DestroyAfter = true, 12
+	wantOpen(t, p)
+	if s, err := p.Status(); err != nil || !s.TPM || s.DestroyAfter != 12 {
+		t.Errorf("it moved by itself: %+v %v", s, err)
+	}
+	before, _ := refs(t, p)
+	o, err := p.Open(locked(t, rightPIN))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	if err := o.ChangePIN(locked(t, "135791")); err != nil {
+		t.Fatal(err)
+	}
+	if all, secret := refs(t, p); len(all) != 0 || !secret {
+		t.Errorf("after another PIN: %d places, secret %v", len(all), secret)
+	}
+	if err := p.TPM.Check(before[0]); !errors.Is(err, tpm.ErrGone) {
+		t.Errorf("what was in the TPM: %v", err)
+	}
+	alone := p
+	alone.TPM = nil
+	o2, err := alone.Open(locked(t, "135791"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantAccount(t, o2.Account())
+	o2.Close()
+}
+
 // TestRemovedFromTheTPM destroys a vault: copies of its files are worth nothing.
 func TestRemovedFromTheTPM(t *testing.T) {
 	p := sealedPlace(t, tpmtest.Start(t))
