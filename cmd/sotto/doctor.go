@@ -147,7 +147,7 @@ func (c examination) look() error {
 	var found *role.Checked
 	err = afterwards(p, watchOver(watch.Config{
 		Profile: places(p), Label: settings.Organisation, User: settings.Address,
-		Display: display(settings), DestroyAfter: settings.DestroyAfter,
+		Display: display(settings), DestroyAfter: settings.DestroyAfter, NoTPM: settings.TPM == "off",
 		Note: "The PIN opens the messages; then they are looked through for damage.", Tell: lock.Tell,
 		Check: func(c role.Checked) { found = &c },
 	}))

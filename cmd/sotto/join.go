@@ -125,7 +125,7 @@ func (j joining) run(address string) error {
 	}
 	err = afterwards(p, watchOver(watch.Config{
 		Mode: role.Join, Profile: places(p), Label: c.Organisation, User: c.Address, Note: note,
-		Display: display(c), LogoffAfter: c.LogoffAfter, DestroyAfter: c.DestroyAfter, Tell: lock.Tell,
+		Display: display(c), LogoffAfter: c.LogoffAfter, DestroyAfter: c.DestroyAfter, NoTPM: c.TPM == "off", Tell: lock.Tell,
 		Address: c.Address, Relay: j.relay, CAFile: j.ca, Rotate: j.rotate,
 	}))
 	if exists, statErr := p.Exists(); statErr == nil && !exists {

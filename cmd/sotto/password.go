@@ -28,7 +28,7 @@ tried before it is kept. Messages, keys and the PIN stay as they are.`,
 			defer lock.Unlock()
 			err = afterwards(p, watchOver(watch.Config{
 				Mode: role.ChangePassword, Profile: places(p), Label: c.Organisation, User: c.Address,
-				Display: display(c), DestroyAfter: c.DestroyAfter, Tell: lock.Tell,
+				Display: display(c), DestroyAfter: c.DestroyAfter, NoTPM: c.TPM == "off", Tell: lock.Tell,
 			}))
 			if err == nil {
 				again := "sotto"

@@ -27,7 +27,7 @@ else changes: messages, keys and the password stay as they are.`,
 			defer lock.Unlock()
 			err = afterwards(p, watchOver(watch.Config{
 				Mode: role.ChangePIN, Profile: places(p), Label: c.Organisation, User: c.Address,
-				Display: display(c), DestroyAfter: c.DestroyAfter, Tell: lock.Tell,
+				Display: display(c), DestroyAfter: c.DestroyAfter, NoTPM: c.TPM == "off", Tell: lock.Tell,
 			}))
 			if err == nil {
 				fmt.Fprintln(os.Stdout, "The PIN is changed.")

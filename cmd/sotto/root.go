@@ -175,7 +175,7 @@ func openProfile(name string) error {
 	}
 	return afterwards(p, watchOver(watch.Config{
 		Profile: places(p), Label: c.Organisation, User: c.Address, Note: note,
-		Display: display(c), LogoffAfter: c.LogoffAfter, DestroyAfter: c.DestroyAfter, Tell: lock.Tell,
+		Display: display(c), LogoffAfter: c.LogoffAfter, DestroyAfter: c.DestroyAfter, NoTPM: c.TPM == "off", Tell: lock.Tell,
 	}))
 }
 

@@ -23,6 +23,7 @@ type Config struct {
 	LockUnfocused time.Duration // time without the terminal's focus after which it locks; 0 is never
 	LogoffAfter   time.Duration // locked time after which the link logs off
 	DestroyAfter  int           // wrong PINs in a row after which the vault destroys itself; 0 is never
+	TPM           string        // whether the vault moves into one: "auto" or "off"
 	Theme         string        // "auto", "light" or "dark"
 	Curtain       bool          // without the terminal's focus, text is covered
 	Reveal        bool          // a message's text is shown only while its line is chosen
@@ -38,7 +39,7 @@ type Config struct {
 func Defaults() Config {
 	return Config{
 		LockAfter: 2 * time.Minute, LogoffAfter: 15 * time.Minute, DestroyAfter: 10,
-		Theme: "auto", Curtain: true, Mouse: true, Paste: true, Multiplexer: "warn", Bell: true,
+		TPM: "auto", Theme: "auto", Curtain: true, Mouse: true, Paste: true, Multiplexer: "warn", Bell: true,
 	}
 }
 
@@ -121,6 +122,7 @@ type file struct {
 	LockUnfocused duration `toml:"lock-unfocused"`
 	LogoffAfter   duration `toml:"logoff-after"`
 	DestroyAfter  int      `toml:"destroy-after"`
+	TPM           string   `toml:"tpm"`
 	Theme         string   `toml:"theme"`
 	Curtain       bool     `toml:"curtain"`
 	Reveal        bool     `toml:"reveal"`
@@ -164,7 +166,7 @@ func (p Profile) Save(c Config) error {
 	b.WriteString("# sotto's settings for this profile\n")
 	enc := toml.NewEncoder(&b)
 	if err := enc.Encode(file{
-		duration(c.LockAfter), duration(c.LockUnfocused), duration(c.LogoffAfter), c.DestroyAfter, c.Theme,
+		duration(c.LockAfter), duration(c.LockUnfocused), duration(c.LogoffAfter), c.DestroyAfter, c.TPM, c.Theme,
 		c.Curtain, c.Reveal, c.Mouse, c.Paste, c.Multiplexer, c.Address, c.Organisation, c.Bell,
 	}); err != nil {
 		return fmt.Errorf("saving the settings: %w", err)
@@ -200,6 +202,8 @@ func parseConfig(b []byte) (Config, error) {
 			into = (*duration)(&c.LogoffAfter)
 		case "destroy-after":
 			into = (*count)(&c.DestroyAfter)
+		case "tpm":
+			into = (*label)(&c.TPM)
 		case "theme":
 			into = (*label)(&c.Theme)
 		case "curtain":
@@ -274,6 +278,8 @@ func (c Config) check() error {
 		return fmt.Errorf("logoff-after must be from %v to %v", text(MinLogoffAfter), text(MaxLogoffAfter))
 	case c.DestroyAfter != 0 && (c.DestroyAfter < MinDestroyAfter || c.DestroyAfter > MaxDestroyAfter):
 		return fmt.Errorf("destroy-after must be from %d to %d, or 0 for never", MinDestroyAfter, MaxDestroyAfter)
+	case c.TPM != "auto" && c.TPM != "off":
+		return errors.New(`tpm must be "auto" or "off"`)
 	case c.Multiplexer != "warn" && c.Multiplexer != "refuse" && c.Multiplexer != "allow":
 		return errors.New(`multiplexer must be "warn", "refuse" or "allow"`)
 	case c.Theme != "auto" && c.Theme != "light" && c.Theme != "dark":

@@ -23,7 +23,7 @@ func TestConfigComesBack(t *testing.T) {
 		t.Errorf("without a file: %+v %v", c, err)
 	}
 	want := Config{
-		LockAfter: 90 * time.Minute, LockUnfocused: time.Minute, LogoffAfter: 25 * time.Hour, DestroyAfter: 20, Theme: "dark",
+		LockAfter: 90 * time.Minute, LockUnfocused: time.Minute, LogoffAfter: 25 * time.Hour, DestroyAfter: 20, TPM: "off", Theme: "dark",
 		Reveal: true, Multiplexer: "refuse", Address: "alice@hospital.example", Organisation: `St. "Mary's" \ Köln`,
 	}
 	want.LockAfter = 90 * time.Second
@@ -52,7 +52,7 @@ func TestSavedTimesReadWell(t *testing.T) {
 		t.Fatal(err)
 	}
 	b, _ := os.ReadFile(p.Config)
-	for _, want := range []string{`lock-after = "2m"`, `lock-unfocused = "0s"`, `logoff-after = "15m"`, "destroy-after = 10", `theme = "auto"`, "curtain = true", "bell = true"} {
+	for _, want := range []string{`lock-after = "2m"`, `lock-unfocused = "0s"`, `logoff-after = "15m"`, "destroy-after = 10", `tpm = "auto"`, `theme = "auto"`, "curtain = true", "bell = true"} {
 		if !strings.Contains(string(b), want+"\n") {
 			t.Errorf("no %s in\n%s", want, b)
 		}
@@ -72,6 +72,7 @@ func TestConfigErrorsNameTheLine(t *testing.T) {
 		{"destroy-after = \"10\"\n", "line 1: destroy-after is a whole number"},
 		{"destroy-after = -1\n", "line 1: destroy-after is a whole number"},
 		{"multiplexer = \"maybe\"\n", `line 1: multiplexer must be "warn", "refuse" or "allow"`},
+		{"tpm = \"on\"\n", `line 1: tpm must be "auto" or "off"`},
 		{"bell = \"no\"\n", "line 1: bell is true or false"},
 		{"theme = true\n", "line 1: theme is a text: write it in quotes"},
 		{"address = \"a\\u001b[2J\"\n", "line 1: address must be a line of text"},

@@ -137,7 +137,7 @@ type GateSetup struct {
 	LockAfter time.Duration
 
 	DestroyAfter int  // wrong PINs in a row after which the vault destroys itself; 0 is never
-	NoTPM        bool // the vault is thrown away soon, so nothing of it goes into a TPM
+	NoTPM        bool // nothing of the vault goes into a TPM: the settings say so, or it is thrown away soon
 
 	// for Join
 	Address string

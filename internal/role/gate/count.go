@@ -29,3 +29,13 @@ func count(s keystore.Status, note string) (words, warning string) {
 	}
 	return note, ""
 }
+
+// binds adds to a warning that the next right PIN moves the vault into the TPM:
+// whoever does not want that can still leave.
+func binds(warning string) string {
+	if warning != "" {
+		return warning + " The right PIN binds this vault to the TPM chip."
+	}
+	return "Your PIN also binds this vault to this computer's TPM chip. If the chip is cleared or replaced, the vault is lost. " +
+		"To keep it unbound, leave, and write tpm = \"off\" in the settings."
+}

@@ -61,10 +61,9 @@ func Main() int {
 	defer memguard.Purge()
 	place := keystore.At(setup.Profile.Vault, setup.Profile.DeviceKey)
 	place.DestroyAfter = setup.DestroyAfter
-	if !setup.NoTPM {
-		place.TPM = tpm.Open() // now, while it can be
-		defer place.TPM.Close()
-	}
+	place.NoSeal = setup.NoTPM
+	place.TPM = tpm.Open() // now, while it can be; a sealed vault needs it whatever the settings
+	defer place.TPM.Close()
 	g := &gate{
 		place: place, self: self, setup: setup, term: role.Inherited(setup.Terminal),
 		line:     memguard.NewBuffer(maxPassword + 1),
@@ -93,6 +92,9 @@ func Main() int {
 			g.ready = time.Now().Add(wait)
 		}
 		g.view.note, g.view.warning = count(s, setup.Note)
+		if err == nil && !s.TPM && !place.NoSeal && place.TPM.Ready() == nil {
+			g.view.warning = binds(g.view.warning)
+		}
 	}
 	g.view.wait = max(0, time.Until(g.ready)) // never a prompt that takes nothing
 	// What was typed at the desk is neither a PIN nor a draft.

@@ -82,7 +82,7 @@ func (w *watch) startGate() error {
 	gate, err := role.Spawn(role.Gate, &role.GateSetup{
 		Mode: w.mode, Profile: w.cfg.Profile, Label: w.cfg.Label, User: w.cfg.User, Hint: w.cfg.Hint,
 		Note: w.note, Wait: role.PINDelay(w.failures), Failures: w.failures, SignedIn: w.signedIn, LockedAt: w.lockedAt, Terminal: w.term.Saved(),
-		LockAfter: w.cfg.Display.LockAfter, DestroyAfter: w.cfg.DestroyAfter, NoTPM: w.cfg.Demo != "",
+		LockAfter: w.cfg.Display.LockAfter, DestroyAfter: w.cfg.DestroyAfter, NoTPM: w.cfg.NoTPM || w.cfg.Demo != "",
 		Address: w.cfg.Address, Relay: w.cfg.Relay, CAFile: w.cfg.CAFile, Rotate: w.cfg.Rotate,
 	}, keyW, theirs)
 	if err != nil {

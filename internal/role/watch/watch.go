@@ -26,6 +26,7 @@ type Config struct {
 
 	LogoffAfter  time.Duration // locked for so long; 0 is never
 	DestroyAfter int           // wrong PINs in a row; 0 is never
+	NoTPM        bool          // the vault does not move into a TPM
 
 	// for role.Join
 	Address string
