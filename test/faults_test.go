@@ -298,7 +298,7 @@ func TestReadOnly(t *testing.T) {
 	who := team(t, s, "Okafor, Ada")[0]
 	p := newPerson(t, "read-only")
 	for _, dir := range []string{"config", "data", "state"} {
-		if err := os.Mkdir(filepath.Join(p.home, dir), 0o500); err != nil {
+		if err := os.Mkdir(filepath.Join(p.home, dir), 0o555); err != nil {
 			t.Fatal(err)
 		}
 	}
