@@ -252,7 +252,11 @@ func (w *watch) redraw() {
 // without it. Then we stop properly. What a request to lock says is taken before.
 func (w *watch) inForeground() {
 	if w.full && !w.ending && !w.term.Foreground() {
-		w.stop()
+		// Whoever let us go on may have done so for us to hear a request, which
+		// can come a moment later.
+		if w.catchUp(); !w.ending {
+			w.stop()
+		}
 	}
 }
 
