@@ -116,6 +116,9 @@ func (g *gate) join() (int, error) {
 		return 0, errors.New(s.Words)
 	}
 
+	if !g.place.NoSeal && g.place.TPM.Ready() == nil {
+		g.change(func(v *view) { v.warning = binds("") })
+	}
 	pin := g.choosePIN("Signed in. Now choose a PIN for this device: 6 characters or more.")
 	if pin == nil {
 		return role.ExitQuit, nil
