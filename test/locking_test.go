@@ -419,6 +419,7 @@ func TestJobControl(t *testing.T) {
 		p.unlock()
 		p.See("Lind, Per", "online")
 		p.Press("C-u")
+		p.SeeGone(half)
 		p.writes()
 	}
 
