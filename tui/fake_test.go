@@ -27,9 +27,10 @@ type fake struct {
 	now      func() time.Time
 	lastID   int64
 
-	sent   []string      // peer and text
-	marked []string      // peers of MarkRead
-	readTo []int64       // and up to which message
+	sent   []string // peer and text
+	marked []string // peers of MarkRead
+	readTo []int64  // and up to which message
+	resent int
 	broken error         // what every writing answers
 	slow   chan struct{} // closed when Send may go on; nil: at once
 
@@ -235,7 +236,12 @@ func (f *fake) Send(_ context.Context, peer, body string) (client.Message, error
 	return m, nil
 }
 
-func (f *fake) Resend(_ context.Context, id int64) error { return f.broken }
+func (f *fake) Resend(_ context.Context, id int64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.resent++
+	return f.broken
+}
 
 func (f *fake) MarkRead(_ context.Context, peer string, upTo int64) error {
 	f.mu.Lock()

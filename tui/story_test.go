@@ -41,6 +41,11 @@ func TestAFailureSaysWhyAndIsSentAgain(t *testing.T) {
 	term.fake.move(ada, store.Failed, "the relay refused it")
 	term.sees("failed: the relay refused it. Send it again: /again")
 	term.press("/again", keyEnter).misses(">  /again")
+	for resent := 0; resent == 0; time.Sleep(time.Millisecond) {
+		term.fake.mu.Lock()
+		resent = term.fake.resent
+		term.fake.mu.Unlock()
+	}
 	term.fake.mu.Lock()
 	term.fake.broken = errors.New("the disk is full")
 	term.fake.mu.Unlock()
