@@ -359,7 +359,9 @@ func shellUnderTest() int {
 		return 1
 	}
 	cmd.Wait()
-	select {}
+	for { // not for ever in one go: Go ends a program that waits for nothing
+		time.Sleep(time.Hour)
+	}
 }
 
 // A shell may ignore a hangup; then nobody tells its programs that the terminal
