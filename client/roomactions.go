@@ -463,7 +463,7 @@ func (c *Client) left(r *room, refused error) {
 		}
 		fx.list = true
 		fx.events = append(fx.events, DevicesChanged{r.peer})
-		return c.noteInRoom(tx, fx, r.peer, words)
+		return c.noteInRoom(tx, fx, r.peer, words, true)
 	})
 	c.publishBookmark(r, false)
 	c.flush()

@@ -184,7 +184,7 @@ func (c *Client) readersChanged(tx *store.Tx, fx *effects, peer string, fresh, g
 	default:
 		words = c.people(gone) + " cannot read here any more"
 	}
-	return c.noteInRoom(tx, fx, peer, words)
+	return c.noteInRoom(tx, fx, peer, words, true)
 }
 
 // people names people within a sentence: "Okafor, Lind and 3 others".
@@ -386,10 +386,12 @@ func (c *Client) encryptOne(tx *store.Tx, fx *effects, r *room, id int64, to []o
 		return nil, err
 	}
 	for _, x := range known {
+		state := store.Queued // if it had failed
 		if slices.Contains(left, x.Address) || !slices.Contains(people, x.Address) {
-			if _, err := tx.SetRecipientState(m.ID, x.Address, store.Failed, time.Now()); err != nil {
-				return nil, err
-			}
+			state = store.Failed
+		}
+		if _, err := tx.SetRecipientState(m.ID, x.Address, state, time.Now()); err != nil {
+			return nil, err
 		}
 	}
 	if len(left) == 0 {

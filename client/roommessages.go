@@ -365,7 +365,7 @@ func (c *Client) topic(tx *store.Tx, fx *effects, r *room, topic string) error {
 	if err := tx.PutRoom(*known); err != nil || topic == "" || !c.mayWarn(r.peer) {
 		return err
 	}
-	return c.noteInRoom(tx, fx, r.peer, "The topic here is: "+topic)
+	return c.noteInRoom(tx, fx, r.peer, "The topic here is: "+topic, true)
 }
 
 // reinspect looks whether a room whose configuration has changed can still be used.

@@ -144,7 +144,7 @@ func (c *Client) enter(r *room, done func(error)) {
 	case entering:
 		return
 	}
-	r.phase, r.why = entering, ""
+	r.phase, r.join, r.why = entering, "", ""
 	c.inspect(r, func(err error) {
 		switch {
 		case !c.here(r) || r.phase != entering:
@@ -306,7 +306,8 @@ func (c *Client) cameIn(r *room, nick string, u stanza.RoomUser) {
 	} else if r.listed && r.members[who] && item.Affiliation == stanza.None {
 		c.memberChanged(r, item)
 	}
-	if own && r.phase == entering {
+	// Not what the link tells again of an earlier entering, before we knocked.
+	if own && r.phase == entering && r.join != "" {
 		r.nick, r.phase = nick, inside
 		r.fresh = u.Has(stanza.StatusCreated)
 		c.isInside(r)
@@ -339,7 +340,7 @@ func (c *Client) isInside(r *room) {
 			return err
 		}
 		fx.list = true
-		return c.noteInRoom(tx, fx, r.peer, "You are in this room now. /members shows who can read")
+		return c.noteInRoom(tx, fx, r.peer, "You are in this room now. /members shows who can read", true)
 	})
 	if !ok {
 		c.shut(r, errNoAnswer)
@@ -361,9 +362,10 @@ func (c *Client) rename(r *room) {
 	c.events.put(ConversationsChanged{})
 }
 
-// noteInRoom puts a line of ours into a room's conversation.
-func (c *Client) noteInRoom(tx *store.Tx, fx *effects, peer, words string) error {
-	row := store.Message{Peer: peer, Sender: peer, Time: time.Now(), Body: text.Line(words).String(), Kind: store.Notice}
+// noteInRoom puts a line of ours into a room's conversation. One that is no news
+// counts as read.
+func (c *Client) noteInRoom(tx *store.Tx, fx *effects, peer, words string, read bool) error {
+	row := store.Message{Peer: peer, Sender: peer, Time: time.Now(), Body: text.Line(words).String(), Kind: store.Notice, Read: read}
 	if _, err := tx.AddMessage(&row); err != nil {
 		return err
 	}
@@ -452,7 +454,7 @@ func (c *Client) putOut(r *room, u stanza.RoomUser) {
 			return err
 		}
 		fx.events = append(fx.events, DevicesChanged{r.peer})
-		return c.noteInRoom(tx, fx, r.peer, words)
+		return c.noteInRoom(tx, fx, r.peer, words, false)
 	})
 	c.publishBookmark(r, false)
 	c.flush()

@@ -142,6 +142,9 @@ func (c *Client) Forget(ctx context.Context, peer string) error {
 }
 
 func (c *Client) forget(peer string) error {
+	if r := c.rooms[peer]; r != nil && r.wanted {
+		return errors.New("you are in this room. Leave it first: /leave")
+	}
 	var settled []string
 	for id, o := range c.outs {
 		if o.peer != peer {
@@ -177,5 +180,6 @@ func (c *Client) forget(peer string) error {
 	delete(c.names, peer)
 	c.mu.Unlock()
 	delete(c.warned, peer)
+	delete(c.rooms, peer)
 	return nil
 }
