@@ -172,8 +172,11 @@ func (c *Client) newReaders(tx *store.Tx, peer string) (*NewReaders, readership,
 // For a room, it returns whom the message is for.
 func (c *Client) maySend(tx *store.Tx, peer string) (people []string, err error) {
 	r, err := tx.Room(peer)
-	if err != nil || r == nil {
+	if err != nil {
 		return nil, err
+	}
+	if r == nil {
+		return nil, c.onlyInvited(tx, peer)
 	}
 	if !r.Joined {
 		return nil, declined{errNotIn}

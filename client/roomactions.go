@@ -399,10 +399,44 @@ func (c *Client) Leave(ctx context.Context, peer string) error {
 		}
 		r.wanted = false // whatever the room says now is no news
 		c.ask("set", r.peer, request, func(_ *stanza.Element, err error) {
-			if c.here(r) {
-				c.left(r, err)
+			switch {
+			case !c.here(r): // another session has begun; it enters the room again
+				done(errOffline)
+				return
+			case err == nil:
+				c.left(r, nil)
+				done(nil)
+				return
 			}
-			done(nil)
+			c.resign(r, func(err error) {
+				if c.here(r) {
+					c.left(r, err)
+				}
+				done(nil)
+			})
+		})
+	})
+}
+
+// resign gives up being a member where only those who run a room change its lists
+// (section 7.10). Not every relay that agrees does so: the list tells.
+func (c *Client) resign(r *room, done func(error)) {
+	request := stanza.New(stanza.NSRegister, "query", stanza.New(stanza.NSRegister, "remove"))
+	c.ask("set", r.peer, request, func(_ *stanza.Element, err error) {
+		if err != nil {
+			done(err)
+			return
+		}
+		c.ask("get", r.peer, stanza.AffiliationsQuery(stanza.Member), func(e *stanza.Element, err error) {
+			if err != nil { // who is no member is not told
+				done(nil)
+				return
+			}
+			items, err := stanza.ReadRoomItems(e.Child(stanza.NSMUCAdmin, "query"))
+			if err == nil && slices.ContainsFunc(items, func(i stanza.RoomItem) bool { return i.JID.Bare().Equal(c.selfID) }) {
+				err = errors.New("the relay has kept us as a member")
+			}
+			done(err)
 		})
 	})
 }

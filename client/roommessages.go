@@ -63,7 +63,11 @@ func (c *Client) roomStanza(tx *store.Tx, fx *effects, e *stanza.Element, m *sta
 	}
 	x := envelope{Message: *m, stanza: e, at: m.Delay, room: r, archiveID: stanza.ArchiveID(e, m.From.Bare()), peer: peer}
 	if x.sender = r.people[m.From.Resourcepart()]; x.sender == "" {
-		if m.From.Resourcepart() != "" {
+		switch {
+		case m.From.Resourcepart() == "":
+		case r.phase != inside: // it waited in the link, and the archive has it
+			c.log.Info("message from before the room was entered", "from", m.From.String())
+		default:
 			c.log.Warn("message of nobody in the room", "from", m.From.String())
 		}
 		return true, nil
@@ -420,7 +424,28 @@ func (c *Client) invited(tx *store.Tx, fx *effects, inv stanza.Invitation, id st
 		return err
 	}
 	c.invitations++
+	if err := tx.SetValue(invitedName(peer), []byte{1}); err != nil {
+		return err
+	}
 	return fx.added(tx, &row)
+}
+
+// invitedName names the note that the person is invited to a room that was never
+// entered.
+func invitedName(peer string) string { return "room.invited." + peer }
+
+// onlyInvited is the error of a message to a room that was not entered yet: it
+// must not go there as if it were a person.
+func (c *Client) onlyInvited(tx *store.Tx, peer string) error {
+	v, err := tx.Value(invitedName(peer))
+	if err != nil || v == nil {
+		return err
+	}
+	person, err := c.isPerson(tx, peer)
+	if err != nil || person {
+		return err
+	}
+	return declined{errNotIn}
 }
 
 // isPerson reports whether an address is known as a person's.

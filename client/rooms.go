@@ -339,6 +339,9 @@ func (c *Client) isInside(r *room) {
 		if err := tx.PutRoom(now); err != nil || known {
 			return err
 		}
+		if err := tx.SetValue(invitedName(r.peer), nil); err != nil {
+			return err
+		}
 		fx.list = true
 		return c.noteInRoom(tx, fx, r.peer, "You are in this room now. /members shows who can read", true)
 	})

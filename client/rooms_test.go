@@ -434,3 +434,65 @@ func TestRoomWithoutKeysOfSomebody(t *testing.T) {
 			strings.Contains(x.Why.String(), "not for Rana")
 	})
 }
+
+func TestRoomWhileLocked(t *testing.T) {
+	w := newWard(t, "ada", "per")
+	a, b := w.person("ada"), w.person("per")
+	peer := a.create("Ward", b)
+	a.tell(peer, "hello")
+	b.hears(peer, a, "hello")
+	b.lock() // the link stays, and stays in the room
+	for i := range 20 {
+		a.tell(peer, fmt.Sprintf("locked %d", i))
+	}
+	b.unlock()
+	eventually(t, "all of it is there", func() bool { return strings.Count(bodies(t, b.Client, peer), "locked") >= 20 })
+	var got, want []string
+	for _, m := range messages(t, b.Client, peer) {
+		if strings.HasPrefix(m.Body.String(), "locked") {
+			got, want = append(got, m.Body.String()), append(want, fmt.Sprintf("locked %d", len(want)))
+		}
+	}
+	if len(got) != 20 || strings.Join(got, "|") != strings.Join(want, "|") {
+		t.Errorf("has %q", got)
+	}
+	b.tell(peer, "back")
+	a.hears(peer, b, "back")
+	a.tell(peer, "good")
+	b.hears(peer, a, "good")
+}
+
+func TestInvitedWhileAway(t *testing.T) {
+	w := newWard(t, "ada", "per")
+	a, b := w.person("ada"), w.person("per")
+	a.say(b, "hello")
+	b.has(a, "hello")
+	b.lock()
+	b.link.Close()
+	peer := a.create("Ward")
+	if err := a.Invite(ctx, peer, b.jid); err != nil {
+		t.Fatal(err)
+	}
+	m := a.tell(peer, "before you came")
+	eventually(t, "the room has it", func() bool { return a.row(peer, m.ID).State == store.Sent })
+	b.connect()
+	b.unlock()
+	eventually(t, "the invitation is there", func() bool { return strings.Contains(bodies(t, b.Client, peer), "invites you") })
+	if n := strings.Count(bodies(t, b.Client, peer), "invites you"); n != 1 {
+		t.Errorf("invited %d times", n)
+	}
+	// Nothing is sent to a room that was not entered.
+	if _, err := b.Send(ctx, peer, "too early"); err == nil || !strings.Contains(err.Error(), "not in this room") {
+		t.Errorf("too early: %v", err)
+	}
+	if err := b.JoinRoom(ctx, peer); err != nil {
+		t.Fatal(err)
+	}
+	// It was encrypted for a member who had not come yet.
+	b.hears(peer, a, "before you came")
+	b.tell(peer, "here I am")
+	a.hears(peer, b, "here I am")
+	if err := b.Forget(ctx, peer); err == nil {
+		t.Error("a room was forgotten that we are in")
+	}
+}

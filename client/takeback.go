@@ -166,6 +166,9 @@ func (c *Client) forget(peer string) error {
 		if errors.Is(err, store.ErrContact) {
 			return fmt.Errorf("%s is one of your contacts, and contacts stay in the list", c.short(peer))
 		}
+		if err == nil {
+			err = tx.SetValue(invitedName(peer), nil)
+		}
 		for _, id := range gone {
 			if err := tx.SetValue(whyName(id), nil); err != nil {
 				return err
