@@ -211,7 +211,7 @@ func TestRelayAddsMember(t *testing.T) {
 
 	// Enter is pressed, and then, before anything is encrypted, the relay adds one.
 	inside := make(chan struct{})
-	l.c.call(func() { <-inside })
+	l.c.call(func() { <-inside; l.c.rooms[icu].members[mallory] = true })
 	if _, err := l.c.Send(ctx, icu, "pressed Enter"); err != nil {
 		t.Fatal(err)
 	}
