@@ -113,6 +113,10 @@ func (c *Client) Security(ctx context.Context, peer string) (Security, error) {
 		if r, err := tx.Room(peer); err != nil {
 			return err
 		} else if r != nil {
+			if !r.Joined {
+				s = Security{Room: true, Words: lineOf("%v", errNotIn)}
+				return nil
+			}
 			s, err = c.roomSecurity(tx, peer)
 			return err
 		}

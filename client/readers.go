@@ -268,7 +268,7 @@ func (c *Client) roomSecurity(tx *store.Tx, peer string) (Security, error) {
 	if err != nil {
 		return Security{}, err
 	}
-	s := Security{People: rs.total, Devices: len(rs.devices)}
+	s := Security{Room: true, People: rs.total, Devices: len(rs.devices)}
 	for i := range rs.devices {
 		switch rs.devices[i].Trust {
 		case store.Verified:

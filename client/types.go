@@ -100,6 +100,7 @@ type Security struct {
 	Warn      bool      // Words ask for something to be done
 
 	// Of a room, where Devices and the others count those of all people in it.
+	Room   bool
 	People int         // who belong to it, besides this person
 	New    *NewReaders // who can read and was not shown yet; nil: nobody
 }
