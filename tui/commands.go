@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"slices"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -18,7 +17,7 @@ type command struct {
 
 // commands are all of them, in the order of the help.
 func commands() []command {
-	list := []command{
+	return []command{
 		{"to", " NAME", "go to somebody, or to an address", (*Model).commandTo},
 		{"stat", " TEXT", "send as STAT: rings even where it is locked", urgently("!stat")},
 		{"urgent", " TEXT", "send as urgent", urgently("!urgent")},
@@ -32,7 +31,6 @@ func commands() []command {
 		{"help", "", "keys and commands", func(m *Model, _ string) (bool, tea.Cmd) { m.push(&helpDialog{}); return true, nil }},
 		{"quit", "", "end sotto", func(m *Model, _ string) (bool, tea.Cmd) { return true, m.finish(Quit, Unlock) }},
 	}
-	return slices.Insert(list, 7, roomCommands()...)
 }
 
 // isCommand reports whether a text is a command: a slash and a word. Two

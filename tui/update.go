@@ -108,10 +108,6 @@ func (m *Model) handle(msg tea.Msg) tea.Cmd {
 		}
 	case devicesMsg:
 		msg.d.fill(msg)
-	case roomMsg:
-		return m.roomDone(msg)
-	case membersMsg:
-		msg.d.fill(msg)
 	case sentMsg:
 		m.sentDone(msg)
 	case jobMsg:
@@ -216,11 +212,8 @@ func (m *Model) events(events []client.Event) tea.Cmd {
 	if security {
 		cmds = append(cmds, m.loadSecurity())
 		for _, d := range m.dialogs {
-			switch d := d.(type) {
-			case *devicesDialog:
+			if d, ok := d.(*devicesDialog); ok {
 				cmds = append(cmds, m.loadDevices(d))
-			case *membersDialog:
-				cmds = append(cmds, m.loadMembers(d))
 			}
 		}
 	}

@@ -219,9 +219,6 @@ var info = stanza.Info{
 		stanza.NSStanzaID,
 		stanza.NSEME,
 		stanza.NotifyDevices,
-		stanza.NotifyBookmarks,
-		stanza.NSMUC,
-		stanza.NSConference,
 	},
 }
 
