@@ -14,7 +14,6 @@ import (
 	"sotto/internal/harden"
 	"sotto/internal/profile"
 	"sotto/internal/role"
-	"sotto/internal/role/watch"
 )
 
 // maxCA bounds the file given with --ca, in bytes.
@@ -145,13 +144,13 @@ func (c examination) look() error {
 	}
 	defer lock.Unlock()
 	var found *role.Checked
-	err = afterwards(p, watchOver(watch.Config{
-		Profile: places(p), Label: settings.Organisation, User: settings.Address,
-		Display: display(settings), DestroyAfter: settings.DestroyAfter, NoTPM: settings.TPM == "off",
-		Note: "The PIN opens the messages; then they are looked through for damage.", Tell: lock.Tell,
-		Check: func(c role.Checked) { found = &c },
-	}))
+	cfg, err := opening(role.Unlock, p, settings, lock)
 	if err != nil {
+		return err
+	}
+	cfg.Note = "The PIN opens the messages; then they are looked through for damage."
+	cfg.Check = func(c role.Checked) { found = &c }
+	if err := afterwards(p, watchOver(cfg)); err != nil {
 		return err
 	}
 	if found == nil {

@@ -283,6 +283,18 @@ func TestMultiplexerSetting(t *testing.T) {
 			t.Errorf("exit code %d", code)
 		}
 	})
+	for _, args := range [][]string{{"pin"}, {"password"}, {"doctor", "--store"}} {
+		t.Run("refuse "+args[0], func(t *testing.T) {
+			cmd := command(t, args...)
+			cmd.Env = append(cmd.Env, around)
+			settle(t, cmd, func(c *profile.Config) { c.Multiplexer = "refuse" })
+			c := roletest.Start(t, cmd, 80, 24)
+			c.See(said, `multiplexer = "refuse"`)
+			if code := c.Exit(); code != 1 {
+				t.Errorf("exit code %d", code)
+			}
+		})
+	}
 	t.Run("refuse, by TERM alone", func(t *testing.T) {
 		c := roletest.Start(t, open("refuse", "TERM=tmux-256color"), 80, 24)
 		c.See("tmux is around sotto", "Run sotto outside of it")

@@ -15,7 +15,6 @@ import (
 	"sotto/internal/atomicfile"
 	"sotto/internal/profile"
 	"sotto/internal/role"
-	"sotto/internal/role/watch"
 	"sotto/keystore"
 )
 
@@ -95,8 +94,7 @@ func (j joining) run(address string) error {
 	if err != nil {
 		return err
 	}
-	note, err := surroundings(c)
-	if err != nil {
+	if _, err := surroundings(c); err != nil { // before anything is made
 		return err
 	}
 	if err := p.Make(); err != nil {
@@ -123,11 +121,11 @@ func (j joining) run(address string) error {
 	if err := p.Save(c); err != nil {
 		return err
 	}
-	err = afterwards(p, watchOver(watch.Config{
-		Mode: role.Join, Profile: places(p), Label: c.Organisation, User: c.Address, Note: note,
-		Display: display(c), LogoffAfter: c.LogoffAfter, DestroyAfter: c.DestroyAfter, NoTPM: c.TPM == "off", Tell: lock.Tell,
-		Address: c.Address, Relay: j.relay, CAFile: j.ca, Rotate: j.rotate,
-	}))
+	cfg, err := opening(role.Join, p, c, lock)
+	if err == nil {
+		cfg.Address, cfg.Relay, cfg.CAFile, cfg.Rotate = c.Address, j.relay, j.ca, j.rotate
+		err = afterwards(p, watchOver(cfg))
+	}
 	if exists, statErr := p.Exists(); statErr == nil && !exists {
 		if settings != nil {
 			err = errors.Join(err, atomicfile.Write(p.Config, settings))

@@ -8,7 +8,6 @@ import (
 
 	"sotto/internal/profile"
 	"sotto/internal/role"
-	"sotto/internal/role/watch"
 )
 
 func passwordCommand() *cobra.Command {
@@ -26,11 +25,11 @@ tried before it is kept. Messages, keys and the PIN stay as they are.`,
 				return err
 			}
 			defer lock.Unlock()
-			err = afterwards(p, watchOver(watch.Config{
-				Mode: role.ChangePassword, Profile: places(p), Label: c.Organisation, User: c.Address,
-				Display: display(c), DestroyAfter: c.DestroyAfter, NoTPM: c.TPM == "off", Tell: lock.Tell,
-			}))
-			if err == nil {
+			cfg, err := opening(role.ChangePassword, p, c, lock)
+			if err != nil {
+				return err
+			}
+			if err = afterwards(p, watchOver(cfg)); err == nil {
 				again := "sotto"
 				if name != profile.Default {
 					again += " --profile " + name

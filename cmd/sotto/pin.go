@@ -8,7 +8,6 @@ import (
 
 	"sotto/internal/profile"
 	"sotto/internal/role"
-	"sotto/internal/role/watch"
 )
 
 func pinCommand() *cobra.Command {
@@ -25,11 +24,11 @@ else changes: messages, keys and the password stay as they are.`,
 				return err
 			}
 			defer lock.Unlock()
-			err = afterwards(p, watchOver(watch.Config{
-				Mode: role.ChangePIN, Profile: places(p), Label: c.Organisation, User: c.Address,
-				Display: display(c), DestroyAfter: c.DestroyAfter, NoTPM: c.TPM == "off", Tell: lock.Tell,
-			}))
-			if err == nil {
+			cfg, err := opening(role.ChangePIN, p, c, lock)
+			if err != nil {
+				return err
+			}
+			if err = afterwards(p, watchOver(cfg)); err == nil {
 				fmt.Fprintln(os.Stdout, "The PIN is changed.")
 			}
 			return err

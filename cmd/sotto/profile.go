@@ -3,11 +3,23 @@ package main
 import (
 	"sotto/internal/profile"
 	"sotto/internal/role"
+	"sotto/internal/role/watch"
 )
 
 // places says the roles where a profile's files are.
 func places(p profile.Profile) role.Profile {
 	return role.Profile{Name: p.Name, Vault: p.Vault, DeviceKey: p.DeviceKey, Data: p.Data, Database: p.Database}
+}
+
+// opening is what the watch is told of a profile that is opened for whatever
+// purpose: what protects it has to be the same each time. The error is that of
+// the setting multiplexer.
+func opening(mode role.Mode, p profile.Profile, c profile.Config, lock *profile.Lock) (watch.Config, error) {
+	note, err := surroundings(c)
+	return watch.Config{
+		Mode: mode, Profile: places(p), Label: c.Organisation, User: c.Address, Note: note,
+		Display: display(c), LogoffAfter: c.LogoffAfter, DestroyAfter: c.DestroyAfter, NoTPM: c.TPM == "off", Tell: lock.Tell,
+	}, err
 }
 
 // display are the settings of the screens.

@@ -169,14 +169,11 @@ func openProfile(name string) error {
 		return err
 	}
 	defer lock.Unlock()
-	note, err := surroundings(c)
+	cfg, err := opening(role.Unlock, p, c, lock)
 	if err != nil {
 		return err
 	}
-	return afterwards(p, watchOver(watch.Config{
-		Profile: places(p), Label: c.Organisation, User: c.Address, Note: note,
-		Display: display(c), LogoffAfter: c.LogoffAfter, DestroyAfter: c.DestroyAfter, NoTPM: c.TPM == "off", Tell: lock.Tell,
-	}))
+	return afterwards(p, watchOver(cfg))
 }
 
 // surroundings obeys the setting multiplexer. It returns a note about what is
