@@ -21,8 +21,9 @@ import (
 
 // Send stores a message for peer as queued and returns it; Run encrypts it and
 // hands it to the link. Its progress comes as MessageChanged. An error means
-// that nothing was stored, in words that say what to do. What is sent to the own
-// address is a note to the own other devices.
+// that nothing was stored, in words that say what to do: *NewReaders if peer is a
+// room, and others can read there than the person was shown. What is sent to the
+// own address is a note to the own other devices.
 func (c *Client) Send(ctx context.Context, peer, body string) (Message, error) {
 	peer, err := c.address(peer)
 	if err != nil {
@@ -37,6 +38,10 @@ func (c *Client) Send(ctx context.Context, peer, body string) (Message, error) {
 	}
 	var m Message
 	err = c.store.Update(ctx, func(tx *store.Tx) error {
+		people, err := c.maySend(tx, peer)
+		if err != nil {
+			return err
+		}
 		if peer == c.self {
 			if noted, err := c.otherOwnDevice(tx); err != nil || !noted {
 				return cmp.Or(err, error(errNoOwnDevice))
@@ -53,9 +58,15 @@ func (c *Client) Send(ctx context.Context, peer, body string) (Message, error) {
 		if err := tx.QueueOut(row.ID); err != nil {
 			return err
 		}
+		if err := tx.SetRecipients(row.ID, people); err != nil {
+			return err
+		}
 		m, err = messageOf(tx, &row)
 		return err
 	})
+	if no, ok := errors.AsType[declined](err); ok {
+		return Message{}, no.error
+	}
 	if errors.Is(err, errNoOwnDevice) {
 		return Message{}, err
 	}
@@ -122,8 +133,12 @@ func (c *Client) Resend(ctx context.Context, id int64) error {
 // as read, and tells the sender if it asked to be told.
 func (c *Client) MarkRead(ctx context.Context, peer string, upTo int64) error {
 	var read []store.Message
+	var among *store.Room
 	err := c.store.Update(ctx, func(tx *store.Tx) (err error) {
-		read, err = tx.MarkRead(peer, upTo)
+		if read, err = tx.MarkRead(peer, upTo); err != nil {
+			return err
+		}
+		among, err = tx.Room(peer)
 		return err
 	})
 	if err != nil {
@@ -134,6 +149,11 @@ func (c *Client) MarkRead(ctx context.Context, peer string, upTo int64) error {
 	}
 	c.events.put(ConversationsChanged{})
 	for i := len(read) - 1; i >= 0; i-- {
+		if m := &read[i]; among != nil && m.ArchiveID != "" && m.Kind == store.Text && m.Sender != c.self {
+			id := m.ArchiveID
+			c.call(func() { c.sendRoomMarker(peer, id) })
+			break
+		}
 		if m := &read[i]; m.OriginID != "" && m.Kind == store.Text && m.Sender == peer {
 			id := m.OriginID
 			c.call(func() { c.sendMarker(peer, id) })

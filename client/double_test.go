@@ -28,9 +28,10 @@ const (
 // double stands in for link and relay: it keeps personal nodes, answers what a
 // client asks when it comes online, and lets a test say and see the rest.
 type double struct {
-	t    testing.TB
-	out  *writer
-	hook func(iq *stanza.Element) *stanza.Element // answers instead of the double, unless nil
+	t      testing.TB
+	out    *writer
+	enters func(presence *stanza.Element)           // is given what enters rooms, unless nil
+	hook   func(iq *stanza.Element) *stanza.Element // answers instead of the double, unless nil
 
 	mu       sync.Mutex
 	nodes    map[string]*stanza.Element // owner and node to payload
@@ -101,6 +102,10 @@ func (d *double) handle(m wire.Message, session uint64, pending []string) {
 		}
 		if e.Local == "iq" {
 			d.iq(e)
+			return
+		}
+		if e.Local == "presence" && d.enters != nil {
+			d.enters(e)
 			return
 		}
 		d.messages <- e

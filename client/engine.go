@@ -63,6 +63,11 @@ type engine struct {
 	maintainAt  time.Time
 	relistAt    time.Time // the own device list was put right last
 
+	rooms       map[string]*room // by bare JID: all that the store knows, and those being entered
+	services    []string         // where rooms are made; nil: not looked for yet
+	bookmarks   map[string]stanza.Bookmark
+	invitations int // shown in this run
+
 	ignored  map[string]bool      // whose device lists came while nobody here knew them
 	appeared map[string]time.Time // bare JID: when a client of theirs came online in mid-session
 
@@ -108,13 +113,15 @@ type outgoing struct {
 	peer   string
 	handed bool // the link has it
 	fresh  bool // it was encrypted in this run
+
+	settled time.Time // when the relay took it for a room, which has not shown it yet
 }
 
 func newEngine() engine {
 	return engine{
 		iqs: requests{flying: make(map[string]*request)}, listPatience: listPatience, serverPatience: serverPatience, resendAfter: resendAfter[:],
 		peers: make(map[string]*peer), outs: make(map[string]*outgoing), window: window{given: make(map[string]int)},
-		withdrawals: make(map[string][]withdrawal), appeared: make(map[string]time.Time),
+		rooms: make(map[string]*room), withdrawals: make(map[string][]withdrawal), appeared: make(map[string]time.Time),
 		seen: make(map[omemo.Address]omemo.Fingerprint), answersDue: make(map[omemo.Address]bool),
 		repaired: make(map[omemo.Address]time.Time), said: make(map[string]bool), warned: make(map[string]warnings),
 	}
@@ -199,6 +206,7 @@ func (c *Client) tick(now time.Time) error {
 	c.refill()
 	c.runTimers(now)
 	c.syncArchive(now)
+	c.tendRooms(now)
 	c.resend(now)
 	if c.duePeers(now) {
 		c.flush()
@@ -321,6 +329,7 @@ func (c *Client) onState(m wire.State) {
 	case c.online:
 		if !was { // resumed: nothing should be missing, and the archive knows
 			c.syncBy(syncSoon)
+			c.onRoomsResumed()
 		}
 		c.flush()
 	}
@@ -417,6 +426,10 @@ type effects struct {
 	reordered bool      // something stands elsewhere than at the end
 	live      bool      // something came that the archive is to confirm
 	late      bool      // and it was delayed on its way
+
+	roomPositions map[string]roomPosition // of rooms' archives, by bare JID
+	roomsLive     map[*room]bool          // where something came that the archive is to confirm
+	after         []func()                // what else is to be done
 }
 
 type receipt struct{ to, id string }
@@ -500,11 +513,15 @@ func (c *Client) apply(fx *effects) {
 	if fx.list {
 		fx.events = append(fx.events, ConversationsChanged{})
 	}
+	c.tellRooms(fx)
 	c.events.put(fx.events...)
 	if len(fx.settled) > 0 {
 		c.tellState()
 	}
 	if fx.flush {
 		c.kick()
+	}
+	for _, f := range fx.after {
+		f()
 	}
 }

@@ -1,6 +1,10 @@
 package client
 
-import "sotto/client/store"
+import (
+	"time"
+
+	"sotto/client/store"
+)
 
 // The order of a conversation on the screen is that of the archive, as far as it
 // is known, and within what one device wrote, that in which it encrypted; see
@@ -10,13 +14,23 @@ import "sotto/client/store"
 // put stores a message where it belongs.
 func (c *Client) put(tx *store.Tx, fx *effects, x *envelope, row *store.Message) (added bool, err error) {
 	if x.origin == archived {
-		added, reordered, err := tx.AddArchived(row, c.archive.base)
+		base := c.archive.base
+		if x.room != nil {
+			base = x.room.archive.base
+		}
+		added, reordered, err := tx.AddArchived(row, base)
 		fx.reordered = fx.reordered || reordered
 		return added, err
 	}
 	added, reordered, err := tx.AddLive(row)
 	fx.reordered = fx.reordered || reordered
-	if added {
+	switch {
+	case added && x.room != nil:
+		if fx.roomsLive == nil {
+			fx.roomsLive = make(map[*room]bool)
+		}
+		fx.roomsLive[x.room] = true
+	case added:
 		fx.live, fx.late = true, fx.late || !x.Delay.IsZero()
 	}
 	return added, err
@@ -35,6 +49,9 @@ func (c *Client) settle(tx *store.Tx, fx *effects, x *envelope, old *store.Messa
 
 // placed has the archive asked for what was stored without it.
 func (c *Client) placed(fx *effects) {
+	for r := range fx.roomsLive {
+		r.archive.syncAt = soonerOf(r.archive.syncAt, time.Now().Add(syncLater))
+	}
 	if fx.reordered {
 		c.archive.reordered = true
 		if c.archive.done && c.archive.query == "" {

@@ -44,7 +44,7 @@ func (c *Client) Conversations(ctx context.Context) ([]Conversation, error) {
 			Peer: r.Peer, Name: nameOf(r.Name, r.Peer), Group: text.Line(r.Group), Contact: r.Contact,
 			Last: r.Last, Preview: text.Line(r.Preview), LastOutgoing: r.LastOutgoing, LastState: r.LastState,
 			Unread: r.Unread, Stats: r.Stats, Urgency: r.Urgency, FirstUnread: r.FirstUnread, Draft: r.Draft,
-			Presence: c.Presence(r.Peer),
+			Presence: c.Presence(r.Peer), Room: r.Room,
 		})
 	}
 	return list, nil
@@ -89,9 +89,7 @@ func (c *Client) Devices(ctx context.Context, peer string) ([]Device, error) {
 			if peer == c.self && r.ID == c.device.ID() {
 				continue
 			}
-			d := Device{ID: r.ID, Trust: r.Trust, Active: r.Active, FirstSeen: r.FirstSeen}
-			d.Known = copy(d.Fingerprint[:], r.Fingerprint) == len(d.Fingerprint)
-			list = append(list, d)
+			list = append(list, deviceOf(r))
 		}
 		return err
 	})
@@ -101,10 +99,27 @@ func (c *Client) Devices(ctx context.Context, peer string) ([]Device, error) {
 	return list, nil
 }
 
+// deviceOf makes a stored device fit for a screen.
+func deviceOf(r *store.PeerDevice) Device {
+	d := Device{ID: r.ID, Trust: r.Trust, Active: r.Active, FirstSeen: r.FirstSeen}
+	d.Known = copy(d.Fingerprint[:], r.Fingerprint) == len(d.Fingerprint)
+	return d
+}
+
 // Security returns who could read what is sent to peer now.
 func (c *Client) Security(ctx context.Context, peer string) (Security, error) {
 	var s Security
 	err := c.store.View(ctx, func(tx *store.Tx) error {
+		if r, err := tx.Room(peer); err != nil {
+			return err
+		} else if r != nil {
+			if !r.Joined {
+				s = Security{Room: true, Words: lineOf("%v", errNotIn)}
+				return nil
+			}
+			s, err = c.roomSecurity(tx, peer)
+			return err
+		}
 		rows, err := tx.Devices(peer)
 		if err != nil {
 			return err
@@ -168,6 +183,13 @@ func messageOf(tx *store.Tx, r *store.Message) (Message, error) {
 	}
 	if !r.Outgoing && r.Encrypted && r.Kind == store.Text {
 		m.Untrusted = r.Trust != store.FirstUse && r.Trust != store.Verified
+	}
+	if r.Outgoing {
+		progress, err := tx.Progress(r.ID)
+		if err != nil {
+			return m, err
+		}
+		m.Progress = progress
 	}
 	if len(r.Fingerprint) == len(omemo.Fingerprint{}) {
 		m.Fingerprint = omemo.Fingerprint(r.Fingerprint)

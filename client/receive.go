@@ -33,6 +33,7 @@ type envelope struct {
 	sender    string    // a bare JID: peer or ourselves
 	id        string    // the sender's id for it
 	outgoing  bool      // written by another of our own clients
+	room      *room     // nil: it is between two people
 }
 
 // messages stores a run of message stanzas in one transaction. Only an error of
@@ -46,6 +47,9 @@ func (c *Client) messages(list []inbound) error {
 			if err := c.message(tx, &fx, list[i].stanza); err != nil {
 				return err
 			}
+		}
+		if err := c.keepRoomPositions(tx, &fx); err != nil {
+			return err
 		}
 		return c.keepPosition(tx, &fx)
 	})
@@ -63,6 +67,9 @@ func (c *Client) message(tx *store.Tx, fx *effects, e *stanza.Element) error {
 	if err != nil {
 		c.log.Warn("message refused", "err", err)
 		return nil
+	}
+	if done, err := c.roomStanza(tx, fx, e, &m); done || err != nil {
+		return err
 	}
 	// What comes without an address is from the own account (RFC 6120 section 8.1.2.1).
 	own := m.From.Equal(c.selfID) || e.Get("from") == ""
@@ -122,6 +129,12 @@ func (c *Client) forwarded(tx *store.Tx, fx *effects, e *stanza.Element, x envel
 		c.log.Warn("archived message between others", "from", m.From.String(), "to", m.To.String())
 		return nil
 	}
+	if inv, ok := stanza.ReadInvitation(e); ok {
+		if mine || x.origin == archived && c.archive.past {
+			return nil
+		}
+		return c.invited(tx, fx, inv, m.ID)
+	}
 	return c.chat(tx, fx, &x)
 }
 
@@ -160,22 +173,9 @@ func (c *Client) chat(tx *store.Tx, fx *effects, x *envelope) error {
 	if x.outgoing {
 		row.State = store.Sent
 	}
-	switch {
-	case enc != nil:
-		if ok, err := c.decrypt(tx, fx, x, enc, &row); !ok || err != nil {
-			return err
-		}
-	case x.Method != "":
-		row.Kind, row.Body = store.Notice, "This message is encrypted in a way that sotto does not read. Ask for it with OMEMO (XEP-0384 version 0.3)."
-	default:
-		row.Body = x.Body
-	}
-	if row.Kind == store.Text {
-		row.Body = strings.ToValidUTF8(row.Body, "\ufffd")
-		if len(row.Body) > MaxBody {
-			row.Body = strings.ToValidUTF8(row.Body[:MaxBody], "") + "\n[the rest of this message is too long to be shown]"
-		}
-		row.Urgency = urgencyOf(row.Body)
+	show, err := c.fill(tx, fx, x, enc, &row)
+	if !show || err != nil {
+		return err
 	}
 	added, err := c.put(tx, fx, x, &row)
 	if err != nil {
@@ -190,6 +190,28 @@ func (c *Client) chat(tx *store.Tx, fx *effects, x *envelope) error {
 		c.owe(fx, x)
 	}
 	return nil
+}
+
+// fill fills row with what a message says; false if there is nothing to show.
+func (c *Client) fill(tx *store.Tx, fx *effects, x *envelope, enc *stanza.Element, row *store.Message) (show bool, err error) {
+	switch {
+	case enc != nil:
+		if show, err = c.decrypt(tx, fx, x, enc, row); !show || err != nil {
+			return false, err
+		}
+	case x.Method != "":
+		row.Kind, row.Body = store.Notice, "This message is encrypted in a way that sotto does not read. Ask for it with OMEMO (XEP-0384 version 0.3)."
+	default:
+		row.Body = x.Body
+	}
+	if row.Kind == store.Text {
+		row.Body = strings.ToValidUTF8(row.Body, "\ufffd")
+		if len(row.Body) > MaxBody {
+			row.Body = strings.ToValidUTF8(row.Body[:MaxBody], "") + "\n[the rest of this message is too long to be shown]"
+		}
+		row.Urgency = urgencyOf(row.Body)
+	}
+	return true, nil
 }
 
 // owe notes the receipt that a message asks for. Copies of what went to another
@@ -308,7 +330,7 @@ func (c *Client) undecryptable(tx *store.Tx, fx *effects, x *envelope, enc *stan
 	}
 	repair := false
 	switch {
-	case errors.Is(err, omemo.ErrNotForUs) && x.origin == archived && c.archive.past:
+	case errors.Is(err, omemo.ErrNotForUs) && x.origin == archived && c.pastOf(x):
 		// The past of a new device: said once for each conversation.
 		row.OriginID, row.ArchiveID = past, ""
 		row.Outgoing, row.Sender, row.State, row.Read = false, x.peer, 0, true
@@ -338,6 +360,14 @@ func (c *Client) undecryptable(tx *store.Tx, fx *effects, x *envelope, enc *stan
 	}
 	row.Kind, row.Device = store.Notice, sid
 	return true, nil
+}
+
+// pastOf reports whether what cannot be read may be from before this device.
+func (c *Client) pastOf(x *envelope) bool {
+	if x.room != nil {
+		return x.room.archive.past
+	}
+	return c.archive.past
 }
 
 // cameAs returns under which other name messages of the same key exchange have
@@ -374,6 +404,9 @@ func (c *Client) twoNames(tx *store.Tx, fx *effects, x *envelope, got omemo.Decr
 // for what was sent to that very address, and from one of its clients.
 func (c *Client) marks(tx *store.Tx, fx *effects, x *envelope) error {
 	if x.Receipt != "" && !x.outgoing {
+		if done, err := c.roomReceipt(tx, fx, x); done || err != nil {
+			return err
+		}
 		m, err := c.confirmed(tx, x, x.Receipt)
 		if err == nil && m != nil {
 			err = c.reached(tx, fx, x.peer, x.Receipt, store.Delivered)
@@ -503,6 +536,10 @@ func (c *Client) failed(tx *store.Tx, fx *effects, m *store.Message, why string)
 
 // onEvent handles a notification of the personal eventing protocol (XEP-0163).
 func (c *Client) onEvent(tx *store.Tx, fx *effects, m *stanza.Message, own bool, ev stanza.Event) error {
+	if ev.Node == stanza.NSBookmarks && own {
+		fx.after = append(fx.after, c.askBookmarks)
+		return nil
+	}
 	if ev.Node != stanza.NodeDevices {
 		return nil
 	}

@@ -58,7 +58,7 @@ func (c *Client) sendAll(list []store.OutHead) {
 				order = append(order, o.Peer)
 			}
 			waiting[o.Peer] = append(waiting[o.Peer], *o)
-		case !c.outs[o.OriginID].handed:
+		case !c.outs[o.OriginID].handed && c.roomReady(o.Peer):
 			ready = append(ready, *o)
 		}
 	}
@@ -73,6 +73,10 @@ func (c *Client) sendAll(list []store.OutHead) {
 
 // sendTo encrypts messages for one person, or asks for what is missing.
 func (c *Client) sendTo(who string, list []store.OutHead) {
+	if r := c.rooms[who]; r != nil {
+		c.sendToRoom(r, list)
+		return
+	}
 	p, self := c.peer(who), c.peer(c.self)
 	switch {
 	case !c.noPEP.Empty():
@@ -347,7 +351,7 @@ func (c *Client) settled(list []inbound) error {
 		for i := range list {
 			s, _ := list[i].msg.(wire.Settled)
 			o := c.outs[s.ID]
-			if o == nil {
+			if o == nil || c.roomSettled(o) {
 				continue
 			}
 			// Its receipt may have come first: then there is no change.

@@ -37,6 +37,7 @@ func (c *Client) startSession() {
 	c.askRoster()
 	c.askOwnDevices()
 	c.catchUp()
+	c.enterRooms()
 }
 
 // askRoster asks for the contacts. Its answer also tells that everything the
@@ -161,6 +162,9 @@ func (c *Client) onPush(e *stanza.Element) {
 
 // onPresence keeps the map of who is there.
 func (c *Client) onPresence(e *stanza.Element) {
+	if c.roomPresence(e) {
+		return
+	}
 	p, err := stanza.ReadPresence(e)
 	if err != nil {
 		c.log.Warn("presence refused", "err", err)

@@ -142,6 +142,9 @@ func (c *Client) Forget(ctx context.Context, peer string) error {
 }
 
 func (c *Client) forget(peer string) error {
+	if r := c.rooms[peer]; r != nil && r.wanted {
+		return errors.New("you are in this room. Leave it first: /leave")
+	}
 	var settled []string
 	for id, o := range c.outs {
 		if o.peer != peer {
@@ -163,6 +166,9 @@ func (c *Client) forget(peer string) error {
 		if errors.Is(err, store.ErrContact) {
 			return fmt.Errorf("%s is one of your contacts, and contacts stay in the list", c.short(peer))
 		}
+		if err == nil {
+			err = tx.SetValue(invitedName(peer), nil)
+		}
 		for _, id := range gone {
 			if err := tx.SetValue(whyName(id), nil); err != nil {
 				return err
@@ -177,5 +183,6 @@ func (c *Client) forget(peer string) error {
 	delete(c.names, peer)
 	c.mu.Unlock()
 	delete(c.warned, peer)
+	delete(c.rooms, peer)
 	return nil
 }

@@ -26,7 +26,7 @@ type Message struct {
 	ID       int64
 	Peer     string // bare JID, the key of the conversation; Conversation.Name is what to show
 	Outgoing bool
-	Sender   text.Safe // the sender's bare address; in a room the occupant's full one
+	Sender   text.Safe // the sender's bare address, in a room too
 	Time     time.Time
 	Body     text.Safe
 	Kind     store.Kind // store.Notice: our words, not the sender's
@@ -48,8 +48,9 @@ type Message struct {
 	// key has changed, or somebody refused it. Its words may not be the sender's.
 	Untrusted bool
 
-	State store.State // of outgoing messages
-	Why   text.Safe   // why it is still queued, or has failed, or what speaks against its having arrived; else ""
+	State    store.State    // of outgoing messages; in a room, as far as it has come with everybody
+	Progress store.Progress // of outgoing messages in a room: with how many it has come how far
+	Why      text.Safe      // why it is still queued, or has failed, or what speaks against its having arrived; else ""
 }
 
 // Conversation is one line of the conversation list, fit for a screen.
@@ -68,6 +69,7 @@ type Conversation struct {
 	FirstUnread  int64 // id; 0 if there is none
 	Draft        string
 	Presence     Presence
+	Room         bool // many people (XEP-0045)
 }
 
 // Presence is whether somebody can be reached.
@@ -96,6 +98,11 @@ type Security struct {
 	Undecided int       // active, but nothing is sent to them until compared
 	Words     text.Safe // the same in words: "encrypted, 1 of 2 compared"
 	Warn      bool      // Words ask for something to be done
+
+	// Of a room, where Devices and the others count those of all people in it.
+	Room   bool
+	People int         // who belong to it, besides this person
+	New    *NewReaders // who can read and was not shown yet; nil: nobody
 }
 
 // Self is this account and device.
@@ -122,7 +129,8 @@ type MessageAdded struct{ Message Message }
 // MessageChanged is a message whose state has changed.
 type MessageChanged struct{ Message Message }
 
-// DevicesChanged says that a person's devices or the trust in them have changed.
+// DevicesChanged says that a person's devices or the trust in them have changed,
+// or who belongs to a room, or its topic.
 type DevicesChanged struct{ Peer string }
 
 // PresenceChanged says that a person's presence has changed.

@@ -382,6 +382,9 @@ func (v *victim) kill(watch int, wait time.Duration) {
 			for processState(watch) != "T" && time.Now().Before(late) {
 				time.Sleep(time.Millisecond)
 			}
+			// A role at its very end has looked for the watch for the last time, and is
+			// nobody, too: it is given the time to be gone.
+			time.Sleep(100 * time.Millisecond)
 			if roletest.Child(watch, "gate") == 0 && roletest.Child(watch, "desk") == 0 {
 				syscall.Kill(watch, syscall.SIGCONT)
 				continue // nobody else has the terminal, see TestNobodyLeft

@@ -51,6 +51,10 @@ func (k *look) security(s *client.Security) (string, themes.Style) {
 	switch {
 	case s == nil:
 		return "", k.Good
+	case s.Room && s.Warn:
+		return s.Words.String(), k.Warning
+	case s.Room:
+		return s.Words.String(), k.Good
 	case s.Undecided > 0:
 		return count(s.Undecided, "new device") + ": /trust", k.Warning
 	case s.Devices == 0:

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -17,7 +18,7 @@ type command struct {
 
 // commands are all of them, in the order of the help.
 func commands() []command {
-	return []command{
+	list := []command{
 		{"to", " NAME", "go to somebody, or to an address", (*Model).commandTo},
 		{"stat", " TEXT", "send as STAT: rings even where it is locked", urgently("!stat")},
 		{"urgent", " TEXT", "send as urgent", urgently("!urgent")},
@@ -31,6 +32,7 @@ func commands() []command {
 		{"help", "", "keys and commands", func(m *Model, _ string) (bool, tea.Cmd) { m.push(&helpDialog{}); return true, nil }},
 		{"quit", "", "end sotto", func(m *Model, _ string) (bool, tea.Cmd) { return true, m.finish(Quit, Unlock) }},
 	}
+	return slices.Insert(list, 7, roomCommands()...)
 }
 
 // isCommand reports whether a text is a command: a slash and a word. Two

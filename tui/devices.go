@@ -28,6 +28,10 @@ func (m *Model) showDevices() tea.Cmd {
 		m.say("Open a conversation first: Ctrl+K.")
 		return nil
 	}
+	if m.conversation(m.open).Room {
+		_, cmd := m.commandMembers("")
+		return cmd
+	}
 	d := &devicesDialog{peer: m.open}
 	m.push(d)
 	return m.loadDevices(d)

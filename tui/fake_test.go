@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,10 +28,14 @@ type fake struct {
 	now      func() time.Time
 	lastID   int64
 
-	sent   []string // peer and text
-	marked []string // peers of MarkRead
-	readTo []int64  // and up to which message
-	resent int
+	sent    []string // peer and text
+	marked  []string // peers of MarkRead
+	readTo  []int64  // and up to which message
+	resent  int
+	rooms   []string // what was done with rooms
+	members []client.Member
+	readers *client.NewReaders // what sending answers until they are accepted
+
 	broken error         // what every writing answers
 	slow   chan struct{} // closed when Send may go on; nil: at once
 
@@ -62,6 +67,7 @@ func newFake(now func() time.Time) *fake {
 	here := client.Presence{Available: true}
 	contact(rana, "Haddad, Rana", "laboratory", client.Presence{Available: true, Show: "away"})
 	contact(icu, "ICU night", "rooms", here)
+	f.convs[len(f.convs)-1].Room = true
 	contact(per, "Lind, Per", "pharmacy", client.Presence{})
 	contact(ada, "Okafor, Ada", "cardiology", client.Presence{Available: true, Status: text.Line("on call until 07:00")})
 	f.devices[ada] = []client.Device{device(71, store.Verified), device(72, store.FirstUse)}
@@ -223,6 +229,9 @@ func (f *fake) Send(_ context.Context, peer, body string) (client.Message, error
 	}
 	f.mu.Lock()
 	broken := f.broken
+	if f.readers != nil && f.readers.Peer == peer {
+		broken = f.readers
+	}
 	f.mu.Unlock()
 	if broken != nil {
 		return client.Message{}, broken
@@ -276,6 +285,39 @@ func (f *fake) Trust(_ context.Context, peer string, fp omemo.Fingerprint, trust
 		}
 	}
 	return errors.New("no such device")
+}
+
+func (f *fake) CreateRoom(_ context.Context, name string) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rooms = append(f.rooms, "create "+name)
+	return icu, f.broken
+}
+
+func (f *fake) room(what ...string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rooms = append(f.rooms, strings.Join(what, " "))
+	return f.broken
+}
+
+func (f *fake) JoinRoom(_ context.Context, peer string) error    { return f.room("join", peer) }
+func (f *fake) Invite(_ context.Context, peer, who string) error { return f.room("invite", peer, who) }
+func (f *fake) Remove(_ context.Context, peer, who string) error { return f.room("remove", peer, who) }
+func (f *fake) SetTopic(_ context.Context, peer, topic string) error {
+	return f.room("topic", peer, topic)
+}
+func (f *fake) Leave(_ context.Context, peer string) error { return f.room("leave", peer) }
+
+func (f *fake) Members(context.Context, string) ([]client.Member, error) { return f.members, nil }
+
+func (f *fake) AcceptReaders(_ context.Context, n *client.NewReaders) error {
+	f.mu.Lock()
+	if f.readers == n {
+		f.readers = nil
+	}
+	f.mu.Unlock()
+	return f.room("accept", n.Peer)
 }
 
 func (f *fake) draft(peer string) string { d, _ := f.Draft(context.Background(), peer); return d }

@@ -167,6 +167,9 @@ func (m *Model) enter() tea.Cmd {
 	again := m.sure != "" && m.sure == trimmed(s)
 	m.sure = ""
 	if isCommand(s) {
+		if again { // the command was asked whether it is meant
+			m.sure = trimmed(s)
+		}
 		return m.runCommand(s)
 	}
 	if s = trimmed(s); s == "" {

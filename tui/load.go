@@ -306,8 +306,9 @@ func (m *Model) post(text string) tea.Cmd {
 	m.tl.touch()
 	m.tl.end()
 	unread := m.tl.opening && m.tl.blank // an earlier draft has yet to be offered
+	accepted := m.accepted(peer, text)
 	return m.must(func(q queryContext) tea.Msg {
-		msg, err := q.Send(q.ctx, peer, text)
+		msg, err := sendAccepting(q, accepted, peer, text)
 		if err == nil && !unread {
 			// A draft that stays behind is offered again: a nuisance, no loss.
 			err = q.SetDraft(q.ctx, peer, "")
@@ -331,7 +332,11 @@ func (m *Model) sentDone(msg sentMsg) {
 		}
 		return
 	}
-	m.warn("Not sent: " + msg.err.Error())
+	if n, ok := pointsOut(msg.err); ok {
+		m.newReaders(msg.peer, msg.text, n)
+	} else {
+		m.warn("Not sent: " + msg.err.Error())
+	}
 	c := m.composers[msg.peer]
 	if c != nil && c.empty() {
 		c.set(msg.text)

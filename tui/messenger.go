@@ -27,6 +27,15 @@ type Messenger interface {
 	Resend(ctx context.Context, id int64) error
 	MarkRead(ctx context.Context, peer string, upTo int64) error
 	SetDraft(ctx context.Context, peer, text string) error
+	CreateRoom(ctx context.Context, name string) (peer string, err error)
+	JoinRoom(ctx context.Context, peer string) error
+	Invite(ctx context.Context, peer, who string) error
+	Remove(ctx context.Context, peer, who string) error
+	SetTopic(ctx context.Context, peer, topic string) error
+	Leave(ctx context.Context, peer string) error
+	Members(ctx context.Context, peer string) ([]client.Member, error)
+	AcceptReaders(ctx context.Context, n *client.NewReaders) error
+
 	Trust(ctx context.Context, peer string, fp omemo.Fingerprint, trust store.Trust) error
 }
 

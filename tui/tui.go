@@ -117,9 +117,12 @@ type Model struct {
 	security  *client.Security // of the open conversation; nil until read
 	composers map[string]*composer
 	sure      string // what looks like a PIN, and is sent when Enter is pressed again
-	asked     int64  // up to which message the open conversation was marked as read
-	burst     burst  // what comes together with a paste
-	held      *point // where the left button of the mouse went down
+
+	readers    *client.NewReaders // who was pointed out when readersFor was to be sent
+	readersFor string
+	asked      int64  // up to which message the open conversation was marked as read
+	burst      burst  // what comes together with a paste
+	held       *point // where the left button of the mouse went down
 
 	dialogs []dialog // the last one is on top
 	notice  notice

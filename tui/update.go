@@ -108,6 +108,10 @@ func (m *Model) handle(msg tea.Msg) tea.Cmd {
 		}
 	case devicesMsg:
 		msg.d.fill(msg)
+	case roomMsg:
+		return m.roomDone(msg)
+	case membersMsg:
+		msg.d.fill(msg)
 	case sentMsg:
 		m.sentDone(msg)
 	case jobMsg:
@@ -212,8 +216,11 @@ func (m *Model) events(events []client.Event) tea.Cmd {
 	if security {
 		cmds = append(cmds, m.loadSecurity())
 		for _, d := range m.dialogs {
-			if d, ok := d.(*devicesDialog); ok {
+			switch d := d.(type) {
+			case *devicesDialog:
 				cmds = append(cmds, m.loadDevices(d))
+			case *membersDialog:
+				cmds = append(cmds, m.loadMembers(d))
 			}
 		}
 	}

@@ -219,6 +219,9 @@ var info = stanza.Info{
 		stanza.NSStanzaID,
 		stanza.NSEME,
 		stanza.NotifyDevices,
+		stanza.NotifyBookmarks,
+		stanza.NSMUC,
+		stanza.NSConference,
 	},
 }
 

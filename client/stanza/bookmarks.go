@@ -8,7 +8,10 @@ import (
 
 // NSBookmarks is XEP-0402: the rooms a person is in, one item of a private PEP
 // node each, with the room's address as the item's id.
-const NSBookmarks = "urn:xmpp:bookmarks:1"
+const (
+	NSBookmarks     = "urn:xmpp:bookmarks:1"
+	NotifyBookmarks = NSBookmarks + "+notify" // the feature that asks for their changes
+)
 
 // maxBookmarks bounds the rooms that are read from one answer or event.
 const maxBookmarks = 1024

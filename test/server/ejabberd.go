@@ -66,6 +66,11 @@ modules:
   mod_http_api: {}
   mod_last: {}
   mod_mam: { default: always, request_activates_archiving: false, assume_mam_usage: true }
+  mod_muc:
+    hosts: ["rooms.{{.Domain}}"]
+    access_create: local
+    access_mam: all
+    default_room_options: { allow_subscription: false }
   mod_offline: {}
   mod_ping: {}
   mod_private: {}

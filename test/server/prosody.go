@@ -56,6 +56,11 @@ VirtualHost "plain.{{.Domain}}"
 
 VirtualHost "bare.{{.Domain}}"
   modules_disabled = { "pep"; "vcard4"; "vcard_legacy"; "bookmarks"; "s2s"; "dialback" }
+
+Component "rooms.{{.Domain}}" "muc"
+  name = "Rooms"
+  modules_enabled = { "muc_mam" }
+  restrict_room_creation = "local"
 `))
 
 // prosodyVersion is a line of what "prosodyctl about" prints.
