@@ -1,14 +1,11 @@
 package client
 
 import (
-	"crypto/rand"
 	"strings"
 	"time"
 
 	"sotto/client/stanza"
 	"sotto/client/store"
-	"sotto/client/text"
-	"sotto/client/wire"
 )
 
 // roomStanza handles a message stanza that comes from a room or invites to one;
@@ -155,15 +152,6 @@ func (c *Client) roomChat(tx *store.Tx, fx *effects, x *envelope) error {
 	return nil
 }
 
-// oweRoom notes the receipt for a message of a room that asks for markers. It goes
-// to the sender alone (XEP-0184), not to the room: everybody would get one from
-// everybody, and the archive would hold little else.
-func (c *Client) oweRoom(fx *effects, x *envelope) {
-	if x.Markable && !x.outgoing && x.id != "" {
-		fx.receipts = append(fx.receipts, receipt{x.sender, x.id})
-	}
-}
-
 // echo handles what this device wrote and the room shows: only then is it sent.
 func (c *Client) echo(tx *store.Tx, fx *effects, x *envelope, enc *stanza.Element) (bool, error) {
 	if !x.outgoing || x.id == "" {
@@ -212,128 +200,6 @@ func (fx *effects) changedAs(tx *store.Tx, id int64) error {
 		return err
 	}
 	return fx.changed(tx, id, string(why))
-}
-
-// roomMarker handles a marker (XEP-0333). It names a message by the id that the
-// room gave it, and stands for those before it. Nothing proves it but the relay's
-// word of who sent it.
-func (c *Client) roomMarker(tx *store.Tx, fx *effects, x *envelope, what, id string) error {
-	m, err := tx.ByArchive(x.peer, id)
-	if err == nil && m == nil {
-		m, err = tx.MessageByOrigin(x.peer, id)
-	}
-	if err != nil || m == nil {
-		return err
-	}
-	if x.outgoing { // another own client showed it
-		if what != "displayed" {
-			return nil
-		}
-		read, err := tx.MarkRead(x.peer, m.ID)
-		fx.list = fx.list || len(read) > 0
-		return err
-	}
-	state := store.Read
-	if what == "received" {
-		return c.reachedOne(tx, fx, m, x.sender, store.Delivered, false)
-	}
-	if err := c.reachedOne(tx, fx, m, x.sender, state, false); err != nil {
-		return err
-	}
-	before, err := tx.Messages(x.peer, m.ID, 50)
-	for i := range before {
-		if err == nil && before[i].Outgoing {
-			err = c.reachedOne(tx, fx, &before[i], x.sender, state, true)
-		}
-	}
-	return err
-}
-
-// reachedOne moves an own message forward with one recipient; with after, only if
-// it was delivered to them. The message has come as far as it has with everybody.
-func (c *Client) reachedOne(tx *store.Tx, fx *effects, m *store.Message, who string, s store.State, after bool) error {
-	if !m.Outgoing {
-		return nil
-	}
-	if after {
-		list, err := tx.Recipients(m.ID)
-		if err != nil {
-			return err
-		}
-		delivered := false
-		for _, x := range list {
-			delivered = delivered || x.Address == who && x.State == store.Delivered
-		}
-		if !delivered {
-			return nil
-		}
-	}
-	changed, err := tx.SetRecipientState(m.ID, who, s, time.Now())
-	if err != nil || !changed {
-		return err
-	}
-	p, err := tx.Progress(m.ID)
-	if err != nil {
-		return err
-	}
-	for _, all := range []struct {
-		n int
-		s store.State
-	}{{p.Delivered, store.Delivered}, {p.Read, store.Read}} {
-		if all.n == p.Of {
-			if _, err := tx.SetState(m.Peer, m.OriginID, all.s); err != nil {
-				return err
-			}
-		}
-	}
-	return fx.changedAs(tx, m.ID)
-}
-
-// roomReceipt handles a receipt for a message that was written to a room; false
-// if it is for none.
-func (c *Client) roomReceipt(tx *store.Tx, fx *effects, x *envelope) (bool, error) {
-	if len(c.rooms) == 0 || x.From.Resourcepart() == "" {
-		return false, nil
-	}
-	if m, err := tx.MessageByOrigin(x.peer, x.Receipt); err != nil || m != nil {
-		return false, err
-	}
-	for peer := range c.rooms {
-		m, err := tx.MessageByOrigin(peer, x.Receipt)
-		if err != nil {
-			return false, err
-		}
-		if m == nil || !m.Outgoing {
-			continue
-		}
-		if m.State == store.Queued {
-			if left, err := tx.Encrypted(m.ID); err != nil || !left {
-				c.log.Warn("confirmation of what was not sent yet", "from", x.From.String())
-				return true, err
-			}
-		}
-		return true, c.reachedOne(tx, fx, m, x.sender, store.Delivered, false)
-	}
-	return false, nil
-}
-
-// sendRoomMarker tells a room that the person has seen what was written there.
-func (c *Client) sendRoomMarker(peer, archiveID string) {
-	if r := c.rooms[peer]; r == nil || r.phase != inside {
-		return
-	}
-	id := rand.Text()
-	c.note(wire.Send{ID: id, Stanza: stanza.NewGroupchat(peer, id, stanza.Displayed(archiveID), stanza.StoreHint()).Bytes()})
-}
-
-// roomSettled notes that the relay has messages to a room. They count as sent when
-// the room shows them: it may have taken us for gone meanwhile.
-func (c *Client) roomSettled(o *outgoing) bool {
-	if c.rooms[o.peer] == nil {
-		return false
-	}
-	o.settled = time.Now()
-	return true
 }
 
 // roomBounced handles what a room has sent back.
@@ -387,76 +253,4 @@ func (c *Client) reinspect(r *room) {
 			c.askMembers(r)
 		}
 	})
-}
-
-// maxInvitations bounds the rooms that strangers can put into the list.
-const maxInvitations = 50
-
-// invited shows an invitation. Nothing proves who it is from: it is a line in a
-// conversation, and nothing is joined until the person says so.
-func (c *Client) invited(tx *store.Tx, fx *effects, inv stanza.Invitation, id string) error {
-	peer := inv.Room.Bare().String()
-	if r := c.rooms[peer]; r != nil && r.wanted || peer == c.self {
-		return nil
-	}
-	by := inv.From.Bare().String()
-	if by == "" {
-		by = peer
-	}
-	person, err := c.isPerson(tx, peer)
-	if err != nil {
-		return err
-	}
-	if person || c.invitations >= maxInvitations || !c.mayWarn(peer) {
-		c.log.Warn("invitation ignored", "to", peer, "by", by)
-		return nil
-	}
-	words := c.short(by) + " (" + by + ") invites you to this room. /join accepts"
-	if by == peer {
-		words = "You are invited to this room. /join accepts"
-	}
-	if reason := text.Line(bounded(inv.Reason, 500)); !reason.Empty() {
-		words += ". They write: " + reason.String()
-	}
-	row := store.Message{Peer: peer, Sender: by, OriginID: strings.TrimSpace("invitation " + id), Time: time.Now(), Body: text.Line(words).String(), Kind: store.Notice}
-	added, err := tx.AddMessage(&row)
-	if err != nil || !added {
-		return err
-	}
-	c.invitations++
-	if err := tx.SetValue(invitedName(peer), []byte{1}); err != nil {
-		return err
-	}
-	return fx.added(tx, &row)
-}
-
-// invitedName names the note that the person is invited to a room that was never
-// entered.
-func invitedName(peer string) string { return "room.invited." + peer }
-
-// onlyInvited is the error of a message to a room that was not entered yet: it
-// must not go there as if it were a person.
-func (c *Client) onlyInvited(tx *store.Tx, peer string) error {
-	v, err := tx.Value(invitedName(peer))
-	if err != nil || v == nil {
-		return err
-	}
-	person, err := c.isPerson(tx, peer)
-	if err != nil || person {
-		return err
-	}
-	return declined{errNotIn}
-}
-
-// isPerson reports whether an address is known as a person's.
-func (c *Client) isPerson(tx *store.Tx, peer string) (bool, error) {
-	if r, err := tx.Room(peer); err != nil || r != nil {
-		return false, err
-	}
-	stranger, err := isStranger(tx, peer)
-	if err != nil || !stranger {
-		return !stranger, err
-	}
-	row, err := tx.Conversation(peer)
-	return err == nil && row != nil && row.Contact, err
 }

@@ -240,18 +240,10 @@ func (v *victim) sends() bool {
 	}
 	v.tried = append(v.tried, line)
 	v.Type("\r")
-	shown, left := false, time.Time{}
+	shown := false
 	v.Until("having sent "+line, func(screen string) bool {
-		composing := strings.Contains(screen, ">  "+line)
-		if shown = strings.Contains(screen, line) && !composing; shown || v.killed.Load() {
-			return true
-		}
-		if composing || left.IsZero() {
-			left = time.Now()
-		}
-		// All that Per has said while nobody listened may come in the same moment and
-		// take the line out of sight: then it counts as tried.
-		return time.Since(left) > 2*time.Second
+		shown = strings.Contains(screen, line) && !strings.Contains(screen, ">  "+line)
+		return shown || v.killed.Load()
 	})
 	if shown {
 		v.shown = append(v.shown, line)

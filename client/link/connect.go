@@ -76,33 +76,10 @@ func (o *owner) attempted(end attemptEnd) {
 	o.wait(f)
 }
 
-// ghostTime is how long a connection that was cut may haunt the relay: it can
-// finish a login that nobody waits for any more, and then it takes this device's
-// place.
-const ghostTime = time.Minute
-
-// pardoned reports whether a conflict may be with such a ghost rather than with
-// another sotto: once after each cut. Two sottos with one name cannot push each
-// other out for ever that way, since being pushed out is no cut.
-func (o *owner) pardoned(f *failure) bool {
-	if !errors.Is(f, errConflict) {
-		if f.course == soon {
-			o.cutAt = time.Now()
-		}
-		return false
-	}
-	haunted := !o.cutAt.IsZero() && time.Since(o.cutAt) < ghostTime
-	o.cutAt = time.Time{}
-	return haunted
-}
-
 // wait says why the link is offline and sets the time of the next attempt.
 func (o *owner) wait(f *failure) {
 	if f.fresh {
 		o.smID = ""
-	}
-	if o.pardoned(f) {
-		f = &failure{words: "The relay ended the connection.", fresh: true, cause: f}
 	}
 	switch f.course {
 	case never:
@@ -180,7 +157,6 @@ func (o *owner) broken(f *failure) {
 		if o.lost.IsZero() {
 			o.lost = time.Now()
 		}
-		o.cutAt = time.Now()
 		o.connect()
 		return
 	}

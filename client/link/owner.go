@@ -34,7 +34,6 @@ type owner struct {
 	toldRTT time.Time
 
 	attempt  *attempt
-	cutAt    time.Time     // when a stream or an attempt was last cut; zero: not, or a conflict was put down to it
 	failures int           // attempts that failed in a row, or led to a stream that broke without progress
 	sudden   *rate.Limiter // of attempts without any wait, so that a relay which cuts at once is not hammered
 
