@@ -115,9 +115,9 @@ func (m *Model) act(a action, key string) (tea.Cmd, bool) {
 		if m.tl != nil && !m.tl.unchoose() {
 			m.tl.end()
 		}
-	case showAbove:
+	case chooseAbove:
 		m.choose(-1)
-	case showBelow:
+	case chooseBelow:
 		m.choose(1)
 	case pageUp, pageDown, lineUp, lineDown, toStart, toEnd:
 		m.scroll(a)
@@ -198,6 +198,7 @@ func (m *Model) scroll(a action) {
 		return
 	}
 	page := max(m.tl.height-2, 1)
+	m.tl.kept = false
 	switch a {
 	case pageUp:
 		m.tl.scroll(-page)

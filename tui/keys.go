@@ -1,7 +1,5 @@
 package tui
 
-import "strings"
-
 // action is something a key does outside the composer.
 type action int
 
@@ -21,8 +19,8 @@ const (
 	pageDown
 	lineUp
 	lineDown
-	showAbove
-	showBelow
+	chooseAbove
+	chooseBelow
 	toStart
 	toEnd
 	submit
@@ -42,20 +40,21 @@ type binding struct {
 
 // bindings are the keys outside the composer, in the order of the help. Alt
 // stands beside Ctrl for those who work under tmux or screen. Ctrl+L right
-// behind Esc, as a slow line may bring it, is Ctrl+Alt+L to who reads it. Where text is
-// shown only while its line is chosen, Alt with an arrow chooses.
+// behind Esc, as a slow line may bring it, is Ctrl+Alt+L to who reads it.
 func bindings(reveal bool) []binding {
 	list := []binding{
 		{lockNow, []string{"ctrl+l", "ctrl+alt+l"}, "Ctrl+L", "lock now"},
 		{switchTo, []string{"ctrl+k", "alt+g"}, "Ctrl+K, Alt+G", "go to a conversation"},
 		{nextUnread, []string{"alt+a"}, "Alt+A", "next unread, the urgent first"},
+		{chooseAbove, []string{"alt+up"}, "Alt+Up, Alt+Down", "choose a message, and act on it"},
+		{chooseBelow, []string{"alt+down"}, "", ""},
 		{showList, []string{"f2", "alt+l"}, "F2, Alt+L", "conversation list"},
 		{showDevices, []string{"f3"}, "F3", "who can read, and compare devices"},
 		{help, []string{"f1", "alt+h"}, "F1, Alt+H", "this help"},
 		{pageUp, []string{"pgup", "alt+v", "shift+pgup"}, "PgUp", "read further up"},
 		{pageDown, []string{"pgdown", "shift+pgdown"}, "PgDn", "read further down"},
-		{lineUp, []string{"shift+up", "alt+up"}, "Alt+Up, Alt+Down", "the same by a line"},
-		{lineDown, []string{"shift+down", "alt+down"}, "", ""},
+		{lineUp, []string{"shift+up"}, "Shift+Up, Down", "the same by a line"},
+		{lineDown, []string{"shift+down"}, "", ""},
 		{toStart, []string{"ctrl+home", "alt+<"}, "Home, Ctrl+Home", "first loaded message"},
 		{toEnd, []string{"ctrl+end", "alt+>"}, "End, Ctrl+End", "newest message"},
 		{submit, []string{"enter", "kpenter"}, "Enter", "send"},
@@ -67,19 +66,7 @@ func bindings(reveal bool) []binding {
 		{copyKey, []string{"ctrl+shift+c", "ctrl+insert", "alt+w", "super+c", "ctrl+x", "ctrl+shift+x"}, "", ""},
 		{pasteKey, []string{"ctrl+v", "shift+insert", "super+v", "ctrl+shift+v"}, "", ""},
 	}
-	if !reveal {
-		return list
-	}
-	for i := range list {
-		if a := list[i].action; a == lineUp || a == lineDown {
-			list[i].keys = list[i].keys[:1]
-			list[i].label = strings.Replace(list[i].label, "Alt+Up, Alt+Down", "Shift+Up, Down", 1)
-		}
-	}
-	return append([]binding{
-		{showAbove, []string{"alt+up"}, "Alt+Up, Alt+Down", "show the message above, below; without a draft Up and Down do, too"},
-		{showBelow, []string{"alt+down"}, "", ""},
-	}, list...)
+	return chooseLabels(list, reveal)
 }
 
 // writing are the composer's keys, for the help. They are those of readline.

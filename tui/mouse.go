@@ -68,6 +68,7 @@ func (m *Model) wheel(at tea.Mouse) {
 	case a.list.has(at.X, at.Y):
 		m.list.scroll(n, a.list.h)
 	case m.tl != nil:
+		m.tl.kept = false
 		m.tl.scroll(n)
 	}
 }

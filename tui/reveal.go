@@ -129,6 +129,7 @@ func (m *Model) choose(n int) {
 // showChosen brings the chosen message into view.
 func (m *Model) showChosen() {
 	if m.tl.chosen != 0 {
+		m.tl.kept = true
 		m.arrange() // its lines are others now
 		m.tl.show(m.tl.chosen)
 	}

@@ -32,6 +32,7 @@ type timeline struct {
 
 	reveal bool           // text is shown of the chosen message only
 	chosen int64          // id of the chosen message; 0: none
+	kept   bool           // it is kept in view
 	shown  map[int64]bool // which were shown to their end, with reveal
 
 	replacing int              // readings under way that replace msgs

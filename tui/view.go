@@ -71,6 +71,7 @@ func (m *Model) draw() {
 		return
 	}
 	m.arrange()
+	m.keepInView()
 	defer func() {
 		if m.paint != nil {
 			m.paint(m.frame.picture)
@@ -170,6 +171,8 @@ func (m *Model) notices() ([]string, themes.Style) {
 	case words != "":
 	case hint != "":
 		words, st = hint, k.Faint
+	case m.chosenHint() != "" && m.height >= roomyHeight: // elsewhere its row is one of the message's
+		words, st = m.chosenHint(), k.Faint
 	case m.offline():
 		hide = false
 		words, st = m.state.Words.String(), k.Warning
