@@ -133,6 +133,62 @@ func TestRelayCheckHardened(t *testing.T) {
 	}
 }
 
+// So does the cluster, at either node: what is uploaded goes to the node that
+// gave the slot, and comes from any.
+func TestRelayCheckCluster(t *testing.T) {
+	t.Parallel()
+	c, err := server.StartCluster(t.Context(), t.TempDir(), server.Hardened{Docs: filepath.Join("..", "docs", "relays"), People: []server.Person{prober, stranger}})
+	if err != nil {
+		missing(t, err)
+	}
+	t.Cleanup(func() {
+		c.Stop()
+		if t.Failed() {
+			t.Log(c.Log(25))
+		}
+	})
+	exercised(t, "ejabberd "+c.Nodes[0].Version+", two nodes")
+	for i, s := range c.Nodes {
+		slots := 0
+		dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+			to := s.Addr
+			for n := range c.Nodes {
+				if strings.HasPrefix(addr, fmt.Sprintf("node%d.", n+1)) {
+					if slots++; n != i {
+						t.Errorf("node %d has given a slot of node %d", i+1, n+1)
+					}
+					to = c.Nodes[n].Addr
+				}
+			}
+			return (&net.Dialer{}).DialContext(ctx, network, to)
+		}
+		want(t, checked(t, s, relaycheck.Config{Domain: c.Domain, Dial: dial}, c.Domain), 0, unbound)
+		if slots == 0 {
+			t.Errorf("nothing was uploaded to node %d", i+1)
+		}
+	}
+	// And messages expire.
+	archived := func() int {
+		n, err := c.Archived(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if archived() == 0 {
+		t.Fatal("nothing is in the archives")
+	}
+	for _, days := range []int{30, 0} {
+		before := archived()
+		if err := c.Expire(t.Context(), days); err != nil {
+			t.Fatal(err)
+		}
+		if n, want := archived(), before*min(days, 1); n != want {
+			t.Errorf("expired after %d days, %d of %d messages are left", days, n, before)
+		}
+	}
+}
+
 // leftInFiles looks for what a check should have removed from Prosody. What it
 // says that it leaves, messages and a file, has to be there, or the search is wrong.
 func leftInFiles(t *testing.T, data string) {

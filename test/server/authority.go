@@ -50,7 +50,7 @@ func NewAuthority(dir string) (*Authority, error) {
 }
 
 // Issue writes name.crt, name.key and name.pem (both in one) to dir: a server
-// certificate for the hosts, which may be names or addresses, valid from an
+// certificate, also for servers that call each other, for the hosts, which may be names or addresses, valid from an
 // hour ago until the given time.
 func (a *Authority) Issue(dir, name string, until time.Time, hosts ...string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -67,7 +67,7 @@ func (a *Authority) Issue(dir, name string, until time.Time, hosts ...string) er
 		NotBefore:    time.Now().Add(-time.Hour),
 		NotAfter:     until,
 		KeyUsage:     x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	if until.Before(time.Now()) {
 		template.NotBefore = until.Add(-time.Hour)
