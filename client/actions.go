@@ -102,6 +102,9 @@ func (c *Client) Resend(ctx context.Context, id int64) error {
 		if err != nil || !changed {
 			return err
 		}
+		if again, err := c.uploadAgain(tx, m); err != nil || again {
+			return errors.Join(err, fx.changed(tx, id, uploadWords(0, 0)))
+		}
 		if err := tx.QueueOut(id); err != nil {
 			return err
 		}
@@ -126,6 +129,7 @@ func (c *Client) Resend(ctx context.Context, id int64) error {
 	}
 	c.events.put(fx.events...)
 	c.call(c.retry)
+	c.wakeFiles()
 	return nil
 }
 

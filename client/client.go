@@ -24,6 +24,7 @@ import (
 	"github.com/awnumar/memguard"
 	"mellium.im/xmpp/jid"
 
+	"sotto/client/locker"
 	"sotto/client/omemo"
 	"sotto/client/store"
 	"sotto/client/wire"
@@ -52,6 +53,7 @@ type Config struct {
 	Account Account
 	Store   *store.Store       // stays open until Run has returned; the caller closes it
 	Link    io.ReadWriteCloser // to the link; Run closes it
+	Files   *locker.Locker     // where files are kept, encrypted; nil: in memory
 	Logger  *slog.Logger       // nil: no log. No text of a message and no key is ever logged
 }
 
@@ -67,6 +69,7 @@ type Client struct {
 	self   string // own bare JID
 	selfID jid.JID
 	store  *store.Store
+	files  *locker.Locker
 	device *omemo.Device
 	log    *slog.Logger
 	events *events
@@ -78,6 +81,9 @@ type Client struct {
 	state    State
 	presence map[string]map[string]Presence // bare JID, then resource
 	names    map[string]string              // bare JID to the roster's name
+
+	relayFile int64 // the largest file that the relay takes, in bytes; 0 if that is not known
+	noUpload  bool  // it takes none
 
 	engine // owned by Run
 }
@@ -102,11 +108,17 @@ func New(cfg Config) (*Client, error) {
 	}
 	c.state = State{Words: lineOf("connecting")}
 	c.engine = newEngine()
+	if c.files = cfg.Files; c.files == nil {
+		c.files = locker.Memory()
+	}
 	err = cfg.Store.Update(context.Background(), func(tx *store.Tx) error {
 		if c.device, err = omemo.Setup(tx); err != nil {
 			return err
 		}
 		if err := c.tend(tx); err != nil {
+			return err
+		}
+		if err := c.tidyFiles(tx); err != nil {
 			return err
 		}
 		rows, err := tx.Conversations()
@@ -156,6 +168,7 @@ func (c *Client) Run(ctx context.Context) error {
 	stop()
 	err := c.loop(ctx, in)
 	close(c.ended)
+	c.closeFiles()
 	c.farewell()
 	out.close()
 	select { // what was said last, such as Logoff, should still arrive

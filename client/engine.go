@@ -71,6 +71,8 @@ type engine struct {
 	ignored  map[string]bool      // whose device lists came while nobody here knew them
 	appeared map[string]time.Time // bare JID: when a client of theirs came online in mid-session
 
+	mover mover // of files
+
 	timers          []deferred
 	passwordChanged chan<- string
 	told            State           // the state last told to the screen
@@ -123,7 +125,7 @@ func newEngine() engine {
 		peers: make(map[string]*peer), outs: make(map[string]*outgoing), window: window{given: make(map[string]int)},
 		rooms: make(map[string]*room), withdrawals: make(map[string][]withdrawal), appeared: make(map[string]time.Time),
 		seen: make(map[omemo.Address]omemo.Fingerprint), answersDue: make(map[omemo.Address]bool),
-		repaired: make(map[omemo.Address]time.Time), said: make(map[string]bool), warned: make(map[string]warnings),
+		repaired: make(map[omemo.Address]time.Time), said: make(map[string]bool), warned: make(map[string]warnings), mover: newMover(),
 	}
 }
 
@@ -131,6 +133,7 @@ func newEngine() engine {
 func (c *Client) loop(ctx context.Context, in <-chan inbound) error {
 	c.ctx = ctx
 	c.flush() // fills outs, so that what the link settles is known
+	c.moveFiles()
 	timer := time.NewTicker(time.Second)
 	defer timer.Stop()
 	for {
@@ -208,6 +211,7 @@ func (c *Client) tick(now time.Time) error {
 	c.syncArchive(now)
 	c.tendRooms(now)
 	c.resend(now)
+	c.fileTick(now)
 	if c.duePeers(now) {
 		c.flush()
 	}
@@ -289,7 +293,9 @@ func (c *Client) some(list []inbound) (n int, err error) {
 			c.passwordChanged = nil
 		}
 	default:
-		c.log.Warn("unexpected message from the link")
+		if !c.fileMessage(m) {
+			c.log.Warn("unexpected message from the link")
+		}
 	}
 	return 1, nil
 }
@@ -330,6 +336,7 @@ func (c *Client) onState(m wire.State) {
 		if !was { // resumed: nothing should be missing, and the archive knows
 			c.syncBy(syncSoon)
 			c.onRoomsResumed()
+			c.retryFiles()
 		}
 		c.flush()
 	}

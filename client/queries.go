@@ -191,6 +191,11 @@ func messageOf(tx *store.Tx, r *store.Message) (Message, error) {
 		}
 		m.Progress = progress
 	}
+	files, err := filesOf(tx, r)
+	if err != nil {
+		return m, err
+	}
+	m.Files = files
 	if len(r.Fingerprint) == len(omemo.Fingerprint{}) {
 		m.Fingerprint = omemo.Fingerprint(r.Fingerprint)
 	}

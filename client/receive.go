@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"sotto/client/aesgcm"
 	"sotto/client/omemo"
 	"sotto/client/stanza"
 	"sotto/client/store"
@@ -28,12 +29,13 @@ type envelope struct {
 	stanza    *stanza.Element
 	origin    origin
 	archiveID string
-	at        time.Time // when it was sent, as far as the own relay says
-	peer      string    // the other side, a bare JID
-	sender    string    // a bare JID: peer or ourselves
-	id        string    // the sender's id for it
-	outgoing  bool      // written by another of our own clients
-	room      *room     // nil: it is between two people
+	at        time.Time    // when it was sent, as far as the own relay says
+	peer      string       // the other side, a bare JID
+	sender    string       // a bare JID: peer or ourselves
+	id        string       // the sender's id for it
+	outgoing  bool         // written by another of our own clients
+	room      *room        // nil: it is between two people
+	file      *aesgcm.Link // what its text was the link to, if it was one
 }
 
 // messages stores a run of message stanzas in one transaction. Only an error of
@@ -182,6 +184,9 @@ func (c *Client) chat(tx *store.Tx, fx *effects, x *envelope) error {
 		return err
 	}
 	if added {
+		if err := c.keepOffer(tx, x, &row); err != nil {
+			return err
+		}
 		if err := fx.added(tx, &row); err != nil {
 			return err
 		}
@@ -209,6 +214,7 @@ func (c *Client) fill(tx *store.Tx, fx *effects, x *envelope, enc *stanza.Elemen
 		if len(row.Body) > MaxBody {
 			row.Body = strings.ToValidUTF8(row.Body[:MaxBody], "") + "\n[the rest of this message is too long to be shown]"
 		}
+		x.takeOffer(row)
 		row.Urgency = urgencyOf(row.Body)
 	}
 	return true, nil

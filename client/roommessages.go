@@ -142,6 +142,9 @@ func (c *Client) roomChat(tx *store.Tx, fx *effects, x *envelope) error {
 		return err
 	}
 	if added {
+		if err := c.keepOffer(tx, x, &row); err != nil {
+			return err
+		}
 		if err := fx.added(tx, &row); err != nil {
 			return err
 		}

@@ -152,9 +152,7 @@ func (c *Client) encryptOne(tx *store.Tx, fx *effects, r *room, id int64, to []o
 	if m == nil || m.State != store.Queued {
 		return nil, tx.RemoveOut(id)
 	}
-	plaintext := []byte(m.Body)
-	enc, err := c.device.Encrypt(tx, to, plaintext)
-	clear(plaintext)
+	enc, err := c.encryptText(tx, to, m)
 	if err != nil {
 		c.log.Error("encrypt", "to", r.peer, "err", err)
 		return nil, c.failed(tx, fx, m, "Not sent: it could not be encrypted. Try again")

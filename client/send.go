@@ -187,9 +187,7 @@ func (c *Client) encrypt(who string, list []store.OutHead) bool {
 				}
 				continue
 			}
-			plaintext := []byte(m.Body)
-			enc, err := c.device.Encrypt(tx, to, plaintext)
-			clear(plaintext)
+			enc, err := c.encryptText(tx, to, m)
 			if err != nil {
 				c.log.Error("encrypt", "to", who, "err", err)
 				if err := c.failed(tx, fx, m, "Not sent: it could not be encrypted. Try again"); err != nil {

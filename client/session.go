@@ -22,6 +22,7 @@ const (
 func (c *Client) startSession() {
 	c.online = false // what ends now must not send yet
 	c.dropRequests()
+	c.renewUploads()
 	c.online, c.timers = true, nil
 	c.ignored = make(map[string]bool)
 	c.peers = make(map[string]*peer)

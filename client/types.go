@@ -51,6 +51,8 @@ type Message struct {
 	State    store.State    // of outgoing messages; in a room, as far as it has come with everybody
 	Progress store.Progress // of outgoing messages in a room: with how many it has come how far
 	Why      text.Safe      // why it is still queued, or has failed, or what speaks against its having arrived; else ""
+
+	Files []File // what belongs to it; then Body is a label such as "[image] ecg.png 212 kB"
 }
 
 // Conversation is one line of the conversation list, fit for a screen.

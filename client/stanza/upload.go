@@ -143,13 +143,25 @@ func UploadTooLarge(limit int64) *Element {
 // file in bytes, 0 if that was not the reason, and when to try again, zero if it
 // does not say.
 func ReadUploadError(iq *Element) (limit int64, retry time.Time) {
-	x := iq.Child(NSClient, "error")
-	if e := x.Child(NSUpload, "file-too-large"); e != nil {
-		if n, err := strconv.ParseInt(e.Child(NSUpload, "max-file-size").Text(), 10, 64); err == nil && n > 0 {
-			limit = n
-		}
+	return readUploadError(iq.Child(NSClient, "error").Child(NSUpload, "file-too-large"), iq.Child(NSClient, "error").Child(NSUpload, "retry"))
+}
+
+// UploadRefusal is ReadUploadError for an error that was read.
+func (s *StanzaError) UploadRefusal() (limit int64, retry time.Time) {
+	switch {
+	case s.App.Is(NSUpload, "file-too-large"):
+		return readUploadError(s.App, nil)
+	case s.App.Is(NSUpload, "retry"):
+		return readUploadError(nil, s.App)
 	}
-	if t, err := time.Parse(time.RFC3339, x.Child(NSUpload, "retry").Get("stamp")); err == nil {
+	return 0, time.Time{}
+}
+
+func readUploadError(large, again *Element) (limit int64, retry time.Time) {
+	if n, err := strconv.ParseInt(large.Child(NSUpload, "max-file-size").Text(), 10, 64); err == nil && n > 0 {
+		limit = n
+	}
+	if t, err := time.Parse(time.RFC3339, again.Get("stamp")); err == nil {
 		retry = t
 	}
 	return limit, retry

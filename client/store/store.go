@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/awnumar/memguard"
@@ -46,6 +47,10 @@ type Store struct {
 	purge   bool // text was removed, which has to go from the WAL, too
 	plain   bool // a test's database in a file that can be read
 	expired []Expired
+	leaving []RemovedAttachment // by the transaction under way
+
+	removedMu sync.Mutex
+	removed   []RemovedAttachment
 }
 
 // Open opens the database at path, and creates it if there is none; its folder
@@ -193,7 +198,10 @@ func (s *Store) prepare(ctx context.Context, pragmas string) error {
 	if err := s.conn.Exec(pragmas); err != nil {
 		return err
 	}
-	return s.migrate(ctx, version)
+	if err := s.migrate(ctx, version); err != nil {
+		return err
+	}
+	return s.watchAttachments()
 }
 
 // Created reports whether Open found no database and made one.
@@ -277,6 +285,7 @@ func (s *Store) transact(ctx context.Context, write bool, fn func(*Tx) error) er
 		if !done {
 			s.rollback()
 		}
+		s.keepRemoved(done)
 	}()
 	if err := fn(tx); err != nil {
 		return err

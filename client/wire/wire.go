@@ -223,7 +223,9 @@ func decode(typ byte, f [][]byte) (Message, error) {
 	case tWithdrawn:
 		m = Withdrawn{d.text(MaxID), d.flag()}
 	default:
-		return nil, fmt.Errorf("%w: type %d", ErrMalformed, typ)
+		if m = d.transfer(typ); m == nil {
+			return nil, fmt.Errorf("%w: type %d", ErrMalformed, typ)
+		}
 	}
 	if d.bad || len(d.fields) != 0 {
 		return nil, fmt.Errorf("%w: type %d", ErrMalformed, typ)

@@ -29,6 +29,14 @@ var every = []Message{
 	PasswordChanged{"no"},
 	Withdraw{"a"},
 	Withdrawn{"a", true},
+	Put{ID: 1, URL: "https://upload.example/x", Type: "application/octet-stream", Size: 9, Resume: true, Headers: []Header{{"Authorization", "Bearer x"}, {"Cookie", ""}}},
+	Put{ID: 1 << 63, URL: "", Size: MaxFile},
+	Get{2, "https://upload.example/y", 7, 1 << 20},
+	Begin{2, 7, 9},
+	Want{1, MaxFile + Window},
+	Chunk{1, 3, []byte("ciphertext")},
+	Cancel{3},
+	Ended{4, Missing, "It is gone."},
 }
 
 // hostileWords is what a link could say to act on the terminal.
@@ -40,7 +48,7 @@ var hostileWords = []string{
 // What the other role says in words has nothing in it that acts on a terminal.
 func TestWordsAreSafe(t *testing.T) {
 	for _, w := range hostileWords {
-		for _, m := range []Message{State{Words: w}, PasswordChanged{w}} {
+		for _, m := range []Message{State{Words: w}, PasswordChanged{w}, Ended{Words: w}} {
 			typ, f := m.encode()
 			got, err := decode(typ, f)
 			if err != nil {
@@ -51,6 +59,8 @@ func TestWordsAreSafe(t *testing.T) {
 			case State:
 				words = m.Words
 			case PasswordChanged:
+				words = m.Words
+			case Ended:
 				words = m.Words
 			}
 			checkWords(t, words)
@@ -99,6 +109,13 @@ func TestRefuses(t *testing.T) {
 		"odd flag":         {tState, [][]byte{{0}, nil, frame.Uint64(0), frame.Uint64(0), frame.Uint64(0), frame.Uint64(0), nil, {2}}},
 		"unknown phase":    {tState, [][]byte{{9}, nil, frame.Uint64(0), frame.Uint64(0), frame.Uint64(0), frame.Uint64(0), nil, {0}}},
 		"RTT of years":     {tState, [][]byte{{0}, nil, frame.Uint64(0), frame.Uint64(1 << 63), frame.Uint64(0), frame.Uint64(0), nil, {0}}},
+		"empty file":       {tPut, [][]byte{frame.Uint64(1), nil, nil, frame.Uint64(0), {0}}},
+		"half a header":    {tPut, [][]byte{frame.Uint64(1), nil, nil, frame.Uint64(1), {0}, []byte("Cookie")}},
+		"many headers":     {tPut, append([][]byte{frame.Uint64(1), nil, nil, frame.Uint64(1), {0}}, make([][]byte, 2*MaxHeaders+2)...)},
+		"far byte":         {tWant, [][]byte{frame.Uint64(1), frame.Uint64(MaxFile + Window + 1)}},
+		"empty chunk":      {tChunk, [][]byte{frame.Uint64(1), frame.Uint64(0), nil}},
+		"long chunk":       {tChunk, [][]byte{frame.Uint64(1), frame.Uint64(0), make([]byte, MaxChunk+1)}},
+		"unknown outcome":  {tEnded, [][]byte{frame.Uint64(1), {byte(maxOutcome)}, nil}},
 		"far future":       {tState, [][]byte{{0}, nil, frame.Uint64(0), frame.Uint64(0), frame.Uint64(1 << 62), frame.Uint64(0), nil, {0}}},
 	} {
 		if m, err := decode(c.typ, c.f); !errors.Is(err, ErrMalformed) {
