@@ -39,7 +39,7 @@ var measurements = []measurement{
 	{"doing nothing", 2 * time.Minute, idle},
 	{"catching up, client alone", 3 * time.Minute, catchUpAlone},
 	{"catching up through the relay", 2 * time.Minute, catchUpRelay},
-	{"profanity, for comparison", time.Minute, profanity},
+	{"other messengers, for comparison", 4 * time.Minute, beside},
 }
 
 func main() {

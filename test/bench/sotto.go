@@ -95,22 +95,9 @@ func typing(ctx context.Context, b *bench) error {
 		return err
 	}
 	s.quiet(300 * time.Millisecond)
-	const text = "Given at 19:08, rhythm unchanged, K repeated"
-	var times []time.Duration
-	var bytes []float64
-	for i := range text {
-		before := s.count()
-		if text[i] == ' ' { // at the end of a line it cannot be seen
-			s.press(" ")
-			s.quiet(60 * time.Millisecond)
-		} else {
-			d, err := s.after(ctx, text[i:i+1], composer+text[:i+1])
-			if err != nil {
-				return err
-			}
-			times = append(times, d)
-		}
-		bytes = append(bytes, float64(s.quiet(30*time.Millisecond)-before))
+	times, bytes, err := s.typed(ctx, composer)
+	if err != nil {
+		return err
 	}
 	span("key to screen", times, "keys", 5*time.Millisecond)
 	octets("bytes a key", bytes, "keys", 30)
@@ -175,10 +162,7 @@ func messages(ctx context.Context, b *bench) error {
 
 // idle is what it costs that sotto is open and online and nobody does anything.
 func idle(ctx context.Context, b *bench) error {
-	const (
-		windows = 3
-		window  = 15 * time.Second
-	)
+	const windows = 3
 	ada, err := newAda(ctx, b)
 	if err != nil {
 		return err
@@ -188,34 +172,17 @@ func idle(ctx context.Context, b *bench) error {
 		return err
 	}
 	s.quiet(5 * time.Second)
-	pids := tree(s.cmd.Process.Pid)
-	var bytes, shares []float64
-	wakes, used := map[string][]float64{}, map[string][]float64{}
-	for range windows {
-		before, threads, began := s.count(), work(pids), time.Now()
-		select {
-		case <-time.After(window):
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-		spent := float64(time.Since(began))
-		total := 0.0
-		for pid, w := range work(pids).since(threads) {
-			share := float64(w.processor) / spent * 100
-			total += share
-			used[name(pid)] = append(used[name(pid)], share)
-			wakes[name(pid)] = append(wakes[name(pid)], float64(w.wakes)/spent*float64(time.Second))
-		}
-		shares = append(shares, total)
-		bytes = append(bytes, float64(s.count()-before))
+	rest, err := s.rests(ctx, windows)
+	if err != nil {
+		return err
 	}
-	of := fmt.Sprintf("times %v", window)
-	octets("bytes while nothing happens", bytes, of, 0)
-	share := median(shares)
+	of := fmt.Sprintf("times %v", restFor)
+	octets("bytes while nothing happens", rest.bytes, of, 0)
+	share := median(rest.shares)
 	row("processor while nothing happens", fmt.Sprintf("%.2f %%", share),
-		fmt.Sprintf("of one core; median of %d %s, most %.2f %%", windows, of, slices.Max(shares)), "<= 0.2 %", share <= 0.2)
-	for _, n := range slices.Sorted(maps.Keys(used)) {
-		figure("  "+n, fmt.Sprintf("%.2f %%", median(used[n])), fmt.Sprintf("%.1f wake-ups a second", median(wakes[n])))
+		fmt.Sprintf("of one core; median of %d %s, most %.2f %%", windows, of, slices.Max(rest.shares)), "<= 0.2 %", share <= 0.2)
+	for _, n := range slices.Sorted(maps.Keys(rest.used)) {
+		figure("  "+n, fmt.Sprintf("%.2f %%", median(rest.used[n])), fmt.Sprintf("%.1f wake-ups a second", median(rest.wakes[n])))
 	}
 	return nil
 }
