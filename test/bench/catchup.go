@@ -1,14 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"regexp"
-	"strconv"
 	"time"
 
 	"sotto/client/store"
@@ -20,24 +15,13 @@ import (
 // core, and shares it with what hands the messages over, encrypted before.
 func catchUpAlone(ctx context.Context, b *bench) error {
 	const runs, messages = 3, 20000
-	test := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^BenchmarkCatchUp$", "-cpu", "1",
-		"-count", strconv.Itoa(runs), "-benchtime", strconv.Itoa(messages)+"x", "./client")
-	test.Env = append(os.Environ(), "CGO_ENABLED=0")
-	test.WaitDelay = time.Second // and not for whoever has its output
-	out, err := test.CombinedOutput()
+	found, err := packageBenchmarks(ctx, "./client", "^BenchmarkCatchUp$", "-cpu", "1", "-count", fmt.Sprint(runs), "-benchtime", fmt.Sprint(messages, "x"))
 	if err != nil {
-		return fmt.Errorf("the benchmark of package client: %w\n%s", errors.Join(err, context.Cause(ctx)), out)
+		return err
 	}
-	var all []float64
-	for _, m := range regexp.MustCompile(`(?m)^BenchmarkCatchUp.*\s([0-9.]+) messages/s`).FindAllSubmatch(out, -1) {
-		n, err := strconv.ParseFloat(string(m[1]), 64)
-		if err != nil {
-			return err
-		}
-		all = append(all, n)
-	}
-	if len(all) != runs {
-		return fmt.Errorf("the benchmark of package client gave %d figures, not %d\n%s", len(all), runs, bytes.TrimSpace(out))
+	all, err := found.need("BenchmarkCatchUp", "messages/s", runs)
+	if err != nil {
+		return err
 	}
 	rate("catching up, client alone on one core", all, fmt.Sprintf("runs of %d messages", messages), 5000)
 	return nil
