@@ -29,7 +29,7 @@ func beside(ctx context.Context, b *bench) error {
 	for _, p := range peers {
 		path, err := exec.LookPath(p.name)
 		if err != nil {
-			return fmt.Errorf("%s is not installed: test/install does it", p.name)
+			return fmt.Errorf("%s is not installed. On Debian: apt-get install %s", p.name, p.name)
 		}
 		if err := p.measure(ctx, b, path); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
