@@ -36,6 +36,7 @@ func (c *Client) Send(ctx context.Context, peer, body string) (Message, error) {
 	case len(body) > MaxBody:
 		return Message{}, fmt.Errorf("this message is too long: %d kB of at most %d. Send it in parts", len(body)>>10, MaxBody>>10)
 	}
+	body, lifespan := takeLifespan(body)
 	var m Message
 	err = c.store.Update(ctx, func(tx *store.Tx) error {
 		people, err := c.maySend(tx, peer)
@@ -51,6 +52,9 @@ func (c *Client) Send(ctx context.Context, peer, body string) (Message, error) {
 			Peer: peer, Outgoing: true, Sender: c.self, Device: c.device.ID(), OriginID: rand.Text(),
 			Time: time.Now(), Body: body, State: store.Queued, Encrypted: true,
 			Fingerprint: fingerprintBytes(c.device.Fingerprint()), Urgency: urgencyOf(body),
+		}
+		if err := giveLife(tx, &row, lifespan); err != nil {
+			return err
 		}
 		if _, err := tx.AddMessage(&row); err != nil {
 			return err
@@ -75,6 +79,9 @@ func (c *Client) Send(ctx context.Context, peer, body string) (Message, error) {
 	}
 	c.events.put(MessageAdded{m})
 	c.events.put(ConversationsChanged{})
+	if !m.Expires.IsZero() {
+		c.call(func() { c.expireBy(m.Expires) })
+	}
 	c.kick()
 	return m, nil
 }
@@ -97,6 +104,9 @@ func (c *Client) Resend(ctx context.Context, id int64) error {
 		}
 		if m == nil || !m.Outgoing {
 			return store.ErrUnknown
+		}
+		if m.Gone != store.Here {
+			return declined{errors.New("its text is not here any more")}
 		}
 		changed, err := tx.SetState(m.Peer, m.OriginID, store.Queued)
 		if err != nil || !changed {

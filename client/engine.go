@@ -59,6 +59,8 @@ type engine struct {
 	answersDue  map[omemo.Address]bool
 	repaired    map[omemo.Address]time.Time
 	warned      map[string]warnings
+	expireLook  time.Time // when the store was asked what has expired
+	expireAt    time.Time // when the next message's time ends, or before; zero: none's does
 	republishAt time.Time
 	maintainAt  time.Time
 	relistAt    time.Time // the own device list was put right last
@@ -134,6 +136,7 @@ func (c *Client) loop(ctx context.Context, in <-chan inbound) error {
 	c.ctx = ctx
 	c.flush() // fills outs, so that what the link settles is known
 	c.moveFiles()
+	c.expireFirst()
 	timer := time.NewTicker(time.Second)
 	defer timer.Stop()
 	for {
@@ -186,6 +189,7 @@ func gather(first inbound, in <-chan inbound) []inbound {
 // tick does what is due.
 func (c *Client) tick(now time.Time) error {
 	c.expireRequests(now)
+	c.expire(now)
 	if len(c.backlog) > 0 && now.After(c.retryAt) {
 		list := c.backlog
 		c.backlog = nil
@@ -425,7 +429,8 @@ type effects struct {
 	republish bool
 	ownGone   bool // the own device is missing from the own list
 	flush     bool
-	sent      bool // something is to be confirmed, or was
+	sent      bool      // something is to be confirmed, or was
+	ends      time.Time // when the first of the stored messages expires; zero: none does
 
 	// Of the archive: see order.go.
 	position  string    // of the last result
@@ -477,6 +482,7 @@ func (fx *effects) added(tx *store.Tx, row *store.Message) error {
 // apply does what a committed transaction led to.
 func (c *Client) apply(fx *effects) {
 	c.placed(fx)
+	c.expireBy(fx.ends)
 	if fx.sent {
 		c.resendBy(c.resendAfter[0])
 	}

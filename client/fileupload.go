@@ -334,6 +334,7 @@ func (c *Client) encryptText(tx *store.Tx, to []omemo.Address, m *store.Message)
 	if err != nil {
 		return nil, err
 	}
+	b = withLifespan(b, m, time.Now())
 	defer clear(b)
 	return c.device.Encrypt(tx, to, b)
 }

@@ -20,10 +20,12 @@ func (c *Client) put(tx *store.Tx, fx *effects, x *envelope, row *store.Message)
 		}
 		added, reordered, err := tx.AddArchived(row, base)
 		fx.reordered = fx.reordered || reordered
+		fx.expires(row)
 		return added, err
 	}
 	added, reordered, err := tx.AddLive(row)
 	fx.reordered = fx.reordered || reordered
+	fx.expires(row)
 	switch {
 	case added && x.room != nil:
 		if fx.roomsLive == nil {

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"sotto/client/omemo"
 	"sotto/client/store"
@@ -108,8 +109,14 @@ func deviceOf(r *store.PeerDevice) Device {
 
 // Security returns who could read what is sent to peer now.
 func (c *Client) Security(ctx context.Context, peer string) (Security, error) {
-	var s Security
-	err := c.store.View(ctx, func(tx *store.Tx) error {
+	var (
+		s        Security
+		lifespan time.Duration
+	)
+	err := c.store.View(ctx, func(tx *store.Tx) (err error) {
+		if lifespan, err = tx.Lifespan(peer); err != nil {
+			return err
+		}
 		if r, err := tx.Room(peer); err != nil {
 			return err
 		} else if r != nil {
@@ -130,6 +137,7 @@ func (c *Client) Security(ctx context.Context, peer string) (Security, error) {
 	if err != nil {
 		return s, fmt.Errorf("read the devices: %w", err)
 	}
+	s.Lifespan = lifespan
 	return s, nil
 }
 
@@ -180,6 +188,11 @@ func messageOf(tx *store.Tx, r *store.Message) (Message, error) {
 		ID: r.ID, Peer: r.Peer, Outgoing: r.Outgoing, Sender: text.Line(r.Sender), Time: r.Time,
 		Body: text.Sanitize(r.Body), Kind: r.Kind, Urgency: r.Urgency, Read: r.Read,
 		Encrypted: r.Encrypted, Device: r.Device, State: r.State, Place: r.Place,
+	}
+	m.Gone, m.GoneAt, m.GoneBy, m.Expires = r.Gone, r.GoneAt, text.Line(r.GoneBy), r.Expires
+	if m.Gone == store.Here && !r.Expires.IsZero() && !r.Expires.After(time.Now()) {
+		// It is about to be removed, and not to be shown until then.
+		m.Gone, m.GoneAt, m.Body, m.Urgency, m.Read = store.RanOut, r.Expires, text.Safe{}, store.Routine, true
 	}
 	if !r.Outgoing && r.Encrypted && r.Kind == store.Text {
 		m.Untrusted = r.Trust != store.FirstUse && r.Trust != store.Verified

@@ -36,6 +36,7 @@ type envelope struct {
 	outgoing  bool         // written by another of our own clients
 	room      *room        // nil: it is between two people
 	file      *aesgcm.Link // what its text was the link to, if it was one
+	ended     bool         // its time to live was over when it came
 }
 
 // messages stores a run of message stanzas in one transaction. Only an error of
@@ -211,6 +212,7 @@ func (c *Client) fill(tx *store.Tx, fx *effects, x *envelope, enc *stanza.Elemen
 	}
 	if row.Kind == store.Text {
 		row.Body = strings.ToValidUTF8(row.Body, "\ufffd")
+		x.fleeting(row)
 		if len(row.Body) > MaxBody {
 			row.Body = strings.ToValidUTF8(row.Body[:MaxBody], "") + "\n[the rest of this message is too long to be shown]"
 		}
@@ -223,7 +225,7 @@ func (c *Client) fill(tx *store.Tx, fx *effects, x *envelope, enc *stanza.Elemen
 // owe notes the receipt that a message asks for. Copies of what went to another
 // own client are that client's to answer.
 func (c *Client) owe(fx *effects, x *envelope) {
-	if x.Asks && !x.outgoing && x.origin != carbon && x.ID != "" {
+	if x.Asks && !x.ended && !x.outgoing && x.origin != carbon && x.ID != "" {
 		fx.receipts = append(fx.receipts, receipt{x.sender, x.ID})
 	}
 }
@@ -245,7 +247,7 @@ func (c *Client) repeated(tx *store.Tx, fx *effects, x *envelope) (bool, error) 
 	if x.outgoing {
 		return true, c.reached(tx, fx, x.peer, x.id, store.Sent)
 	}
-	if x.origin == live {
+	if x.origin == live && old.Gone != store.RanOut {
 		c.owe(fx, x)
 	}
 	return true, nil

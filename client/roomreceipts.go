@@ -13,7 +13,7 @@ import (
 // to the sender alone (XEP-0184), not to the room: everybody would get one from
 // everybody, and the archive would hold little else.
 func (c *Client) oweRoom(fx *effects, x *envelope) {
-	if x.Markable && !x.outgoing && x.id != "" {
+	if x.Markable && !x.ended && !x.outgoing && x.id != "" {
 		fx.receipts = append(fx.receipts, receipt{x.sender, x.id})
 	}
 }

@@ -48,6 +48,12 @@ type Message struct {
 	// key has changed, or somebody refused it. Its words may not be the sender's.
 	Untrusted bool
 
+	// Gone says why Body is empty: the text is not here any more.
+	Gone    store.Gone
+	GoneAt  time.Time
+	GoneBy  text.Safe // who took it back; else ""
+	Expires time.Time // when its text goes; zero: never
+
 	State    store.State    // of outgoing messages; in a room, as far as it has come with everybody
 	Progress store.Progress // of outgoing messages in a room: with how many it has come how far
 	Why      text.Safe      // why it is still queued, or has failed, or what speaks against its having arrived; else ""
@@ -100,6 +106,8 @@ type Security struct {
 	Undecided int       // active, but nothing is sent to them until compared
 	Words     text.Safe // the same in words: "encrypted, 1 of 2 compared"
 	Warn      bool      // Words ask for something to be done
+
+	Lifespan time.Duration // how long what is written there lives; 0: for ever
 
 	// Of a room, where Devices and the others count those of all people in it.
 	Room   bool

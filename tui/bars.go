@@ -24,7 +24,11 @@ func (k *look) titleLine(c *client.Conversation, sec *client.Security, w int) st
 	}
 	name := clip(k.m, c.Name.String(), room, k.more)
 	l.add(k.Title, name)
-	if about := k.about(c); about != "" && room-l.width >= 8 {
+	about := k.about(c)
+	if sec != nil && sec.Lifespan > 0 {
+		about = k.dots("kept "+client.LifespanWords(sec.Lifespan), about)
+	}
+	if about != "" && room-l.width >= 8 {
 		l.space(3).add(k.Faint, clip(k.m, about, room-l.width, k.more))
 	}
 	return l.to(w-1-width(k.m, words)).add(st, words).String()

@@ -25,6 +25,7 @@ func commands() []command {
 		{"ack", " TEXT", "send as ACK: seen, and in hand", urgently(ack)},
 		{"devices", "", "who can read", func(m *Model, _ string) (bool, tea.Cmd) { return true, m.showDevices() }},
 		{"trust", "", "compare devices and decide", func(m *Model, _ string) (bool, tea.Cmd) { return true, m.showDevices() }},
+		{"expire", " TIME", "how long messages here live: 24h, off", (*Model).commandExpire},
 		{"again", "", "send again what failed here", (*Model).commandAgain},
 		{"theme", " NAME", "auto, light or dark", (*Model).commandTheme},
 		{"lock", "", "lock now", func(m *Model, _ string) (bool, tea.Cmd) { return true, m.lock(Asked, Unlock) }},
@@ -32,7 +33,7 @@ func commands() []command {
 		{"help", "", "keys and commands", func(m *Model, _ string) (bool, tea.Cmd) { m.push(&helpDialog{}); return true, nil }},
 		{"quit", "", "end sotto", func(m *Model, _ string) (bool, tea.Cmd) { return true, m.finish(Quit, Unlock) }},
 	}
-	return slices.Insert(list, 7, roomCommands()...)
+	return slices.Insert(list, 8, roomCommands()...)
 }
 
 // isCommand reports whether a text is a command: a slash and a word. Two

@@ -266,6 +266,16 @@ func (f *fake) MarkRead(_ context.Context, peer string, upTo int64) error {
 	return nil
 }
 
+func (f *fake) SetLifespan(_ context.Context, peer string, d time.Duration) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.security[peer]
+	s.Lifespan = d
+	f.security[peer] = s
+	f.events <- client.DevicesChanged{Peer: peer}
+	return f.broken
+}
+
 func (f *fake) SetDraft(_ context.Context, peer, draft string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -107,6 +107,14 @@ var scenes = []scene{
 		}
 		f.say(ada, ada, "!stat come", 0)
 	}, func(m *Model) { m.tl.hold(20); feed(m, tickMsg{}) }, nil},
+	{"expiring", func(f *fake) {
+		f.ward()
+		f.security[ada] = client.Security{Devices: 2, Trusted: 2, Words: text.Line("encrypted, 2 devices ok"), Lifespan: 24 * time.Hour}
+		f.say(ada, "", "", time.Minute, func(m *client.Message) { m.Gone, m.GoneAt, m.State = store.RanOut, night, store.Delivered })
+		f.say(ada, ada, "", time.Minute, read, func(m *client.Message) { m.Gone, m.GoneAt, m.GoneBy = store.Recalled, night, text.Line(ada) })
+		f.say(ada, ada, "The door code is 4711, burn it.", time.Minute, read, func(m *client.Message) { m.Expires = night.Add(50 * time.Minute) })
+		f.say(ada, "", "Thanks", 0, func(m *client.Message) { m.Expires = night.Add(24 * time.Hour) })
+	}, func(*Model) {}, nil},
 	{"switcher", (*fake).ward, func(m *Model) { m.push(&switcher{}); feedKey(m, "l") }, nil},
 	{"list", (*fake).ward, func(m *Model) { _, _ = m.act(showList, "f2"); feed(m, tickMsg{}) }, nil},
 	{"help", (*fake).ward, func(m *Model) { m.push(&helpDialog{}); feed(m, tickMsg{}) }, nil},

@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"strconv"
+	"time"
 
 	"sotto/client"
 	"sotto/client/omemo"
@@ -26,6 +27,7 @@ type Messenger interface {
 	Send(ctx context.Context, peer, text string) (client.Message, error)
 	Resend(ctx context.Context, id int64) error
 	MarkRead(ctx context.Context, peer string, upTo int64) error
+	SetLifespan(ctx context.Context, peer string, d time.Duration) error
 	SetDraft(ctx context.Context, peer, text string) error
 	CreateRoom(ctx context.Context, name string) (peer string, err error)
 	JoinRoom(ctx context.Context, peer string) error

@@ -14,7 +14,7 @@ import (
 
 // hides reports whether a message's text is not to be shown now.
 func (t *timeline) hides(m *client.Message) bool {
-	return t.reveal && m.ID != t.chosen && m.Kind != store.Notice
+	return t.reveal && m.ID != t.chosen && m.Kind != store.Notice && m.Gone == store.Here
 }
 
 // choose goes n messages down, or up if n is negative, and chooses the one

@@ -38,8 +38,9 @@ type timeline struct {
 	replacing int              // readings under way that replace msgs
 	came      []client.Message // what came meanwhile
 
-	height int   // lines shown last
-	rows   []row // all of msgs, drawn; nil: to be drawn
+	height int       // lines shown last
+	stale  time.Time // when a word about how long a text lives changes; zero: none does
+	rows   []row     // all of msgs, drawn; nil: to be drawn
 	drawn  struct{ width, version int }
 	blocks map[int64]block
 	nameW  int // columns for names, grows with longer ones

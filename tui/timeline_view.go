@@ -23,6 +23,8 @@ type blockKey struct {
 	showState             bool
 	untrusted             bool
 	hidden, chosen        bool
+	gone                  store.Gone
+	lives                 string // how long the text is still here
 	why                   string
 	body                  string
 }
@@ -63,6 +65,7 @@ func (t *timeline) draw(k *look, names func(client.Message) string, now time.Tim
 		t.nameW = min(max(t.nameW, 3, width(k.m, names(m))), 14)
 	}
 	c := divide(w, t.nameW)
+	t.stale = time.Time{}
 	t.rows = make([]row, 0, 2*len(t.msgs)+8)
 	for i, m := range t.msgs {
 		above := 0
@@ -86,8 +89,8 @@ func (t *timeline) draw(k *look, names func(client.Message) string, now time.Tim
 		key := blockKey{
 			width: w, nameW: t.nameW, version: k.version, state: m.State, why: m.Why.String(), body: m.Body.String(),
 			head:      newDay || m.ID == t.unreadAt || !joins(&t.msgs[i-1], &t.msgs[i]),
-			untrusted: m.Untrusted,
-			hidden:    t.hides(&m), chosen: m.ID == t.chosen,
+			untrusted: m.Untrusted, gone: m.Gone, lives: t.lives(&m, now),
+			hidden: t.hides(&m), chosen: m.ID == t.chosen,
 			showState: m.Outgoing && (i == len(t.msgs)-1 || !t.msgs[i+1].Outgoing || t.msgs[i+1].State != m.State || m.State == store.Failed),
 		}
 		b, ok := t.blocks[m.ID]
@@ -163,6 +166,9 @@ func (k *look) message(m client.Message, name string, key blockKey, c columns) [
 	} else {
 		word = ""
 	}
+	if said, goneStyle := k.gone(&m); said != "" {
+		body, st, word, lead = said, goneStyle, "", ""
+	}
 	text := wrap(k.m, lead+body, room)
 	for i, s := range text {
 		l.to(c.body)
@@ -177,10 +183,16 @@ func (k *look) message(m client.Message, name string, key blockKey, c columns) [
 		}
 	}
 	said, saidStyle := k.delivery(m, key.showState)
+	if key.lives != "" && m.State != store.Failed && m.Why.String() == "" {
+		if said == "" {
+			saidStyle = k.State
+		}
+		said = k.dots(key.lives, said)
+	}
 	switch {
 	case said == "":
 		end()
-	case m.State == store.Failed || m.Why.String() != "":
+	case m.State == store.Failed && m.Gone == store.Here || m.Why.String() != "":
 		end()
 		for _, s := range wrap(k.m, said, room) {
 			l.to(c.body).add(saidStyle, s)
@@ -212,6 +224,8 @@ func (k *look) delivery(m client.Message, show bool) (string, themes.Style) {
 		return "device not trusted", k.Warning
 	case !m.Outgoing || !show:
 		return "", k.State
+	case m.Gone != store.Here && (m.State == store.Queued || m.State == store.Failed):
+		return "was not sent", k.Failed
 	case m.State == store.Failed:
 		said := "failed"
 		if why = strings.TrimPrefix(why, "Not sent: "); why != "" {

@@ -138,6 +138,7 @@ func (m *Model) ticked() tea.Cmd {
 	if m.notice.words != "" && m.clock.steady >= m.notice.until {
 		m.notice = notice{}
 	}
+	m.tl.age(m.clock.wall)
 	var keep tea.Cmd
 	if m.clock.steady-m.clock.active > 3*time.Second {
 		keep = m.keepDraft()

@@ -82,8 +82,8 @@ func (tx *Tx) SetExpires(messageID int64, at time.Time) error {
 const MaxLifespan = 100 * 365 * 24 * time.Hour
 
 // SetLifespan says how long messages of a conversation live from the moment they
-// are stored here, if they do not say so themselves; 0 for ever. It holds for what
-// is stored from then on.
+// are stored here, if they do not live shorter by themselves; 0 for ever. It holds
+// for what is stored from then on.
 func (tx *Tx) SetLifespan(peer string, d time.Duration) error {
 	if peer == "" {
 		return fmt.Errorf("storing a lifespan: %w", errNoPeer)

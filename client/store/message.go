@@ -201,8 +201,8 @@ func (tx *Tx) addMessage(m *Message, after int64, settles bool) (outcome, error)
 	if m.Outgoing {
 		m.Read = true
 	}
-	if m.Expires.IsZero() && lifespan > 0 && m.Kind == Text {
-		m.Expires = m.Stored.Add(lifespan)
+	if end := m.Stored.Add(lifespan); lifespan > 0 && m.Kind == Text && (m.Expires.IsZero() || end.Before(m.Expires)) {
+		m.Expires = end
 	}
 	m.Reply, m.ReplyTo = bounded(m.Reply, maxID), bounded(m.ReplyTo, maxID)
 	if after, err = tx.clamp(conversation, after, m.Strand, m.Epoch, m.Counter, settles); err != nil {
