@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -24,6 +25,20 @@ The PIN is ` + ward.PIN + `. Ada Okafor answers; write to her. Ctrl+L locks.`,
 	}
 }
 
+// demoPictures makes the folder that the demo attaches files from.
+func demoPictures(dir string) (profile.Folder, error) {
+	f := profile.Folder{Shown: "pictures", Path: filepath.Join(dir, "pictures")}
+	err := os.Mkdir(f.Path, 0o700)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(f.Path, "ecg-bed9.png"), ward.ECG(), 0o600)
+	}
+	if err != nil {
+		return f, fmt.Errorf("make a folder for the demo: %w", err)
+	}
+	f.Path, err = filepath.EvalSymlinks(f.Path)
+	return f, err
+}
+
 func demo() error {
 	if err := terminal(); err != nil {
 		return err
@@ -37,10 +52,14 @@ func demo() error {
 	if err := p.Make(); err != nil {
 		return err
 	}
+	pictures, err := demoPictures(dir)
+	if err != nil {
+		return err
+	}
 	c := profile.Defaults()
 	return watchOver(watch.Config{
 		Profile: places(p), Label: ward.Label, User: ward.Self, Open: ward.Open,
-		Display: display(c), LogoffAfter: c.LogoffAfter, DestroyAfter: c.DestroyAfter,
+		Display: display(c, []profile.Folder{pictures}), LogoffAfter: c.LogoffAfter, DestroyAfter: c.DestroyAfter,
 		Demo: dir, Hint: "demo PIN " + ward.PIN,
 	})
 }

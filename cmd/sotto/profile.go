@@ -12,20 +12,29 @@ func places(p profile.Profile) role.Profile {
 }
 
 // opening is what the watch is told of a profile that is opened for whatever
-// purpose: what protects it has to be the same each time. The error is that of
-// the setting multiplexer.
+// purpose: what protects it has to be the same each time. The errors are those of
+// the settings multiplexer and attach-from.
 func opening(mode role.Mode, p profile.Profile, c profile.Config, lock *profile.Lock) (watch.Config, error) {
 	note, err := surroundings(c)
+	if err != nil {
+		return watch.Config{}, err
+	}
+	folders, err := p.Folders(c)
 	return watch.Config{
 		Mode: mode, Profile: places(p), Label: c.Organisation, User: c.Address, Note: note,
-		Display: display(c), LogoffAfter: c.LogoffAfter, DestroyAfter: c.DestroyAfter, NoTPM: c.TPM == "off", Tell: lock.Tell,
+		Display: display(c, folders), LogoffAfter: c.LogoffAfter, DestroyAfter: c.DestroyAfter, NoTPM: c.TPM == "off", Tell: lock.Tell,
 	}, err
 }
 
 // display are the settings of the screens.
-func display(c profile.Config) role.Display {
+func display(c profile.Config, folders []profile.Folder) role.Display {
+	var from []role.Folder
+	for _, f := range folders {
+		from = append(from, role.Folder(f))
+	}
 	return role.Display{
-		Theme: c.Theme, LockAfter: c.LockAfter, LockUnfocused: c.LockUnfocused,
+		AttachFrom: from,
+		Theme:      c.Theme, LockAfter: c.LockAfter, LockUnfocused: c.LockUnfocused,
 		Curtain: c.Curtain, Reveal: c.Reveal, Mouse: c.Mouse, Paste: c.Paste, Quiet: !c.Bell,
 	}
 }

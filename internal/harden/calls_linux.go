@@ -21,6 +21,10 @@ func deskCalls() []call {
 	})
 }
 
+// listCalls are what a desk does besides where files can be attached: it finds out
+// what there is. Landlock decides where.
+func listCalls() []call { return []call{always(unix.SYS_GETDENTS64)} }
+
 func gateCalls() []call {
 	return slices.Concat(processCalls(), ownCalls, terminalCalls, fileCalls, []call{
 		always(unix.SYS_RENAMEAT), // a written vault replaces the one before

@@ -41,15 +41,16 @@ func Offered() Layers { return offered() }
 
 // Desk confines this process to what the desk needs once its keys and database
 // are open: the files in dataDir, the terminal, and the descriptors that it
-// holds. It can't make a socket of any kind, start a program, make memory
-// executable, or reach another process.
+// holds. What lies in the folders readable it can list and read, and no more. It
+// can't make a socket of any kind, start a program, make memory executable, or
+// reach another process.
 //
 // This and the other roles' functions come after Early and hold for every
 // thread, for good, and for every child. Nothing widens what is confined; after
 // this, Gate or Link, another of them is an error. Where the kernel lacks a
 // layer the others still apply, and the result says what holds. An error means
 // that a layer is there and did not take: the role must not go on.
-func Desk(dataDir string) (Layers, error) { return confineDesk(dataDir) }
+func Desk(dataDir string, readable ...string) (Layers, error) { return confineDesk(dataDir, readable) }
 
 // Gate confines this process to what the gate needs: the files in vaultDirs,
 // where it also replaces files, the terminal, and the descriptors it holds.

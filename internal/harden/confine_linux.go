@@ -24,10 +24,15 @@ func offered() Layers { return Layers{Landlock: landlockABI(), Seccomp: seccompO
 // would silently be UTC.
 func loadTimeZone() { _ = time.Now().Local().String() }
 
-func confineDesk(dataDir string) (Layers, error) {
+func confineDesk(dataDir string, readable []string) (Layers, error) {
 	loadTimeZone()
-	return confine(landlock.V11, deskCalls(),
-		landlock.PathAccess(keepFiles, dataDir))
+	calls, rules := deskCalls(), []landlock.Rule{landlock.PathAccess(keepFiles, dataDir)}
+	if len(readable) > 0 {
+		// One that is gone meanwhile gives no right.
+		rules = append(rules, landlock.PathAccess(readFiles, readable...).IgnoreIfMissing())
+		calls = append(calls, listCalls()...)
+	}
+	return confine(landlock.V11, calls, rules...)
 }
 
 func confineGate(vaultDirs []string) (Layers, error) {

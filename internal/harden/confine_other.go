@@ -4,9 +4,9 @@ package harden
 
 func offered() Layers { return Layers{} }
 
-func confineDesk(string) (Layers, error)   { return Layers{}, nil }
-func confineGate([]string) (Layers, error) { return Layers{}, nil }
-func confineLink([]string) (Layers, error) { return Layers{}, nil }
-func confineWatch() (Layers, error)        { return Layers{}, nil }
+func confineDesk(string, []string) (Layers, error) { return Layers{}, nil }
+func confineGate([]string) (Layers, error)         { return Layers{}, nil }
+func confineLink([]string) (Layers, error)         { return Layers{}, nil }
+func confineWatch() (Layers, error)                { return Layers{}, nil }
 
 func dynamic() bool { return false }

@@ -24,6 +24,7 @@ import (
 
 	"sotto/client/store"
 	"sotto/internal/harden"
+	"sotto/tui/attach"
 )
 
 func TestDesk(t *testing.T) {
@@ -127,6 +128,67 @@ func deskRole(dir string, socket *os.File, r *report) error {
 	})
 	r.Table = harden.Probe(dir, r.Layers)
 	r.try("close the messages", db.Close)
+	return nil
+}
+
+func TestDeskThatAttaches(t *testing.T) {
+	r := start(t, "desk that attaches").end()
+	r.holds(t)
+	r.refused(t)
+	if len(r.Works) < 3 {
+		t.Errorf("only %d things were tried that must work", len(r.Works))
+	}
+	r.wants(t, map[string]string{"list the root folder": "Landlock", "write outside its folder": "Landlock", "make a folder": "seccomp"})
+}
+
+// attachRole reads what may be attached, and can do nothing else with it. The
+// folder lies beside its own, where the probe tries to write.
+func attachRole(dir string, _ *os.File, r *report) error {
+	pictures, other := filepath.Join(filepath.Dir(dir), "pictures"), filepath.Join(filepath.Dir(dir), "other")
+	for _, d := range []string{pictures, other, filepath.Join(pictures, "bed9")} {
+		if err := os.Mkdir(d, 0o700); err != nil {
+			return err
+		}
+	}
+	for _, f := range []string{"pictures/ecg.png", "pictures/bed9/x.png", "other/secret"} {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(dir), f), []byte("content"), 0o600); err != nil {
+			return err
+		}
+	}
+	gone := filepath.Join(filepath.Dir(dir), "gone")
+	if err := confined(r, func() (harden.Layers, error) { return harden.Desk(dir, pictures, gone) }); err != nil {
+		return err
+	}
+	folders := attach.Folders{{Shown: "~/Pictures", Path: pictures}, {Shown: "~/Other", Path: other}}
+	ctx := context.Background()
+	for _, name := range []string{"~/Pictures/ecg.png", "~/Pictures/bed9/x.png"} {
+		r.try("read "+name, func() error {
+			f, err := folders.Read(ctx, name, 100)
+			if err == nil && string(f.Content) != "content" {
+				err = fmt.Errorf("read %q", f.Content)
+			}
+			return err
+		})
+	}
+	r.try("list what there is", func() error {
+		if got := folders.Complete(ctx, "~/Pictures/"); len(got) != 2 {
+			return fmt.Errorf("listed %q", got)
+		}
+		return nil
+	})
+	r.Table = harden.Probe(dir, r.Layers)
+	for name, try := range map[string]func() error{
+		"read a folder that was not given": func() error { _, err := folders.Read(ctx, "~/Other/secret", 100); return err },
+		"list a folder that was not given": func() error { _, err := os.ReadDir(other); return err },
+		"write to a folder that is read":   func() error { return os.WriteFile(filepath.Join(pictures, "new"), nil, 0o600) },
+		"change a file that is read":       func() error { return os.WriteFile(filepath.Join(pictures, "ecg.png"), nil, 0o600) },
+		"empty a file that is read":        func() error { return os.Truncate(filepath.Join(pictures, "ecg.png"), 0) },
+		"remove a file that is read":       func() error { return os.Remove(filepath.Join(pictures, "ecg.png")) },
+	} {
+		if try() == nil {
+			return errors.New("it could " + name)
+		}
+	}
 	return nil
 }
 

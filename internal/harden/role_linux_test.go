@@ -56,7 +56,7 @@ func (r *report) try(name string, f func() error) {
 // roles are the children. Each gets a folder of its own.
 var roles = map[string]func(dir string, socket *os.File, r *report) error{
 	"free": free, "desk": deskRole, "gate": gateRole, "link": linkRole, "watch": watchRole,
-	"x32": x32Role, "twice": twiceRole,
+	"x32": x32Role, "twice": twiceRole, "desk that attaches": attachRole,
 	"no landlock": withoutLandlock, "no seccomp": withoutSeccomp, "torn": tornRole,
 }
 

@@ -6,6 +6,7 @@ package harden
 type call struct{}
 
 func deskCalls() []call      { return nil }
+func listCalls() []call      { return nil }
 func gateCalls() []call      { return nil }
 func linkCalls() []call      { return nil }
 func watchCalls(bool) []call { return nil }

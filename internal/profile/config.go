@@ -33,6 +33,7 @@ type Config struct {
 	Address       string        // for display before the vault is open; may be ""
 	Organisation  string        // for display; may be ""
 	Bell          bool          // the terminal rings for a STAT message that nobody sees
+	AttachFrom    []string      // folders that files are attached from, absolute or beneath ~; see Folders
 }
 
 // Defaults are the settings of a new profile.
@@ -106,6 +107,26 @@ func (c *choice) UnmarshalTOML(value any) error {
 	return nil
 }
 
+// list is an array of strings in quotes.
+type list []string
+
+func (l *list) UnmarshalTOML(value any) error {
+	wrong := errors.New(`this setting is a list of texts: write it like ["~/Pictures"]`)
+	values, ok := value.([]any)
+	if !ok {
+		return wrong
+	}
+	*l = nil
+	for _, v := range values {
+		s, ok := v.(string)
+		if !ok {
+			return wrong
+		}
+		*l = append(*l, s)
+	}
+	return nil
+}
+
 func (d duration) MarshalText() ([]byte, error) {
 	s := time.Duration(d).String()
 	for _, zero := range []string{"m0s", "h0m"} { // 2m0s is 2m, 8h0m is 8h
@@ -132,6 +153,7 @@ type file struct {
 	Address       string   `toml:"address,omitempty"`
 	Organisation  string   `toml:"organisation,omitempty"`
 	Bell          bool     `toml:"bell"`
+	AttachFrom    []string `toml:"attach-from,omitempty"`
 }
 
 // Load reads the settings. Where there is no file, they are the defaults; where
@@ -167,7 +189,7 @@ func (p Profile) Save(c Config) error {
 	enc := toml.NewEncoder(&b)
 	if err := enc.Encode(file{
 		duration(c.LockAfter), duration(c.LockUnfocused), duration(c.LogoffAfter), c.DestroyAfter, c.TPM, c.Theme,
-		c.Curtain, c.Reveal, c.Mouse, c.Paste, c.Multiplexer, c.Address, c.Organisation, c.Bell,
+		c.Curtain, c.Reveal, c.Mouse, c.Paste, c.Multiplexer, c.Address, c.Organisation, c.Bell, c.AttachFrom,
 	}); err != nil {
 		return fmt.Errorf("saving the settings: %w", err)
 	}
@@ -222,6 +244,8 @@ func parseConfig(b []byte) (Config, error) {
 			into = (*label)(&c.Organisation)
 		case "bell":
 			into = (*choice)(&c.Bell)
+		case "attach-from":
+			into = (*list)(&c.AttachFrom)
 		default:
 			into = &refused{fmt.Errorf("there is no setting %q", name)}
 		}
@@ -289,7 +313,7 @@ func (c Config) check() error {
 	case !isLabel(c.Organisation):
 		return errors.New("organisation must be a line of text")
 	}
-	return nil
+	return checkFolders(c.AttachFrom)
 }
 
 func text(d time.Duration) string {

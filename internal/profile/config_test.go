@@ -3,6 +3,7 @@ package profile
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -19,18 +20,19 @@ func testProfile(t testing.TB) Profile {
 
 func TestConfigComesBack(t *testing.T) {
 	p := testProfile(t)
-	if c, err := p.Load(); err != nil || c != Defaults() {
+	if c, err := p.Load(); err != nil || !reflect.DeepEqual(c, Defaults()) {
 		t.Errorf("without a file: %+v %v", c, err)
 	}
 	want := Config{
 		LockAfter: 90 * time.Minute, LockUnfocused: time.Minute, LogoffAfter: 25 * time.Hour, DestroyAfter: 20, TPM: "off", Theme: "dark",
 		Reveal: true, Multiplexer: "refuse", Address: "alice@hospital.example", Organisation: `St. "Mary's" \ Köln`,
+		AttachFrom: []string{"~/Pictures", `/srv/"scans"`},
 	}
 	want.LockAfter = 90 * time.Second
 	if err := p.Save(want); err != nil {
 		t.Fatal(err)
 	}
-	if c, err := p.Load(); err != nil || c != want {
+	if c, err := p.Load(); err != nil || !reflect.DeepEqual(c, want) {
 		t.Errorf("got %+v, %v", c, err)
 	}
 	info, err := os.Stat(p.Config)
@@ -74,6 +76,11 @@ func TestConfigErrorsNameTheLine(t *testing.T) {
 		{"multiplexer = \"maybe\"\n", `line 1: multiplexer must be "warn", "refuse" or "allow"`},
 		{"tpm = \"on\"\n", `line 1: tpm must be "auto" or "off"`},
 		{"bell = \"no\"\n", "line 1: bell is true or false"},
+		{"attach-from = \"~/Pictures\"\n", `line 1: attach-from is a list of texts: write it like ["~/Pictures"]`},
+		{"attach-from = [1]\n", "line 1: attach-from is a list of texts"},
+		{"attach-from = [\"Pictures\"]\n", `line 1: attach-from: "Pictures" must begin with / or ~/`},
+		{"attach-from = [\"~/a\\u001bb\"]\n", "line 1: attach-from: a folder's name must be a line of text"},
+		{"attach-from = [\"~ada/x\"]\n", `line 1: attach-from: "~ada/x" must begin with / or ~/`},
 		{"theme = true\n", "line 1: theme is a text: write it in quotes"},
 		{"address = \"a\\u001b[2J\"\n", "line 1: address must be a line of text"},
 		{"organisation = \"a\\u202eb\"\n", "line 1: organisation must be a line of text"},

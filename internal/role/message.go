@@ -40,6 +40,7 @@ const (
 const (
 	maxText    = 1024 // bytes of one sentence or name
 	maxPath    = 4096 // bytes of a path
+	maxFolders = 16   // folders that files are attached from
 	maxCount   = 1 << 20
 	maxControl = 64 << 10 // bytes of one control frame
 	maxTermios = 512
@@ -166,6 +167,13 @@ type Display struct {
 	Mouse         bool          // the mouse scrolls and chooses, and selects no text
 	Paste         bool          // text can be pasted
 	Quiet         bool          // the terminal's bell is not rung
+	AttachFrom    []Folder      // what files may be attached from
+}
+
+// Folder is a folder that the desk may read from.
+type Folder struct {
+	Shown string // as the person knows it
+	Path  string // absolute and without links; "" if it is not there
 }
 
 // WardSetup is the first message to a ward.
@@ -267,6 +275,15 @@ func (m *Display) code(c *coder) {
 	c.flag(&m.Mouse)
 	c.flag(&m.Paste)
 	c.flag(&m.Quiet)
+	n := len(m.AttachFrom)
+	c.number(&n, maxFolders)
+	if c.reading && c.err == nil && n > 0 {
+		m.AttachFrom = make([]Folder, n)
+	}
+	for i := range m.AttachFrom {
+		c.text(&m.AttachFrom[i].Shown)
+		c.path(&m.AttachFrom[i].Path)
+	}
 }
 
 func (m *WardSetup) code(c *coder) {

@@ -21,7 +21,8 @@ func samples() []Message {
 			Failures: 4, SignedIn: true, LockedAt: at, Terminal: []byte{0, 1, 2}, LockAfter: time.Minute, DestroyAfter: 10, NoTPM: true, Address: "a@b", Relay: "wss://b/ws", CAFile: "/ca.pem", Rotate: true,
 		},
 		&DeskSetup{Profile: p, Label: "Mercy General", Terminal: []byte{9}, Open: "a@b", Check: true,
-			Display: Display{Theme: "auto", LockAfter: 2 * time.Minute, LockUnfocused: time.Minute, Curtain: true, Reveal: true, Mouse: true, Paste: true, Quiet: true}},
+			Display: Display{Theme: "auto", LockAfter: 2 * time.Minute, LockUnfocused: time.Minute, Curtain: true, Reveal: true, Mouse: true, Paste: true, Quiet: true,
+				AttachFrom: []Folder{{"~/Pictures", "/home/ng/Pictures"}, {"~/gone", ""}}}},
 		&WardSetup{Profile: p, Dir: "/tmp/x"}, &LinkSetup{},
 		&ProbeSetup{As: Desk, Dir: "/tmp/x"}, &Confined{7, true}, &Tried{"run a program", "processes", "seccomp", "operation not permitted"}, &Checked{4, 3, 2, "row 1 missing from index x"},
 	}

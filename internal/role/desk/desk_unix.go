@@ -156,7 +156,13 @@ func (d *desk) run() (int, error) {
 // folder, the terminal and the link. Where the system lacks a layer of this the
 // others still hold.
 func (d *desk) confine() error {
-	_, err := harden.Desk(d.setup.Profile.Data)
+	var readable []string
+	for _, f := range d.setup.Display.AttachFrom {
+		if f.Path != "" && !d.setup.Check {
+			readable = append(readable, f.Path)
+		}
+	}
+	_, err := harden.Desk(d.setup.Profile.Data, readable...)
 	return err
 }
 
