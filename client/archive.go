@@ -17,6 +17,7 @@ import (
 // therefore taken from the archive once more, some minutes later or in the next
 // session; most of it turns out to be here.
 type archive struct {
+	pager
 	done   bool      // nothing is missing but what comes live
 	none   bool      // there is no archive
 	query  string    // the page under way
@@ -68,6 +69,7 @@ func (c *Client) catchUp() {
 	// when it was last looked at, however, is wanted from its beginning.
 	a.newest = a.after == "" && caught == nil
 	a.past, a.since, a.syncAt = a.newest, time.Time{}, time.Time{}
+	a.begin()
 	c.page()
 }
 
@@ -81,7 +83,7 @@ func (c *Client) syncBy(d time.Duration) {
 
 // syncArchive asks the archive when that is due.
 func (c *Client) syncArchive(now time.Time) {
-	if a := &c.archive; c.online && a.done && !a.none && a.query == "" && !a.syncAt.IsZero() && now.After(a.syncAt) {
+	if a := &c.archive; c.online && a.done && !a.none && a.query == "" && !a.rests(now) && !a.syncAt.IsZero() && now.After(a.syncAt) {
 		c.catchUp()
 	}
 }
@@ -90,7 +92,7 @@ func (c *Client) syncArchive(now time.Time) {
 // transaction that also moves the archive position.
 func (c *Client) page() {
 	a := &c.archive
-	a.query = rand.Text()
+	a.query, a.pager.page = rand.Text(), pageSoFar{}
 	q := stanza.MAMQuery{QueryID: a.query, After: a.after, Max: pageSize, Start: a.since}
 	if a.newest {
 		q.Last, q.Max = true, firstPage
@@ -111,10 +113,22 @@ func (c *Client) page() {
 		case err != nil:
 			c.log.Warn("archive page", "err", err)
 			c.later(pageRetry, c.page)
-		case fin.Complete || a.newest || fin.Last == "" || fin.Last == a.after:
+		case a.newest:
 			c.caughtUp()
 		default:
-			a.after = fin.Last
+			what, last := a.next(fin, a.after)
+			if what == allHere {
+				c.caughtUp()
+				return
+			}
+			a.after = last
+			c.behind(c.self, last, a.pager.newest)
+			if what == enough {
+				c.leave(c.self, &a.pager)
+				c.caughtUp()
+				return
+			}
+			c.tellState()
 			c.page()
 		}
 	})
@@ -131,7 +145,7 @@ func (c *Client) positionLost() {
 		}
 		var t time.Time
 		if t.UnmarshalBinary(b) == nil {
-			a.since = t.Add(-archiveMargin)
+			a.since, a.lost = t.Add(-archiveMargin), &lost{a.after, t}
 		}
 		return nil
 	})
@@ -156,6 +170,11 @@ func (c *Client) keepPosition(tx *store.Tx, fx *effects) error {
 			return err
 		}
 	}
+	if c.archive.pages > 0 {
+		if err := pending(tx, c.self, fx.position, fx.stamp); err != nil {
+			return err
+		}
+	}
 	return tx.SetArchivePosition(c.self, fx.position)
 }
 
@@ -170,6 +189,7 @@ func (c *Client) caughtUp() {
 		c.events.put(Resync{})
 	}
 	c.refill()
+	c.noneBehind(c.self, &a.pager)
 	if !first {
 		return
 	}

@@ -70,6 +70,8 @@ type engine struct {
 	bookmarks   map[string]stanza.Bookmark
 	invitations int // shown in this run
 
+	tidying tidying
+
 	ignored  map[string]bool      // whose device lists came while nobody here knew them
 	appeared map[string]time.Time // bare JID: when a client of theirs came online in mid-session
 
@@ -214,6 +216,7 @@ func (c *Client) tick(now time.Time) error {
 	c.runTimers(now)
 	c.syncArchive(now)
 	c.tendRooms(now)
+	c.tidy(now)
 	c.resend(now)
 	c.fileTick(now)
 	if c.duePeers(now) {
@@ -367,7 +370,7 @@ func (c *Client) tellState() {
 		}
 	}
 	c.mu.Lock()
-	c.state.Queued, c.state.CaughtUp = queued, c.archive.done
+	c.state.Queued, c.state.CaughtUp, c.state.CatchUp = queued, c.archive.done, c.progress()
 	s := c.state
 	c.mu.Unlock()
 	if s != c.told {
@@ -442,6 +445,7 @@ type effects struct {
 	roomPositions map[string]roomPosition // of rooms' archives, by bare JID
 	roomsLive     map[*room]bool          // where something came that the archive is to confirm
 	after         []func()                // what else is to be done
+	pages         map[*pager]*pageSoFar   // what came of pages under way
 }
 
 type receipt struct{ to, id string }
@@ -483,6 +487,7 @@ func (fx *effects) added(tx *store.Tx, row *store.Message) error {
 func (c *Client) apply(fx *effects) {
 	c.placed(fx)
 	c.expireBy(fx.ends)
+	c.tookPages(fx)
 	if fx.sent {
 		c.resendBy(c.resendAfter[0])
 	}

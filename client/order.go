@@ -14,11 +14,14 @@ import (
 // put stores a message where it belongs.
 func (c *Client) put(tx *store.Tx, fx *effects, x *envelope, row *store.Message) (added bool, err error) {
 	if x.origin == archived {
-		base := c.archive.base
+		base, pager := c.archive.base, &c.archive.pager
 		if x.room != nil {
-			base = x.room.archive.base
+			base, pager = x.room.archive.base, &x.room.archive.pager
 		}
 		added, reordered, err := tx.AddArchived(row, base)
+		if added {
+			fx.page(pager).fresh++
+		}
 		fx.reordered = fx.reordered || reordered
 		fx.expires(row)
 		return added, err

@@ -59,6 +59,7 @@ func (c *Client) messages(list []inbound) error {
 	if err != nil {
 		return err
 	}
+	c.tidying.stirred()
 	c.apply(&fx)
 	return nil
 }
@@ -80,6 +81,9 @@ func (c *Client) message(tx *store.Tx, fx *effects, e *stanza.Element) error {
 		if !own || c.archive.query == "" || r.QueryID != c.archive.query {
 			c.log.Warn("archived message that nobody asked for", "from", m.From.String())
 			return nil
+		}
+		if ok, err := c.result(tx, fx, c.self, &c.archive.pager, r); !ok || err != nil {
+			return err
 		}
 		fx.position, fx.stamp = r.ID, r.Time
 		return c.forwarded(tx, fx, r.Stanza, envelope{origin: archived, archiveID: r.ID, at: r.Time})

@@ -11,6 +11,7 @@ import (
 // roomArchive is how far a room's archive has been taken over; as archive is for
 // the own one, and by the same rules.
 type roomArchive struct {
+	pager
 	none   bool      // there is none
 	done   bool      // nothing is missing but what comes live
 	query  string    // the page under way
@@ -58,6 +59,7 @@ func (c *Client) catchUpRoom(r *room) {
 	// Who comes into a room can read nothing that was written there before.
 	a.newest = a.after == "" && caught == nil
 	a.past, a.since = a.newest, time.Time{}
+	a.begin()
 	c.roomPage(r)
 }
 
@@ -70,7 +72,7 @@ func (c *Client) catchUpRoomAgain(r *room) {
 // roomPage asks for one page; see page.
 func (c *Client) roomPage(r *room) {
 	a := &r.archive
-	a.query = rand.Text()
+	a.query, a.pager.page = rand.Text(), pageSoFar{}
 	q := stanza.MAMQuery{QueryID: a.query, After: a.after, Max: pageSize, Start: a.since}
 	if a.newest {
 		q.Last, q.Max = true, firstPage
@@ -93,10 +95,22 @@ func (c *Client) roomPage(r *room) {
 		case err != nil:
 			c.log.Warn("archive page of a room", "room", r.peer, "err", err)
 			c.later(pageRetry, func() { c.catchUpRoomAgain(r) })
-		case fin.Complete || a.newest || fin.Last == "" || fin.Last == a.after:
+		case a.newest:
 			c.roomCaughtUp(r)
 		default:
-			a.after = fin.Last
+			what, last := a.next(fin, a.after)
+			if what == allHere {
+				c.roomCaughtUp(r)
+				return
+			}
+			a.after = last
+			c.behind(r.peer, last, a.pager.newest)
+			if what == enough {
+				c.leave(r.peer, &a.pager)
+				c.roomCaughtUp(r)
+				return
+			}
+			c.tellState()
 			c.roomPage(r)
 		}
 	})
@@ -112,7 +126,7 @@ func (c *Client) roomPositionLost(r *room) {
 		}
 		var t time.Time
 		if t.UnmarshalBinary(b) == nil {
-			a.since = t.Add(-archiveMargin)
+			a.since, a.lost = t.Add(-archiveMargin), &lost{a.after, t}
 		}
 		return nil
 	})
@@ -129,9 +143,11 @@ func (c *Client) roomCaughtUp(r *room) {
 	a := &r.archive
 	first := !a.done
 	a.done, a.past = true, false
+	c.noneBehind(r.peer, &a.pager)
 	if !first {
 		return
 	}
+	c.tellState()
 	c.update("note that a room's archive was taken over", func(tx *store.Tx, _ *effects) error {
 		known, err := tx.Value(roomStamp(r.peer))
 		if err != nil || known != nil {
@@ -161,6 +177,11 @@ func (c *Client) keepRoomPositions(tx *store.Tx, fx *effects) error {
 				return err
 			}
 		}
+		if r := c.rooms[peer]; r != nil && r.archive.pages > 0 {
+			if err := pending(tx, peer, p.id, p.at); err != nil {
+				return err
+			}
+		}
 		if err := tx.SetArchivePosition(peer, p.id); err != nil {
 			return err
 		}
@@ -175,7 +196,7 @@ func (c *Client) tendRooms(now time.Time) {
 		return
 	}
 	for _, r := range c.rooms {
-		if a := &r.archive; r.phase == inside && a.done && !a.none && a.query == "" && !a.syncAt.IsZero() && now.After(a.syncAt) {
+		if a := &r.archive; r.phase == inside && a.done && !a.none && a.query == "" && !a.rests(now) && !a.syncAt.IsZero() && now.After(a.syncAt) {
 			c.catchUpRoom(r)
 		}
 	}

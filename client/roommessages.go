@@ -26,6 +26,9 @@ func (c *Client) roomStanza(tx *store.Tx, fx *effects, e *stanza.Element, m *sta
 			c.log.Warn("archived message that nobody asked for", "from", m.From.String())
 			return true, nil
 		}
+		if ok, err := c.result(tx, fx, peer, &r.archive.pager, res); !ok || err != nil {
+			return true, err
+		}
 		if fx.roomPositions == nil {
 			fx.roomPositions = make(map[string]roomPosition)
 		}

@@ -18,6 +18,7 @@ type State struct {
 	Since    time.Time     // when this phase began
 	RetryAt  time.Time     // the next attempt when offline, else zero
 	CaughtUp bool          // what the archive held is here
+	CatchUp  CatchUp       // how far it is, where that takes more than a moment
 	Queued   int           // own messages that the relay does not have yet
 }
 

@@ -49,7 +49,7 @@ func TestCorrection(t *testing.T) {
 		if list, _ := tx.Marked(Mark{Record, "2"}, 0, 9); len(list) != 1 {
 			t.Error("the new mark is not there")
 		}
-		if list, _ := tx.Inbox(Me{}, 9); len(list) != 1 {
+		if list, _ := inboxOf(tx, Me{}, 9); len(list) != 1 {
 			t.Error("what became urgent does not wait")
 		}
 		if known, _ := tx.HasCipher(ben, []byte("c1")); !known {
@@ -68,7 +68,7 @@ func TestCorrection(t *testing.T) {
 		if got, err := tx.Correct(newer); got == nil || err != nil {
 			t.Errorf("a newer one: %v", err)
 		}
-		if list, _ := tx.Inbox(Me{}, 9); len(list) != 0 {
+		if list, _ := inboxOf(tx, Me{}, 9); len(list) != 0 {
 			t.Error("what is not urgent any more waits")
 		}
 		if _, _, err := tx.Recall(Recalling{Peer: ben, OriginID: "o1", Sender: ben, Time: at(12)}); err != nil {

@@ -217,7 +217,7 @@ func TestRecallIsTheAuthors(t *testing.T) {
 		if list, err := tx.Marked(Mark{Record, "1"}, 0, 10); len(list) != 0 || err != nil {
 			t.Errorf("marked: %+v %v", list, err)
 		}
-		if list, err := tx.Inbox(Me{Roles: []string{"cardiology"}}, 10); len(list) != 0 || err != nil {
+		if list, err := inboxOf(tx, Me{Roles: []string{"cardiology"}}, 10); len(list) != 0 || err != nil {
 			t.Errorf("inbox: %+v %v", list, err)
 		}
 		list, _ := tx.Conversations()

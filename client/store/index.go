@@ -23,6 +23,8 @@ import (
 // A text's number in the index, its moment, is its time: the newest come first
 // and a range of dates is a range of numbers. Moments are unique, so what happened
 // at once is put a few sixteenths of a second apart.
+//
+// What is indexed is divided into shards; see shard.go.
 const (
 	indexBatch  = 256
 	momentsASec = 16
@@ -50,6 +52,11 @@ func (s *Store) registerSearch() error {
 		c.ResultText(conversationTag(arg[0].Int64()) + " " + senderTag(arg[1].Text()))
 	})
 	if err == nil {
+		err = s.conn.CreateFunction("sotto_shard", 2, flags|sqlite3.DETERMINISTIC, func(c sqlite3.Context, arg ...sqlite3.Value) {
+			c.ResultText(inShard(arg[0].Int64(), arg[1].Text()))
+		})
+	}
+	if err == nil {
 		err = s.conn.CreateFunction("sotto_gone", 0, flags, func(sqlite3.Context, ...sqlite3.Value) { s.purge = true })
 	}
 	if err != nil {
@@ -63,7 +70,8 @@ type tokenizer struct{}
 // Tokenize is called by FTS5 for what goes into the index, comes out of it, and
 // is looked up.
 func (tokenizer) Tokenize(_ fts5.TokenizeFlag, text, _ string, token fts5.TokenCallback) error {
-	return words(text, func(w []byte, start, end int) error { return token(0, string(w), start, end) })
+	shard, text := cutShard(text)
+	return words(text, func(w []byte, start, end int) error { return token(0, shard+string(w), start, end) })
 }
 
 // A tag is a word of two private characters, too short for the index of beginnings,
@@ -102,6 +110,10 @@ func (tx *Tx) indexNew(atLeast int) error {
 		if err != nil || len(list) == 0 {
 			return err
 		}
+		shard, err := tx.openShard()
+		if err != nil {
+			return err
+		}
 		newest, last := int64(0), int64(math.MinInt64)
 		for i := range list {
 			x := &list[i]
@@ -109,15 +121,19 @@ func (tx *Tx) indexNew(atLeast int) error {
 			if near := x.moment + indexBatch; last >= x.moment && last < near {
 				x.moment = last + 1 // what came at once is the common case of what collides
 			}
-			moment, err := tx.takeMoment(x.moment, x.id)
+			moment, err := tx.takeMoment(x.moment, x.id, shard.id)
 			if err != nil {
 				return err
 			}
 			last = moment
-			if _, err := tx.change(`INSERT INTO search (rowid, body, tags) VALUES (?, ?, ?)`,
-				moment, x.body, conversationTag(x.conversation)+" "+senderTag(x.sender)); err != nil {
+			shard.add(moment)
+			if _, err := tx.change(`INSERT INTO search (rowid, body, tags) VALUES (?, ?, ?)`, moment,
+				inShard(shard.id, x.body), inShard(shard.id, conversationTag(x.conversation)+" "+senderTag(x.sender))); err != nil {
 				return err
 			}
+		}
+		if err := tx.keepShard(shard); err != nil {
+			return err
 		}
 		if _, err := tx.change(`DELETE FROM unindexed WHERE message <= ?`, newest); err != nil {
 			return err
@@ -127,13 +143,13 @@ func (tx *Tx) indexNew(atLeast int) error {
 
 // takeMoment gives a message a moment that no other has, at or soon after the
 // one it would like. However many want the same, it takes few tries.
-func (tx *Tx) takeMoment(want, id int64) (int64, error) {
+func (tx *Tx) takeMoment(want, id, shard int64) (int64, error) {
 	for try := range int64(64) {
 		moment := want + try
 		if try >= 3 {
 			moment = want + rand.Int64N(1<<min(try+6, 40))
 		}
-		n, err := tx.change(`INSERT INTO indexed (moment, message) VALUES (?, ?) ON CONFLICT (moment) DO NOTHING`, moment, id)
+		n, err := tx.change(`INSERT INTO indexed (moment, message, shard) VALUES (?, ?, ?) ON CONFLICT (moment) DO NOTHING`, moment, id, shard)
 		if err != nil || n > 0 {
 			return moment, err
 		}
@@ -147,6 +163,7 @@ func (s *Store) Reindex(ctx context.Context) error {
 		for _, sql := range []string{
 			`INSERT INTO search (search) VALUES ('delete-all')`,
 			`DELETE FROM indexed`,
+			`DELETE FROM shard`,
 			`DELETE FROM unindexed`,
 			`INSERT INTO unindexed SELECT id FROM message WHERE kind = 0 AND body <> ''`,
 		} {

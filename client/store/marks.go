@@ -175,7 +175,7 @@ func (tx *Tx) added(conversation int64, m *Message) error {
 			return err
 		}
 	}
-	if !m.Outgoing && (m.Urgency > Routine || !m.Read && pointsAtPeople(marks)) {
+	if !m.Outgoing && (m.Urgency > Routine || !m.Read && (pointsAtPeople(marks) || m.Reply != "")) {
 		if _, err := tx.change(`INSERT INTO waiting (message, urgency) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET urgency = ?2`, m.ID, m.Urgency); err != nil {
 			return err
 		}
@@ -255,62 +255,4 @@ func (tx *Tx) Acknowledgements(messageID int64) (list []Acknowledgement, err err
 type Me struct {
 	Names []string // @name: the local part of the address, nicknames in rooms
 	Roles []string // @role/name
-}
-
-// Inbox returns up to limit messages that wait for this person, at most 500: what
-// is urgent and not acknowledged, the most urgent first, then what mentions one
-// of the names or roles and is not read; each the oldest first.
-func (tx *Tx) Inbox(me Me, limit int) (list []Message, err error) {
-	limit = min(limit, MaxHits)
-	if limit <= 0 {
-		return nil, nil
-	}
-	names := make(map[Mark]bool)
-	for _, n := range me.Names {
-		names[Mark{Mention, strings.ToLower(n)}] = true
-	}
-	for _, r := range me.Roles {
-		names[Mark{Role, strings.ToLower(r)}] = true
-	}
-	type entry struct{ id, urgency int64 }
-	// A page at a time, as what waits for others may be much.
-	from := entry{urgency: Stat + 1}
-	for len(list) < limit {
-		var page []entry
-		if err := tx.query(`SELECT message, urgency FROM waiting WHERE urgency = ?1 AND message > ?2
-			UNION ALL SELECT message, urgency FROM (SELECT message, urgency FROM waiting WHERE urgency < ?1 ORDER BY urgency DESC, message LIMIT ?3)
-			LIMIT ?3`, func(st *sqlite3.Stmt) {
-			page = append(page, entry{st.ColumnInt64(0), st.ColumnInt64(1)})
-		}, from.urgency, from.id, MaxHits); err != nil {
-			return nil, err
-		}
-		for _, e := range page {
-			if len(list) == limit {
-				break
-			}
-			from = e
-			mine := e.urgency > Routine
-			if !mine {
-				if err := tx.query(`SELECT kind, value FROM mark WHERE message = ?`, func(st *sqlite3.Stmt) {
-					mine = mine || names[Mark{MarkKind(st.ColumnInt(0)), st.ColumnText(1)}]
-				}, e.id); err != nil {
-					return nil, err
-				}
-			}
-			if !mine {
-				continue
-			}
-			m, err := tx.Message(e.id)
-			if err != nil {
-				return nil, err
-			}
-			if m != nil {
-				list = append(list, *m)
-			}
-		}
-		if len(page) < MaxHits {
-			break
-		}
-	}
-	return list, nil
 }

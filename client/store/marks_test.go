@@ -73,7 +73,7 @@ func TestInbox(t *testing.T) {
 	me := Me{Names: []string{"Alice"}, Roles: []string{"cardiology"}}
 	inbox := func(limit int) string {
 		var out []Message
-		view(t, s, func(tx *Tx) (err error) { out, err = tx.Inbox(me, limit); return err })
+		view(t, s, func(tx *Tx) (err error) { out, err = inboxOf(tx, me, limit); return err })
 		return origins(out)
 	}
 	put := func(peer, origin, body string) *Message {

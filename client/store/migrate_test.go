@@ -87,7 +87,7 @@ func TestMigrateFrom1(t *testing.T) {
 		if list, err := tx.Marked(Mark{Record, "1234"}, 0, 10); len(list) != 1 || err != nil {
 			t.Errorf("marked: %+v %v", list, err)
 		}
-		if list, err := tx.Inbox(Me{Names: []string{"alice"}}, 10); origins(list) != "o2992" || err != nil {
+		if list, err := inboxOf(tx, Me{Names: []string{"alice"}}, 10); origins(list) != "o2992" || err != nil {
 			t.Errorf("inbox: %s %v", origins(list), err)
 		}
 		list, err := tx.Conversations()

@@ -20,6 +20,10 @@ var scale = flag.Int("scale", 100_000, "messages in the database of BenchmarkSca
 
 var tidy = flag.Bool("tidy", true, "bring the index into order before BenchmarkScale searches")
 
+var kept = flag.String("kept", "", "folder in which BenchmarkScale keeps its database, and finds it the next time")
+
+var shards = flag.Int("shards", 0, "texts in a shard of the index, which BenchmarkScale builds anew")
+
 // ward writes as a ward does: few words often, many seldom.
 type ward struct {
 	rng   *rand.Rand
@@ -101,16 +105,26 @@ func (w *ward) fill(b *testing.B, s *Store, n int) {
 // BenchmarkScale measures what people wait for in a large database: the half and
 // the slowest twentieth of single calls, by the clock and by the processor's time.
 func BenchmarkScale(b *testing.B) {
-	dir, err := os.MkdirTemp("", "sotto-scale")
-	if err != nil {
-		b.Fatal(err)
+	dir, err := *kept, error(nil)
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "sotto-scale"); err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { os.RemoveAll(dir) })
 	}
-	b.Cleanup(func() { os.RemoveAll(dir) })
 	path := filepath.Join(dir, "sotto.db")
 	s := openTest(b, path)
 	w := newWard()
 	start, busy := time.Now(), processor()
-	w.fill(b, s, *scale)
+	if s.Created() {
+		w.fill(b, s, *scale)
+	}
+	if *shards > 0 {
+		s.shardSize = *shards
+		if err := s.Reindex(context.Background()); err != nil {
+			b.Fatal(err)
+		}
+	}
 	took, work := time.Since(start), processor()-busy
 	size := func(sql string) (n int64) {
 		view(b, s, func(tx *Tx) error { return tx.query(sql, func(st *sqlite3.Stmt) { n = st.ColumnInt64(0) }) })
@@ -194,7 +208,7 @@ func BenchmarkScale(b *testing.B) {
 	timed("around", func(tx *Tx) error { _, err := tx.Around(ben, some(), 50, 50); return err })
 	timed("date", func(tx *Tx) error { _, err := tx.At(ben, at(w.rng.IntN(*scale*7))); return err })
 	timed("unread", func(tx *Tx) error { _, err := tx.FirstUnread(ben); return err })
-	timed("inbox", func(tx *Tx) error { _, err := tx.Inbox(Me{Names: []string{"alice"}}, 50); return err })
+	timed("inbox", func(tx *Tx) error { _, err := tx.Inbox(Me{Names: []string{"alice"}}, time.Now(), 50); return err })
 
 	outer := b
 	b.Run("open", func(b *testing.B) { // the database, and the conversation with the most messages

@@ -277,6 +277,50 @@ CREATE TRIGGER message_changed AFTER UPDATE OF body, kind ON message WHEN old.bo
 	SELECT sotto_gone() WHERE old.kind = 0;
 END;
 `,
+	`
+-- The index in shards (see shard.go): a search for frequent words reads the newest.
+DROP TRIGGER message_changed;
+DROP TRIGGER message_removed;
+DROP TABLE search;
+DROP TABLE indexed;
+CREATE VIRTUAL TABLE search USING fts5(body, tags, content='', columnsize=0, prefix='4 5', tokenize='sotto');
+INSERT INTO search (search, rank) VALUES ('secure-delete', 1);
+INSERT INTO search (search, rank) VALUES ('pgsz', 4000);
+CREATE TABLE shard (
+	id    INTEGER PRIMARY KEY,
+	low   INTEGER NOT NULL,                   -- moments of the first and the last text that it has had
+	high  INTEGER NOT NULL,
+	texts INTEGER NOT NULL                    -- how many it has had
+);
+CREATE TABLE indexed (
+	moment  INTEGER PRIMARY KEY,              -- rowid in search: time in 1/16 s, made unique
+	message INTEGER NOT NULL UNIQUE,
+	shard   INTEGER NOT NULL
+);
+INSERT INTO unindexed SELECT id FROM message WHERE kind = 0 AND body <> '' AND id NOT IN (SELECT message FROM unindexed);
+CREATE TRIGGER message_changed AFTER UPDATE OF body, kind ON message WHEN old.body <> new.body OR old.kind <> new.kind BEGIN
+	INSERT INTO search (search, rowid, body, tags)
+		SELECT 'delete', moment, sotto_shard(shard, old.body), sotto_shard(shard, sotto_tags(old.conversation, old.sender)) FROM indexed WHERE message = old.id;
+	DELETE FROM indexed WHERE message = old.id;
+	DELETE FROM unindexed WHERE message = old.id;
+	INSERT INTO unindexed SELECT new.id WHERE new.kind = 0 AND new.body <> '';
+	SELECT sotto_gone() WHERE old.kind = 0;
+END;
+CREATE TRIGGER message_removed BEFORE DELETE ON message BEGIN
+	INSERT INTO search (search, rowid, body, tags)
+		SELECT 'delete', moment, sotto_shard(shard, old.body), sotto_shard(shard, sotto_tags(old.conversation, old.sender)) FROM indexed WHERE message = old.id;
+	DELETE FROM indexed WHERE message = old.id;
+	DELETE FROM unindexed WHERE message = old.id;
+	SELECT sotto_gone();
+END;
+
+-- Own messages that could not be sent wait for this person, too, until they are.
+CREATE TRIGGER message_failed AFTER UPDATE OF state ON message WHEN old.state <> new.state AND 5 IN (old.state, new.state) BEGIN
+	DELETE FROM waiting WHERE message = new.id;
+	INSERT INTO waiting SELECT new.id, 0 WHERE new.state = 5;
+END;
+INSERT INTO waiting SELECT id, 0 FROM message WHERE state = 5 ON CONFLICT DO NOTHING;
+`,
 }
 
 // migrate brings the schema up to this version, in one transaction.

@@ -51,6 +51,8 @@ type Store struct {
 
 	removedMu sync.Mutex
 	removed   []RemovedAttachment
+
+	shardSize int // of the search index; tests have small ones
 }
 
 // Open opens the database at path, and creates it if there is none; its folder
@@ -78,7 +80,7 @@ func OpenMemory(ctx context.Context) (*Store, error) {
 }
 
 func newStore(conn *sqlite3.Conn) *Store {
-	s := &Store{turn: make(chan struct{}, 1), conn: conn, stmts: make(map[string]*sqlite3.Stmt)}
+	s := &Store{turn: make(chan struct{}, 1), conn: conn, stmts: make(map[string]*sqlite3.Stmt), shardSize: shardSize}
 	s.turn <- struct{}{}
 	return s
 }

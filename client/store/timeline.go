@@ -90,3 +90,28 @@ func (tx *Tx) ByArchive(peer, archiveID string) (m *Message, err error) {
 		WHERE c.peer = ? AND m.archive = ? LIMIT 1`, func(st *sqlite3.Stmt) { m = new(scanMessage(st)) }, peer, archiveID)
 	return m, err
 }
+
+// Below counts, up to limit, the messages of a conversation that stand after the
+// one with the id after, and those among them that others have sent as STAT.
+func (tx *Tx) Below(peer string, after int64, limit int) (n, stats int, err error) {
+	_, err = tx.one(`SELECT count(*) FROM (SELECT 1 FROM conversation c JOIN message m ON m.conversation = c.id
+		WHERE c.peer = ?1 AND m.place > (SELECT place FROM message WHERE id = ?2 AND conversation = c.id) LIMIT ?3)`,
+		func(st *sqlite3.Stmt) { n = st.ColumnInt(0) }, peer, after, limit)
+	if err != nil || n == 0 {
+		return n, 0, err
+	}
+	_, err = tx.one(`SELECT count(*) FROM (SELECT 1 FROM conversation c JOIN message m ON m.conversation = c.id
+		WHERE c.peer = ?1 AND m.outgoing = 0 AND m.urgency > 0 AND m.urgency >= ?4
+		AND m.place > (SELECT place FROM message WHERE id = ?2 AND conversation = c.id) LIMIT ?3)`,
+		func(st *sqlite3.Stmt) { stats = st.ColumnInt(0) }, peer, after, limit, Stat)
+	return n, stats, err
+}
+
+// FirstUrgent returns the id of the unread STAT message that stands first in a
+// conversation; 0 if there is none.
+func (tx *Tx) FirstUrgent(peer string) (id int64, err error) {
+	_, err = tx.one(`SELECT m.id FROM conversation c JOIN message m ON m.conversation = c.id
+		WHERE c.peer = ? AND m.read = 0 AND m.urgency >= ? ORDER BY m.place LIMIT 1`,
+		func(st *sqlite3.Stmt) { id = st.ColumnInt64(0) }, peer, Stat)
+	return id, err
+}

@@ -211,22 +211,14 @@ func (m *Matcher) add(s string, prefix bool, left int) int {
 // Empty reports whether there is nothing to find.
 func (m Matcher) Empty() bool { return len(m.terms) == 0 }
 
-// expression is the search in FTS5's language. Words hold letters and digits
-// only, so nothing that a person types is syntax.
-func (m Matcher) expression() string {
-	var b strings.Builder
-	for i, t := range m.terms {
-		if i > 0 {
-			b.WriteString(" AND ")
-		}
-		b.WriteByte('"')
-		b.WriteString(strings.Join(t.words, " "))
-		b.WriteByte('"')
-		if t.prefix {
-			b.WriteByte('*')
-		}
+// expression is a term in FTS5's language, as it stands in a shard's texts. Words
+// hold letters and digits only, so nothing that a person types is syntax.
+func (t *term) expression(shard int64) string {
+	e := `body : "` + inShard(shard, strings.Join(t.words, " ")) + `"`
+	if t.prefix {
+		e += "*"
 	}
-	return b.String()
+	return e
 }
 
 // Span is a part of a text, in bytes.
