@@ -183,6 +183,7 @@ func (o *owner) violated(f *failure) {
 // that was held for it.
 func (o *owner) logoff() {
 	o.abandon()
+	o.endTransfers()
 	if o.stream != nil {
 		var last []*stanza.Element
 		if o.sm {

@@ -22,6 +22,7 @@ type desk struct {
 	pending bool
 	changed *wire.PasswordChanged
 	back    []wire.Withdrawn
+	moves   []wire.Message // of files: after everything else, so that it waits for none
 }
 
 // deskMessage is what a desk said, or that it went.

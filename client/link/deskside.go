@@ -35,6 +35,11 @@ func (o *owner) nextForDesk() (wire.Message, func()) {
 	case o.in.next < len(o.in.items):
 		h := o.in.items[o.in.next]
 		return wire.Inbound{Seq: h.seq, Stanza: h.raw}, func() { o.in.next++ }
+	case len(d.moves) > 0:
+		return d.moves[0], func() {
+			d.moves[0] = nil
+			d.moves = d.moves[1:]
+		}
 	}
 	return nil, nil
 }
@@ -69,7 +74,9 @@ func (o *owner) fromDesk(m wire.Message) {
 	case wire.Logoff:
 		o.logoff()
 	default:
-		o.detach()
+		if !o.fileMessage(m) {
+			o.detach()
+		}
 	}
 }
 
@@ -133,6 +140,7 @@ func (o *owner) detach() {
 	}
 	d.drop()
 	o.desk = nil
+	o.endTransfers()
 	if !d.ready {
 		return
 	}

@@ -51,6 +51,7 @@ type Config struct {
 	LoginTimeout time.Duration // of one attempt, from dialling to online; 0: 30 s
 	PingEvery    time.Duration // between keepalives, half as much again without a desk; 0: 30 s
 	PingTimeout  time.Duration // of an answer; a third of it after a sleep; 0: 15 s
+	StallTimeout time.Duration // of a file of which nothing moves; 0: 1 min
 }
 
 // Status is what the lock screen may know: never who, never what.
@@ -89,6 +90,7 @@ func New(cfg Config) *Link {
 	orDefault(&cfg.LoginTimeout, 30*time.Second)
 	orDefault(&cfg.PingEvery, 30*time.Second)
 	orDefault(&cfg.PingTimeout, 15*time.Second)
+	orDefault(&cfg.StallTimeout, time.Minute)
 	return &Link{
 		cfg: cfg, dialer: &dialer{dial: cfg.Dial}, wall: func() time.Time { return time.Now().Round(0) }, attach: make(chan io.ReadWriteCloser), status: make(chan Status, 1),
 		quit: make(chan struct{}), done: make(chan struct{}),

@@ -45,6 +45,9 @@ type owner struct {
 	smID     string // what can be resumed; empty if nothing can
 	ending   <-chan struct{}
 
+	transfers map[uint64]*transfer // files that move
+	fileMoves chan moved           // what they have for the desk
+
 	out     outbox
 	in      inbox
 	present presences
@@ -92,7 +95,7 @@ func newOwner(l *Link) *owner {
 	return &owner{
 		Link: l, phase: wire.Offline, since: time.Now(), clock: newClock(l.wall),
 		sudden:   rate.NewLimiter(rate.Every(3*time.Second), 25),
-		idPrefix: "link-" + rand.Text()[:10] + "-",
+		idPrefix: "link-" + rand.Text()[:10] + "-", transfers: make(map[uint64]*transfer), fileMoves: make(chan moved),
 	}
 }
 
@@ -158,6 +161,8 @@ func (o *owner) run(ctx context.Context) {
 			}
 		case deskOut <- toDesk:
 			toldDesk()
+		case x := <-o.fileMoves:
+			o.filesMoved(x)
 		case in := <-relayIn:
 			o.fromRelay(in)
 		case relayOut <- toRelay:
