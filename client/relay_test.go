@@ -13,6 +13,7 @@ import (
 	"github.com/awnumar/memguard"
 
 	"sotto/client/link"
+	"sotto/client/locker"
 	"sotto/client/store"
 	"sotto/client/wire"
 	"sotto/internal/relay"
@@ -59,6 +60,7 @@ type person struct {
 	name string
 	jid  string
 	st   *store.Store
+	kept *locker.Locker
 	link *link.Link
 	*Client
 	end func()
@@ -72,7 +74,7 @@ type person struct {
 // person brings somebody's device online and waits until it has caught up.
 func (w *ward) person(name string) *person {
 	w.t.Helper()
-	p := &person{t: w.t, w: w, name: name, jid: name + "@mercy.example", st: memoryStore(w.t)}
+	p := &person{t: w.t, w: w, name: name, jid: name + "@mercy.example", st: memoryStore(w.t), kept: locker.Memory()}
 	p.connect()
 	p.unlock()
 	return p
@@ -149,7 +151,7 @@ func (p *person) attach() {
 	p.t.Helper()
 	mine, theirs := net.Pipe()
 	go p.link.Attach(theirs)
-	c, err := New(Config{Store: p.st, Link: mine, Account: Account{Address: p.jid, Relay: p.w.url,
+	c, err := New(Config{Store: p.st, Files: p.kept, Link: mine, Account: Account{Address: p.jid, Relay: p.w.url,
 		Password: memguard.NewBufferFromBytes([]byte("password of " + p.name))}})
 	if err != nil {
 		p.t.Fatal(err)

@@ -26,6 +26,9 @@ import (
 	"sync"
 )
 
+// Dir is what the folder is called, within that of the database.
+const Dir = "files"
+
 // MaxFile bounds one file, in bytes of ciphertext.
 const MaxFile = 64 << 20
 
@@ -269,4 +272,13 @@ func unnamed(doing string, err error) error {
 		err = p.Err
 	}
 	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// Each calls f with the name and size of every file in a locker in memory.
+func (l *Locker) Each(f func(name [NameSize]byte, size int64)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for n, b := range l.memory {
+		f(n, int64(len(b)))
+	}
 }

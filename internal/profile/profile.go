@@ -3,7 +3,8 @@
 //
 //	$XDG_CONFIG_HOME/sotto/NAME/config.toml   settings; may be edited by hand
 //	$XDG_DATA_HOME/sotto/NAME/vault           the vault
-//	$XDG_DATA_HOME/sotto/NAME/data/           the desk's folder, and all it can write to
+//	$XDG_DATA_HOME/sotto/NAME/data/           the desk's folder, and all it can write to: messages, and
+//	                                          in files/ what was sent with them, encrypted
 //	$XDG_STATE_HOME/sotto/NAME/device.key     the device secret; not to be copied with the rest
 //	$XDG_STATE_HOME/sotto/NAME/lock
 package profile

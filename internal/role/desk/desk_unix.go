@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/awnumar/memguard"
 
 	"sotto/client"
+	"sotto/client/locker"
 	"sotto/client/store"
 	"sotto/internal/harden"
 	"sotto/internal/role"
@@ -96,6 +98,11 @@ func (d *desk) run() (int, error) {
 		handover.Account.Destroy()
 		return 0, fmt.Errorf("open the messages: %w", err)
 	}
+	files, err := locker.Open(filepath.Join(d.setup.Profile.Data, locker.Dir))
+	if err != nil {
+		handover.Account.Destroy()
+		return 0, err
+	}
 
 	// the sandbox
 	if err := d.confine(); err != nil {
@@ -114,7 +121,7 @@ func (d *desk) run() (int, error) {
 		Account: client.Account{
 			Address: a.Address, Relay: a.Relay, CA: a.CA, Legacy: a.Legacy, Password: a.Password, Next: a.Next,
 		},
-		Store: db, Link: d.self.Link,
+		Store: db, Files: files, Link: d.self.Link,
 	})
 	if err != nil {
 		a.Destroy()
