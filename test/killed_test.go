@@ -383,9 +383,8 @@ func (v *victim) kill(watch int, wait time.Duration) {
 				time.Sleep(time.Millisecond)
 			}
 			// A role at its very end has looked for the watch for the last time, and is
-			// nobody, too: it is given the time to be gone, which on a machine that
-			// runs all the tests at once is much more than a moment.
-			time.Sleep(time.Second)
+			// nobody, too: it is given the time to be gone.
+			time.Sleep(100 * time.Millisecond)
 			if roletest.Child(watch, "gate") == 0 && roletest.Child(watch, "desk") == 0 {
 				syscall.Kill(watch, syscall.SIGCONT)
 				continue // nobody else has the terminal, see TestNobodyLeft

@@ -57,7 +57,8 @@ type (
 	Quit struct{}
 	// Activity says that the person did something; at most one a second.
 	Activity struct{}
-	// Ready says that the desk shows its first frame, the ward is set up.
+	// Ready says that the desk shows its first frame, that the gate would put the
+	// terminal right from here on, that the ward is set up.
 	Ready struct{}
 	// Locking says that the desk has blanked the screen and is at its end.
 	Locking struct{}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -28,6 +29,7 @@ const placeName = "place"
 
 const (
 	orphanTime = 2 * time.Second        // that a desk without a watch may take to keep the draft
+	gateTime   = 2 * time.Second        // that a gate may take to stand
 	noticeTime = 500 * time.Millisecond // that the end of the watch may take to be noticed
 )
 
@@ -41,6 +43,8 @@ type desk struct {
 	told   atomic.Bool        // a signal told it to end
 	orphan atomic.Bool        // the watch is gone
 	alone  chan struct{}      // closed when orphan is set
+	locked bool               // and said so: a gate is being started
+	gate   chan struct{}      // closed when it stands, or none is to be
 }
 
 // Main is the life of a desk; it returns the exit code.
@@ -50,8 +54,15 @@ func Main() int {
 		return role.ExitFailed
 	}
 	defer memguard.Purge()
-	d := &desk{self: self, setup: setup, term: role.Inherited(setup.Terminal), screen: tui.NewScreen(os.Stdout), alone: make(chan struct{})}
+	d := &desk{self: self, setup: setup, term: role.Inherited(setup.Terminal), screen: tui.NewScreen(os.Stdout), alone: make(chan struct{}), gate: make(chan struct{})}
 	code, err := d.run()
+	if d.locked { // should the watch be killed now, nobody else would be left to put the terminal right
+		select {
+		case <-d.gate:
+		case <-d.alone:
+		case <-time.After(gateTime):
+		}
+	}
 	if d.told.Load() { // perhaps because the watch was killed: then its end shows in a moment
 		select {
 		case <-d.alone:
@@ -147,7 +158,7 @@ func (d *desk) run() (int, error) {
 		return 0, err
 	}
 	if result.Locked() {
-		d.self.Control.Send(&role.Locked{ChangePIN: result.Intent == tui.ChangePIN})
+		d.locked = d.self.Control.Send(&role.Locked{ChangePIN: result.Intent == tui.ChangePIN}) == nil
 	}
 	halt()
 	if err := <-ended; err != nil && !errors.Is(err, client.ErrLinkEnded) {
@@ -196,8 +207,9 @@ func (d *desk) show(ctx context.Context, messenger *client.Client, place string)
 	return screens.Run(ctx)
 }
 
-// listen takes what the watch says: to lock.
+// listen takes what the watch says: to lock, and that the terminal is taken care of.
 func (d *desk) listen() {
+	gate := sync.OnceFunc(func() { close(d.gate) })
 	for {
 		m, err := d.self.Control.Receive()
 		if err != nil {
@@ -205,7 +217,11 @@ func (d *desk) listen() {
 			return
 		}
 		switch m.(type) {
-		case *role.Lock, *role.End:
+		case *role.Lock:
+			d.dark()
+			d.stop()
+		case *role.End:
+			gate()
 			d.dark()
 			d.stop()
 		}

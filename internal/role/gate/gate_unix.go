@@ -100,6 +100,7 @@ func Main() int {
 	// What was typed at the desk is neither a PIN nor a draft.
 	g.term.Flush()
 	go g.listen()
+	self.Control.Send(&role.Ready{})
 	go g.signals()
 	go g.clock()
 

@@ -46,6 +46,10 @@ func (w *watch) fromGate(e event) error {
 	switch m := e.msg.(type) {
 	case *role.Note:
 		w.said[e.child] = m.Text
+	case *role.Ready:
+		if w.desk != nil { // it has waited for this with the terminal
+			w.desk.Control.Send(&role.End{})
+		}
 	case *role.NeedLink:
 		if w.linkEnd != nil && w.link != nil {
 			w.link.Control.SendFile(&role.Attach{}, w.linkEnd.File())

@@ -328,6 +328,9 @@ func (w *watch) finish(wait time.Duration, children ...*role.Child) {
 	for _, e := range kept {
 		w.drop(e, children)
 	}
+	if w.desk != nil && slices.Contains(children, w.desk) {
+		w.desk.Control.Send(&role.End{}) // it need not wait for a gate
+	}
 	timeout := time.After(wait)
 	for slices.ContainsFunc(children, w.runs) {
 		select {
