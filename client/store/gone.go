@@ -1,6 +1,8 @@
 package store
 
 import (
+	"crypto/sha256"
+	"errors"
 	"fmt"
 	"time"
 
@@ -42,6 +44,23 @@ type Recalling struct {
 	Sender   string // as Message.Sender
 	Author   string // as Message.Author
 	Time     time.Time
+	Digest   []byte // of the text that is to go, see Digest; nil: whatever it is
+}
+
+// ErrOtherText is returned for a recall of a message that has another text here
+// than the one that was taken back.
+var ErrOtherText = errors.New("this is another text than the one that was taken back")
+
+// Digest ties a text to the id it was sent with: ids are the relay's to exchange,
+// texts are not.
+func Digest(originID, body string) []byte {
+	sum := sha256.Sum256([]byte("sotto recall\x00" + originID + "\x00" + body))
+	return sum[:16]
+}
+
+// is reports whether a text is the one that was to go.
+func (r *Recalling) is(body string) bool {
+	return r.Digest == nil || string(r.Digest) == string(Digest(r.OriginID, body))
 }
 
 // Recall takes back a message: text, index, attachments, reactions and marks are
@@ -50,7 +69,7 @@ type Recalling struct {
 // somebody else has sent: m is nil if there is no such message of the sender's,
 // or another one stands behind that name by now. If there is none yet, the recall
 // is remembered, and carried out when the message comes. gone reports whether its
-// text went just now.
+// text went just now. ErrOtherText means that the text is not the one of r.Digest.
 func (tx *Tx) Recall(r Recalling) (m *Message, gone bool, err error) {
 	if r.Peer == "" || r.OriginID == "" || r.Sender == "" || len(r.OriginID) > maxID || len(r.Sender) > maxID || len(r.Author) > maxID {
 		return nil, false, fmt.Errorf("recalling a message: %w", errNoPeer)
@@ -60,21 +79,26 @@ func (tx *Tx) Recall(r Recalling) (m *Message, gone bool, err error) {
 		return nil, false, err
 	}
 	var (
-		id     int64
-		author string
+		id           int64
+		author, body string
+		text         bool // Body is the sender's, and here
 	)
-	found, err := tx.one(`SELECT id, author FROM message WHERE conversation = ? AND origin = ? AND sender = ?`,
-		func(st *sqlite3.Stmt) { id, author = st.ColumnInt64(0), st.ColumnText(1) }, conversation, r.OriginID, r.Sender)
+	found, err := tx.one(`SELECT id, author, body, kind = 0 AND gone = 0 FROM message WHERE conversation = ? AND origin = ? AND sender = ?`,
+		func(st *sqlite3.Stmt) {
+			id, author, body, text = st.ColumnInt64(0), st.ColumnText(1), st.ColumnText(2), st.ColumnBool(3)
+		}, conversation, r.OriginID, r.Sender)
 	switch {
 	case err != nil:
 		return nil, false, err
 	case found && author != r.Author && author != "":
 		return nil, false, nil
+	case found && text && !r.is(body):
+		return nil, false, ErrOtherText
 	case found:
 		return tx.recall(id, r.Sender, r.Time)
 	}
-	if _, err := tx.change(`INSERT INTO recalled_ahead (conversation, origin, sender, author, time) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		conversation, r.OriginID, r.Sender, r.Author, r.Time); err != nil {
+	if _, err := tx.change(`INSERT INTO recalled_ahead (conversation, origin, sender, author, time, digest) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		conversation, r.OriginID, r.Sender, r.Author, r.Time, r.Digest); err != nil {
 		return nil, false, err
 	}
 	_, err = tx.change(`DELETE FROM recalled_ahead WHERE conversation = ?1 AND id <=
@@ -141,10 +165,13 @@ func (tx *Tx) recallAhead(conversation int64, m *Message) error {
 	var (
 		at     time.Time
 		author string
+		r      = Recalling{OriginID: m.OriginID}
 	)
-	found, err := tx.one(`SELECT time, author FROM recalled_ahead WHERE conversation = ? AND origin = ? AND sender = ?`,
-		func(st *sqlite3.Stmt) { at, author = fromMicro(st.ColumnInt64(0)), st.ColumnText(1) }, conversation, m.OriginID, m.Sender)
-	if err != nil || !found || m.Author != "" && m.Author != author {
+	found, err := tx.one(`SELECT time, author, digest FROM recalled_ahead WHERE conversation = ? AND origin = ? AND sender = ?`,
+		func(st *sqlite3.Stmt) {
+			at, author, r.Digest = fromMicro(st.ColumnInt64(0)), st.ColumnText(1), blob(st, 2)
+		}, conversation, m.OriginID, m.Sender)
+	if err != nil || !found || m.Author != "" && m.Author != author || !r.is(m.Body) {
 		return err
 	}
 	if _, err := tx.change(`DELETE FROM recalled_ahead WHERE conversation = ? AND origin = ? AND sender = ?`, conversation, m.OriginID, m.Sender); err != nil {

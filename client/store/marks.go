@@ -196,8 +196,9 @@ func pointsAtPeople(marks []Mark) bool {
 const maxAcknowledged = 100
 
 // acknowledgeBy notes what a message that begins with !ack acknowledges: the one
-// it answers, if it answers one, or all that is urgent and stands before it in
-// its conversation, from the other side.
+// it answers, if it answers one. One that was written here and answers none is of
+// all that is urgent and stands before it in its conversation. Of another's it is
+// not known what had reached them when they wrote it: it counts for none.
 func (tx *Tx) acknowledgeBy(conversation int64, m *Message) error {
 	var ids []int64
 	row := func(st *sqlite3.Stmt) { ids = append(ids, st.ColumnInt64(0)) }
@@ -205,7 +206,7 @@ func (tx *Tx) acknowledgeBy(conversation int64, m *Message) error {
 	if m.Reply != "" {
 		err = tx.query(`SELECT id FROM message WHERE conversation = ?1 AND (origin = ?2 OR archive = ?2) AND sender <> ?3 AND urgency > 0 LIMIT 1`,
 			row, conversation, m.Reply, m.Sender)
-	} else {
+	} else if m.Outgoing && m.State == Queued {
 		err = tx.query(`SELECT id FROM message WHERE conversation = ? AND outgoing = ? AND urgency > 0 AND place < ? AND sender <> ?
 			ORDER BY place DESC LIMIT ?`, row, conversation, !m.Outgoing, m.Place, m.Sender, maxAcknowledged)
 	}

@@ -150,7 +150,11 @@ func TestInbox(t *testing.T) {
 	mine := outgoing(carla, "k", 3)
 	mine.Body, mine.Urgency = "!stat come", Stat
 	add(t, s, mine)
-	theirs = put(carla, "l", "!ack two minutes")
+	put(carla, "kk", "!ack of what, nobody knows")
+	answer := incoming(carla, "l", 4)
+	answer.Body, answer.Reply = "!ack two minutes", "k"
+	add(t, s, answer)
+	theirs = answer
 	view(t, s, func(tx *Tx) error {
 		acks, err := tx.Acknowledgements(mine.ID)
 		if len(acks) != 1 || acks[0].Sender != carla || !acks[0].Time.Equal(theirs.Time) {

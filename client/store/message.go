@@ -54,8 +54,9 @@ type Kind int
 
 // The kinds of messages.
 const (
-	Text   Kind = iota // what the sender wrote
-	Notice             // what sotto says in its place, as of a message that cannot be decrypted
+	Text       Kind = iota // what the sender wrote
+	Notice                 // what sotto says in its place, as of a message that cannot be decrypted
+	Retraction             // takes back the message with the OriginID in Reply (XEP-0424); Body says so in words
 )
 
 // Urgencies of a message.
@@ -95,7 +96,7 @@ type Message struct {
 	GoneAt    time.Time // when it was recalled, or expired
 	GoneBy    string    // who recalled it
 	Corrected time.Time // when Body was written, if it is not what came first
-	Reply     string    // the OriginID, in a room the ArchiveID, of the message that this one answers (XEP-0461)
+	Reply     string    // the OriginID, in a room the ArchiveID, of the message that this one answers (XEP-0461); of a Retraction, the OriginID
 	ReplyTo   string    // that message's author, as far as this one says
 	Expires   time.Time // when the text goes; zero: never, or after the conversation's lifespan
 }

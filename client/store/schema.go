@@ -321,6 +321,25 @@ CREATE TRIGGER message_failed AFTER UPDATE OF state ON message WHEN old.state <>
 END;
 INSERT INTO waiting SELECT id, 0 FROM message WHERE state = 5 ON CONFLICT DO NOTHING;
 `,
+	`
+ALTER TABLE recalled_ahead ADD COLUMN digest BLOB; -- of the text that is to go (type Recalling); NULL if any
+
+CREATE TABLE correction (                     -- messages that say another way what an earlier one said
+	message      INTEGER PRIMARY KEY REFERENCES message ON DELETE CASCADE,
+	conversation INTEGER NOT NULL,
+	sender       TEXT NOT NULL,               -- of both
+	origin       TEXT NOT NULL                -- of the earlier one
+);
+CREATE INDEX correction_of ON correction (conversation, sender, origin);
+
+CREATE TABLE recall_answer (                  -- what others still have to be told of what they took back
+	id      TEXT PRIMARY KEY,                 -- of the stanza that tells
+	peer    TEXT NOT NULL,
+	device  INTEGER NOT NULL,
+	origin  TEXT NOT NULL,
+	outcome INTEGER NOT NULL
+) WITHOUT ROWID;
+`,
 }
 
 // migrate brings the schema up to this version, in one transaction.
