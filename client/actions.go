@@ -3,7 +3,6 @@ package client
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -25,6 +24,12 @@ import (
 // room, and others can read there than the person was shown. What is sent to the
 // own address is a note to the own other devices.
 func (c *Client) Send(ctx context.Context, peer, body string) (Message, error) {
+	return c.compose(ctx, peer, body, nil, nil)
+}
+
+// compose is Send, with what is to be done with the row before it is stored and
+// after.
+func (c *Client) compose(ctx context.Context, peer, body string, before, after func(tx *store.Tx, row *store.Message) error) (Message, error) {
 	peer, err := c.address(peer)
 	if err != nil {
 		return Message{}, err
@@ -38,7 +43,9 @@ func (c *Client) Send(ctx context.Context, peer, body string) (Message, error) {
 	}
 	body, lifespan := takeLifespan(body)
 	var m Message
+	var fx effects
 	err = c.store.Update(ctx, func(tx *store.Tx) error {
+		fx = effects{}
 		people, err := c.maySend(tx, peer)
 		if err != nil {
 			return err
@@ -49,21 +56,48 @@ func (c *Client) Send(ctx context.Context, peer, body string) (Message, error) {
 			}
 		}
 		row := store.Message{
-			Peer: peer, Outgoing: true, Sender: c.self, Device: c.device.ID(), OriginID: rand.Text(),
+			Peer: peer, Outgoing: true, Sender: c.self, Device: c.device.ID(), OriginID: newID(),
 			Time: time.Now(), Body: body, State: store.Queued, Encrypted: true,
-			Fingerprint: fingerprintBytes(c.device.Fingerprint()), Urgency: urgencyOf(body),
+			Fingerprint: fingerprintBytes(c.device.Fingerprint()),
 		}
+		if before != nil {
+			if err := before(tx, &row); err != nil {
+				return err
+			}
+		}
+		if len(row.Body) > MaxBody {
+			return declined{errors.New("this message is too long with what it quotes. Send it in parts")}
+		}
+		row.Urgency = urgencyOf(row.Body)
 		if err := giveLife(tx, &row, lifespan); err != nil {
 			return err
 		}
 		if _, err := tx.AddMessage(&row); err != nil {
 			return err
 		}
+		if after != nil {
+			if err := after(tx, &row); err != nil {
+				return err
+			}
+		}
 		if err := tx.QueueOut(row.ID); err != nil {
 			return err
 		}
+		if people == nil {
+			people = []string{peer}
+		}
 		if err := tx.SetRecipients(row.ID, people); err != nil {
 			return err
+		}
+		if err := fx.acknowledged(tx, &row); err != nil {
+			return err
+		}
+		if _, old, err := tx.Corrects(row.ID); err != nil {
+			return err
+		} else if old != nil {
+			if err := fx.changedAs(tx, old.ID); err != nil {
+				return err
+			}
 		}
 		m, err = messageOf(tx, &row)
 		return err
@@ -78,6 +112,7 @@ func (c *Client) Send(ctx context.Context, peer, body string) (Message, error) {
 		return Message{}, fmt.Errorf("keep the message: %w", err)
 	}
 	c.events.put(MessageAdded{m})
+	c.events.put(fx.events...)
 	c.events.put(ConversationsChanged{})
 	if !m.Expires.IsZero() {
 		c.call(func() { c.expireBy(m.Expires) })

@@ -197,6 +197,7 @@ func (c *Client) caughtUp() {
 		return tx.SetValue(valueCaught, []byte{1})
 	})
 	c.sendAnswers()
+	c.sendRecallAnswers()
 	c.events.put(CaughtUp{})
 	c.tellState()
 	c.flush()

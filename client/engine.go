@@ -57,6 +57,7 @@ type engine struct {
 
 	seen        map[omemo.Address]omemo.Fingerprint // what the store knows too
 	answersDue  map[omemo.Address]bool
+	answering   map[string]bool // ids of the answers to recalls that are on their way
 	repaired    map[omemo.Address]time.Time
 	warned      map[string]warnings
 	expireLook  time.Time // when the store was asked what has expired
@@ -128,7 +129,7 @@ func newEngine() engine {
 		iqs: requests{flying: make(map[string]*request)}, listPatience: listPatience, serverPatience: serverPatience, resendAfter: resendAfter[:],
 		peers: make(map[string]*peer), outs: make(map[string]*outgoing), window: window{given: make(map[string]int)},
 		rooms: make(map[string]*room), withdrawals: make(map[string][]withdrawal), appeared: make(map[string]time.Time),
-		seen: make(map[omemo.Address]omemo.Fingerprint), answersDue: make(map[omemo.Address]bool),
+		seen: make(map[omemo.Address]omemo.Fingerprint), answersDue: make(map[omemo.Address]bool), answering: make(map[string]bool),
 		repaired: make(map[omemo.Address]time.Time), said: make(map[string]bool), warned: make(map[string]warnings), mover: newMover(),
 	}
 }

@@ -342,6 +342,9 @@ func (c *Client) encryptText(tx *store.Tx, to []omemo.Address, m *store.Message)
 // plaintext is what is encrypted of a message: its text, or the link to its file
 // (XEP-0454 section 3). The caller clears it.
 func plaintext(tx *store.Tx, m *store.Message) ([]byte, error) {
+	if m.Kind == store.Retraction {
+		return recallPlaintext(tx, m)
+	}
 	if !mayHaveFiles(m.Body) {
 		return []byte(m.Body), nil
 	}

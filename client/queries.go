@@ -209,6 +209,9 @@ func messageOf(tx *store.Tx, r *store.Message) (Message, error) {
 		return m, err
 	}
 	m.Files = files
+	if err := aboutOf(tx, r, &m); err != nil {
+		return m, err
+	}
 	if len(r.Fingerprint) == len(omemo.Fingerprint{}) {
 		m.Fingerprint = omemo.Fingerprint(r.Fingerprint)
 	}

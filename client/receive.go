@@ -168,8 +168,10 @@ func (c *Client) chat(tx *store.Tx, fx *effects, x *envelope) error {
 		return err
 	}
 	enc := x.stanza.Child(stanza.NSOmemo, "encrypted")
-	if enc == nil && strings.TrimSpace(x.Body) == "" {
-		return nil
+	if enc == nil {
+		if done, err := c.gestures(tx, fx, x); done || err != nil || strings.TrimSpace(x.Body) == "" {
+			return err
+		}
 	}
 	if done, err := c.repeated(tx, fx, x); done || err != nil {
 		return err
@@ -184,19 +186,10 @@ func (c *Client) chat(tx *store.Tx, fx *effects, x *envelope) error {
 	if !show || err != nil {
 		return err
 	}
-	added, err := c.put(tx, fx, x, &row)
-	if err != nil {
+	if err := c.keepUnderstood(tx, fx, x, &row); err != nil {
 		return err
 	}
-	if added {
-		if err := c.keepOffer(tx, x, &row); err != nil {
-			return err
-		}
-		if err := fx.added(tx, &row); err != nil {
-			return err
-		}
-	}
-	if row.Kind == store.Text {
+	if row.Kind != store.Notice {
 		c.owe(fx, x)
 	}
 	return nil
@@ -242,7 +235,7 @@ func (c *Client) repeated(tx *store.Tx, fx *effects, x *envelope) (bool, error) 
 		return false, nil
 	}
 	old, err := tx.MessageByOrigin(x.peer, x.id)
-	if err != nil || old == nil || old.Sender != x.sender || old.Outgoing != x.outgoing || old.Kind != store.Text {
+	if err != nil || old == nil || old.Sender != x.sender || old.Outgoing != x.outgoing || old.Kind == store.Notice {
 		return false, err
 	}
 	if err := c.settle(tx, fx, x, old); err != nil {
@@ -282,7 +275,7 @@ func (c *Client) decrypt(tx *store.Tx, fx *effects, x *envelope, enc *stanza.Ele
 		return false, err
 	}
 	if got.Plaintext == nil {
-		return false, nil
+		return false, c.signalled(tx, fx, &got)
 	}
 	row.Body, row.Encrypted, row.Device = string(got.Plaintext), true, got.From.Device
 	row.Fingerprint, row.Cipher = got.Identity[:], c.cipherOf(enc)
@@ -338,7 +331,7 @@ func (c *Client) undecryptable(tx *store.Tx, fx *effects, x *envelope, enc *stan
 	who := c.short(x.sender)
 	again := "Ask " + who + " to send it again."
 	if x.outgoing {
-		who, again = "you", "Your other device has it."
+		who, again = "you", "If you have another device, it has it."
 	}
 	repair := false
 	switch {
@@ -346,7 +339,7 @@ func (c *Client) undecryptable(tx *store.Tx, fx *effects, x *envelope, enc *stan
 		// The past of a new device: said once for each conversation.
 		row.OriginID, row.ArchiveID = past, ""
 		row.Outgoing, row.Sender, row.State, row.Read = false, x.peer, 0, true
-		row.Body = "Messages from before this device was set up cannot be read here. Your other devices have them."
+		row.Body = "Messages from before this device was set up cannot be read here. If you have other devices, they have them."
 	case errors.Is(err, omemo.ErrNotForUs):
 		row.Body = "This message was not encrypted for this device. " + again
 		fx.relist = append(fx.relist, x.sender)
@@ -495,6 +488,14 @@ func (c *Client) reached(tx *store.Tx, fx *effects, peer, id string, s store.Sta
 		return err
 	}
 	if err := c.got(tx, fx, m.ID, s); err != nil {
+		return err
+	}
+	if m.Kind == store.Retraction {
+		if err := tx.SetValue(digestName(m.ID), nil); err != nil {
+			return err
+		}
+	}
+	if _, err := tx.SetRecipientState(m.ID, peer, s, time.Now()); err != nil {
 		return err
 	}
 	fx.settled = append(fx.settled, id)

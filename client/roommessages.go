@@ -58,6 +58,9 @@ func (c *Client) roomStanza(tx *store.Tx, fx *effects, e *stanza.Element, m *sta
 	if u, ok := stanza.ReadRoomUser(e); ok && m.From.Resourcepart() == "" && len(u.Status) > 0 {
 		fx.after = append(fx.after, func() { c.reinspect(r) })
 	}
+	if mod, ok := stanza.ReadModeration(e); ok {
+		return true, c.onModeration(tx, fx, r, mod, m.Delay)
+	}
 	if topic, ok := stanza.ReadRoomSubject(e); ok {
 		return true, c.topic(tx, fx, r, topic)
 	}
@@ -86,6 +89,9 @@ func (c *Client) roomArchived(tx *store.Tx, fx *effects, r *room, res stanza.MAM
 	if err != nil || m.Type != "groupchat" || m.From.Bare().String() != r.peer {
 		c.log.Warn("archived message refused", "room", r.peer, "err", err)
 		return nil
+	}
+	if mod, ok := stanza.ReadModeration(res.Stanza); ok {
+		return c.onModeration(tx, fx, r, mod, res.Time)
 	}
 	if _, ok := stanza.ReadRoomSubject(res.Stanza); ok || m.From.Resourcepart() == "" {
 		return nil
@@ -121,8 +127,10 @@ func (c *Client) roomChat(tx *store.Tx, fx *effects, x *envelope) error {
 		return c.roomMarker(tx, fx, x, what, id)
 	}
 	enc := x.stanza.Child(stanza.NSOmemo, "encrypted")
-	if enc == nil && strings.TrimSpace(x.Body) == "" {
-		return nil
+	if enc == nil {
+		if done, err := c.gestures(tx, fx, x); done || err != nil || strings.TrimSpace(x.Body) == "" {
+			return err
+		}
 	}
 	if done, err := c.echo(tx, fx, x, enc); done || err != nil {
 		return err
@@ -140,19 +148,10 @@ func (c *Client) roomChat(tx *store.Tx, fx *effects, x *envelope) error {
 	if !show || err != nil {
 		return err
 	}
-	added, err := c.put(tx, fx, x, &row)
-	if err != nil {
+	if err := c.keepUnderstood(tx, fx, x, &row); err != nil {
 		return err
 	}
-	if added {
-		if err := c.keepOffer(tx, x, &row); err != nil {
-			return err
-		}
-		if err := fx.added(tx, &row); err != nil {
-			return err
-		}
-	}
-	if row.Kind == store.Text && row.Encrypted {
+	if row.Kind != store.Notice && row.Encrypted {
 		c.oweRoom(fx, x)
 	}
 	return nil
@@ -192,6 +191,11 @@ func (c *Client) shown(tx *store.Tx, fx *effects, m *store.Message) error {
 		return err
 	}
 	fx.settled = append(fx.settled, m.OriginID)
+	if m.Kind == store.Retraction {
+		if err := tx.SetValue(digestName(m.ID), nil); err != nil {
+			return err
+		}
+	}
 	changed, err := tx.SetState(m.Peer, m.OriginID, store.Sent)
 	if err != nil || !changed {
 		return err

@@ -152,6 +152,10 @@ func (c *Client) encryptOne(tx *store.Tx, fx *effects, r *room, id int64, to []o
 	if m == nil || m.State != store.Queued {
 		return nil, tx.RemoveOut(id)
 	}
+	more, err := extras(tx, m)
+	if err != nil {
+		return nil, err
+	}
 	enc, err := c.encryptText(tx, to, m)
 	if err != nil {
 		c.log.Error("encrypt", "to", r.peer, "err", err)
@@ -162,7 +166,7 @@ func (c *Client) encryptOne(tx *store.Tx, fx *effects, r *room, id int64, to []o
 	if m.Urgency == store.Stat {
 		e.Add(stanza.UrgencyHigh())
 	}
-	b := e.Bytes()
+	b := e.Add(more...).Bytes()
 	if err := tx.SetOut(m.ID, b); err != nil {
 		return nil, err
 	}

@@ -187,6 +187,10 @@ func (c *Client) encrypt(who string, list []store.OutHead) bool {
 				}
 				continue
 			}
+			more, err := extras(tx, m)
+			if err != nil {
+				return err
+			}
 			enc, err := c.encryptText(tx, to, m)
 			if err != nil {
 				c.log.Error("encrypt", "to", who, "err", err)
@@ -195,7 +199,7 @@ func (c *Client) encrypt(who string, list []store.OutHead) bool {
 				}
 				continue
 			}
-			b := chatStanza(m, enc).Bytes()
+			b := chatStanza(m, enc).Add(more...).Bytes()
 			if err := tx.SetOut(m.ID, b); err != nil {
 				return err
 			}
@@ -333,11 +337,16 @@ func (fx *effects) clearWhy(tx *store.Tx, id int64) error {
 // settled notes that the relay has messages.
 func (c *Client) settled(list []inbound) error {
 	known := false
+	var ids []string
 	for i := range list {
 		if s, ok := list[i].msg.(wire.Settled); ok {
 			known = known || c.outs[s.ID] != nil
 			c.window.settle(s.ID)
+			ids = append(ids, s.ID)
 		}
+	}
+	if err := c.answered(ids); err != nil {
+		return err
 	}
 	if !known {
 		c.refill() // they were receipts and the like

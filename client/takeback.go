@@ -76,6 +76,9 @@ func (c *Client) withdraw(peer string, id int64, done chan<- error) {
 	case m == nil || !m.Outgoing || m.Peer != peer:
 		done <- errGone
 		return
+	case m.Kind == store.Retraction: // the text is gone here, and others still have it
+		done <- errNotText
+		return
 	}
 	o := c.outs[m.OriginID]
 	switch {

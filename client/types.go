@@ -52,7 +52,7 @@ type Message struct {
 	// Gone says why Body is empty: the text is not here any more.
 	Gone    store.Gone
 	GoneAt  time.Time
-	GoneBy  text.Safe // who took it back; else ""
+	GoneBy  text.Safe // the bare address of who took it back; else ""
 	Expires time.Time // when its text goes; zero: never
 
 	State    store.State    // of outgoing messages; in a room, as far as it has come with everybody
@@ -60,6 +60,37 @@ type Message struct {
 	Why      text.Safe      // why it is still queued, or has failed, or what speaks against its having arrived; else ""
 
 	Files []File // what belongs to it; then Body is a label such as "[image] ecg.png 212 kB"
+
+	// Of an own one that was taken back, Carried counts the devices that have said
+	// that they have removed it, of CarriedOf that may have had it.
+	Carried, CarriedOf int
+
+	// About is the id of the message that this one answers, corrects or, if Kind is
+	// store.Retraction, takes back; 0 if it does none of this, or the other is not
+	// here. AboutTime is the other's.
+	About     int64
+	AboutTime time.Time
+	Corrects  bool // About is what it corrects
+
+	// Corrected says that CorrectedBy, further down, is a better version of it. Both
+	// are shown: nothing is hidden on the word of a relay.
+	CorrectedBy int64
+	Corrected   time.Time
+
+	Acks      []Acknowledgement // who has said, encrypted, that they have it in hand
+	Reactions []Reaction        // what was said of it unencrypted: by anybody, for all one knows
+}
+
+// Acknowledgement is somebody's word that they have a message in hand.
+type Acknowledgement struct {
+	Sender text.Safe // bare address
+	Time   time.Time
+}
+
+// Reaction is what an app says of a message for its user (XEP-0444).
+type Reaction struct {
+	Sender text.Safe
+	Words  text.Safe
 }
 
 // Conversation is one line of the conversation list, fit for a screen.

@@ -112,6 +112,7 @@ type Order struct {
 // Decrypted is what a message turned out to be.
 type Decrypted struct {
 	Plaintext []byte      // nil for an empty message, which only moves the ratchet
+	Signal    [16]byte    // of an empty message: what EncryptSignal said, or chance
 	From      Address     // the device it came from
 	Identity  Fingerprint // the identity key that the device proved to have
 

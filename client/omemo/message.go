@@ -37,12 +37,26 @@ func (d *Device) EncryptKey(k Keys, to []Address) (*stanza.Element, error) {
 	return d.encrypt(k, to, nil)
 }
 
+// EncryptSignal is EncryptKey with a key that says something: the other side finds
+// it in [Decrypted.Signal]. No app shows anything of it.
+func (d *Device) EncryptSignal(k Keys, to []Address, signal [keySize]byte) (*stanza.Element, error) {
+	return d.encryptWith(k, to, signal, nil)
+}
+
 func (d *Device) encrypt(k Keys, to []Address, plaintext []byte) (*stanza.Element, error) {
+	var key [keySize]byte
+	rand.Read(key[:])
+	defer clear(key[:])
+	return d.encryptWith(k, to, key, plaintext)
+}
+
+func (d *Device) encryptWith(k Keys, to []Address, messageKey [keySize]byte, plaintext []byte) (*stanza.Element, error) {
+	defer clear(messageKey[:])
 	// key || tag: the tag travels with the key, so that the payload cannot be
 	// changed by another recipient, who has the key.
 	var transported [keySize + tagSize]byte
 	defer clear(transported[:])
-	rand.Read(transported[:keySize])
+	copy(transported[:], messageKey[:])
 	iv := make([]byte, ivSize)
 	rand.Read(iv)
 	gcm, err := newGCM(transported[:keySize], ivSize)
@@ -191,7 +205,11 @@ func (d *Device) accept(k Keys, peer Address, x *stanza.Encrypted, o *opened, pr
 		return got, err
 	}
 	remote, _ := o.session.Remote()
+	if plaintext == nil {
+		copy(got.Signal[:], o.transported)
+	}
 	return Decrypted{
+		Signal:     got.Signal,
 		Plaintext:  plaintext,
 		From:       peer,
 		Identity:   Fingerprint(remote),
