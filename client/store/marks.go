@@ -175,7 +175,7 @@ func (tx *Tx) added(conversation int64, m *Message) error {
 			return err
 		}
 	}
-	if !m.Outgoing && (m.Urgency > Routine || !m.Read && (pointsAtPeople(marks) || m.Reply != "")) {
+	if !m.Outgoing && (m.Urgency > Routine || !m.Read && (pointsAtPeople(marks) || m.Reply != "" && !Acknowledges(m.Body))) {
 		if _, err := tx.change(`INSERT INTO waiting (message, urgency) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET urgency = ?2`, m.ID, m.Urgency); err != nil {
 			return err
 		}
