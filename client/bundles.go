@@ -64,7 +64,7 @@ func (c *Client) gotBundle(a omemo.Address, b omemo.Bundle, what purpose) error 
 		if err != nil {
 			return err
 		}
-		trusted := trust == store.FirstUse || trust == store.Verified
+		trusted := c.trusts(trust)
 		if what == toLook || trust == store.Distrusted || what == toSend && !trusted {
 			return nil
 		}

@@ -54,7 +54,12 @@ type Config struct {
 	Store   *store.Store       // stays open until Run has returned; the caller closes it
 	Link    io.ReadWriteCloser // to the link; Run closes it
 	Files   *locker.Locker     // where files are kept, encrypted; nil: in memory
-	Logger  *slog.Logger       // nil: no log. No text of a message and no key is ever logged
+
+	// ComparedOnly has nothing encrypted to a device whose fingerprint was not
+	// compared: being the first one seen is not enough.
+	ComparedOnly bool
+
+	Logger *slog.Logger // nil: no log. No text of a message and no key is ever logged
 }
 
 // lastWords bounds how long Run goes on writing when it ends.

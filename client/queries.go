@@ -131,7 +131,7 @@ func (c *Client) Security(ctx context.Context, peer string) (Security, error) {
 		if err != nil {
 			return err
 		}
-		s = securityOf(rows, c.short(peer), peer == c.self, c.device.ID())
+		s = securityOf(c.judged(rows), c.short(peer), peer == c.self, c.device.ID())
 		return nil
 	})
 	if err != nil {
@@ -195,6 +195,7 @@ func messageOf(tx *store.Tx, r *store.Message) (Message, error) {
 		m.Gone, m.GoneAt, m.Body, m.Urgency, m.Read = store.RanOut, r.Expires, text.Safe{}, store.Routine, true
 	}
 	if !r.Outgoing && r.Encrypted && r.Kind == store.Text {
+		m.Trust = r.Trust
 		m.Untrusted = r.Trust != store.FirstUse && r.Trust != store.Verified
 	}
 	if r.Outgoing {

@@ -120,8 +120,8 @@ func (c *Client) readersOf(tx *store.Tx, rs *readership, peer, who string) error
 		if !d.Active {
 			continue
 		}
-		rs.devices = append(rs.devices, *d)
-		if d.Trust != store.FirstUse && d.Trust != store.Verified {
+		rs.devices = append(rs.devices, c.judged([]store.PeerDevice{*d})...)
+		if !c.trusts(d.Trust) {
 			continue
 		}
 		a := omemo.Address{JID: who, Device: d.ID}

@@ -131,10 +131,10 @@ func (c *Client) targets(tx *store.Tx, who string) (t targets, err error) {
 			continue
 		}
 		t.devices++
-		if d.Trust == store.Undecided && d.Fingerprint == nil && p.failed[d.ID] == nil {
+		if d.Fingerprint == nil && p.failed[d.ID] == nil && (d.Trust == store.Undecided || d.Trust == store.FirstUse && !c.trusts(d.Trust)) {
 			t.unseen = append(t.unseen, a)
 		}
-		if d.Trust != store.FirstUse && d.Trust != store.Verified {
+		if !c.trusts(d.Trust) {
 			continue
 		}
 		has, key, err := c.device.HasSession(tx, a)

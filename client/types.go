@@ -48,6 +48,7 @@ type Message struct {
 	// Untrusted says that the device it came from is not trusted: it is new, its
 	// key has changed, or somebody refused it. Its words may not be the sender's.
 	Untrusted bool
+	Trust     store.Trust // in that device; store.Undecided where it did not come encrypted
 
 	// Gone says why Body is empty: the text is not here any more.
 	Gone    store.Gone

@@ -34,6 +34,7 @@ const (
 	kindTried
 	kindChecked
 	kindStop
+	kindOutcome
 )
 
 // Bounds of what the messages carry.
@@ -117,6 +118,7 @@ const (
 	Join                       // the relay's password, then a new PIN twice: makes the vault
 	ChangePIN                  // the PIN, then a new one twice
 	ChangePassword             // the PIN, then the password that the relay has now
+	Serve                      // the PIN is in a file, standard input; nobody is asked and nothing is drawn
 	lastMode
 )
 
@@ -156,6 +158,10 @@ type DeskSetup struct {
 	Terminal []byte
 	Open     string // address of the conversation to open the first time; may be empty
 	Check    bool   // look into the database and end, instead of showing it
+	Task     Task   // to be done instead of showing anything
+
+	// ComparedOnly has nothing sent to a device that was not compared.
+	ComparedOnly bool
 }
 
 // Display are the person's settings of the screens.
@@ -265,6 +271,8 @@ func (m *DeskSetup) code(c *coder) {
 	c.bytes(&m.Terminal, maxTermios)
 	c.text(&m.Open)
 	c.flag(&m.Check)
+	m.Task.code(c)
+	c.flag(&m.ComparedOnly)
 }
 
 func (m *Display) code(c *coder) {
@@ -343,6 +351,8 @@ func blank(kind byte) Message {
 		return new(Checked)
 	case kindStop:
 		return new(Stop)
+	case kindOutcome:
+		return new(Outcome)
 	}
 	return nil
 }

@@ -15,12 +15,13 @@ func samples() []Message {
 	p := Profile{Name: "default", Vault: "/d/vault", DeviceKey: "/s/device.key", Data: "/d/data", Database: "/d/data/sotto.db"}
 	return []Message{
 		&Note{"The disk is full. Free some space."}, &Quit{}, &Activity{}, &Ready{}, &Locking{}, &Locked{ChangePIN: true},
-		&Unlocked{}, &Stop{}, &NeedLink{}, &Status{"relay online", true, 3, 1, at, true}, &Status{}, &Attach{}, &Logoff{}, &Logoff{time.Minute}, &End{}, &Lock{}, &Redraw{},
+		&Unlocked{}, &Stop{}, &Outcome{Refused, 7, "no device is trusted"}, &NeedLink{}, &Status{"relay online", true, 3, 1, at, true}, &Status{}, &Attach{}, &Logoff{}, &Logoff{time.Minute}, &End{}, &Lock{}, &Redraw{},
 		&GateSetup{
 			Mode: Join, Profile: p, Label: "Mercy General", User: "a.ng", Hint: "h", Note: "n", Wait: 4 * time.Second,
 			Failures: 4, SignedIn: true, LockedAt: at, Terminal: []byte{0, 1, 2}, LockAfter: time.Minute, DestroyAfter: 10, NoTPM: true, Address: "a@b", Relay: "wss://b/ws", CAFile: "/ca.pem", Rotate: true,
 		},
-		&DeskSetup{Profile: p, Label: "Mercy General", Terminal: []byte{9}, Open: "a@b", Check: true,
+		&DeskSetup{Profile: p, Label: "Mercy General", Terminal: []byte{9}, Open: "a@b", Check: true, ComparedOnly: true,
+			Task: Task{Job: Trusting, Peer: "a@b", Urgency: 2, Wait: time.Second, Once: true, Ack: true, JSON: true, Fingerprint: "00"},
 			Display: Display{Theme: "auto", LockAfter: 2 * time.Minute, LockUnfocused: time.Minute, Curtain: true, Reveal: true, Mouse: true, Paste: true, Quiet: true,
 				AttachFrom: []Folder{{"~/Pictures", "/home/ng/Pictures"}, {"~/gone", ""}}}},
 		&WardSetup{Profile: p, Dir: "/tmp/x"}, &LinkSetup{},

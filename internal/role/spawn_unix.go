@@ -33,6 +33,12 @@ type Child struct {
 // asks for that itself, once the signal does not end it any more: should the
 // watch be killed, it puts the terminal right.
 func Spawn(n Name, setup Message, handover *os.File, link *Socket) (*Child, error) {
+	return SpawnOn(n, setup, os.Stdin, os.Stdout, handover, link)
+}
+
+// SpawnOn is Spawn where a gate or a desk is to have something else than the
+// terminal as its standard input and output; nil is nothing.
+func SpawnOn(n Name, setup Message, in, out, handover *os.File, link *Socket) (*Child, error) {
 	ours, theirs, err := Pair()
 	if err != nil {
 		return nil, err
@@ -51,7 +57,12 @@ func Spawn(n Name, setup Message, handover *os.File, link *Socket) (*Child, erro
 		SysProcAttr: &syscall.SysProcAttr{},
 	}
 	if n == Gate || n == Desk {
-		cmd.Stdin, cmd.Stdout = os.Stdin, os.Stdout
+		if in != nil { // and not a nil *os.File, which is something
+			cmd.Stdin = in
+		}
+		if out != nil {
+			cmd.Stdout = out
+		}
 		cmd.ExtraFiles = append(cmd.ExtraFiles, handover, link.File())
 	} else {
 		// A session of its own: no controlling terminal to open, and the keys

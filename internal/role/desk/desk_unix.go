@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -55,6 +56,9 @@ func Main() int {
 	}
 	defer memguard.Purge()
 	d := &desk{self: self, setup: setup, term: role.Inherited(setup.Terminal), screen: tui.NewScreen(os.Stdout), alone: make(chan struct{}), gate: make(chan struct{})}
+	if setup.Task.Job != role.Screen { // standard output is for what the job writes
+		d.screen = tui.NewScreen(io.Discard)
+	}
 	code, err := d.run()
 	if d.locked { // should the watch be killed now, nobody else would be left to put the terminal right
 		select {
@@ -132,7 +136,7 @@ func (d *desk) run() (int, error) {
 		Account: client.Account{
 			Address: a.Address, Relay: a.Relay, CA: a.CA, Legacy: a.Legacy, Password: a.Password, Next: a.Next,
 		},
-		Store: db, Files: files, Link: d.self.Link,
+		Store: db, Files: files, Link: d.self.Link, ComparedOnly: d.setup.ComparedOnly,
 	})
 	if err != nil {
 		a.Destroy()
@@ -150,6 +154,17 @@ func (d *desk) run() (int, error) {
 	// the screen
 	go d.listen()
 	go d.signals()
+	if d.setup.Task.Job != role.Screen {
+		err := d.work(ctx, messenger)
+		halt()
+		if ran := <-ended; err == nil {
+			err = ran
+		}
+		if errors.Is(err, client.ErrLinkEnded) {
+			err = errLinkEnded
+		}
+		return role.ExitQuit, err
+	}
 	result, err := d.show(ctx, messenger, place)
 	if err != nil {
 		return 0, err
@@ -258,6 +273,10 @@ func (d *desk) leave() {
 
 // abandon puts the terminal right in the watch's place and ends.
 func (d *desk) abandon() {
+	if d.setup.Task.Job != role.Screen {
+		memguard.Purge()
+		os.Exit(role.ExitOrphan)
+	}
 	d.term.Restore()
 	d.term.Write("sotto ended unexpectedly. It is locked; nothing was lost.\r\n")
 	memguard.Purge()

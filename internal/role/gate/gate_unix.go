@@ -74,6 +74,7 @@ func Main() int {
 			locked: setup.LockedAt, ascii: asciiOnly(os.Getenv),
 		},
 	}
+	g.dark = setup.Mode == role.Serve // there is no screen
 	if g.ca, err = readCA(setup.CAFile); err != nil {
 		return self.Fail(err)
 	}
@@ -112,6 +113,8 @@ func Main() int {
 		code, err = g.changePIN()
 	case role.ChangePassword:
 		code, err = g.changePassword()
+	case role.Serve:
+		code, err = g.serve()
 	default:
 		code, err = g.unlock()
 	}

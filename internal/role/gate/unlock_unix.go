@@ -67,6 +67,11 @@ func (g *gate) open(prompt string) (*keystore.Opened, int, error) {
 	}
 	defer pin.Destroy()
 	g.busy("checking")
+	return g.try(pin)
+}
+
+// try tries a PIN once; it returns what open does.
+func (g *gate) try(pin *memguard.LockedBuffer) (*keystore.Opened, int, error) {
 	opened, err := g.place.Open(pin)
 	var cut *keystore.RemainsError
 	switch {

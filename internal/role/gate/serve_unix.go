@@ -1,0 +1,115 @@
+//go:build unix
+
+package gate
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/awnumar/memguard"
+	"golang.org/x/sys/unix"
+
+	"sotto/internal/role"
+	"sotto/keystore"
+)
+
+// serveTries is how many wrong PINs in a row a file may hold before none is read
+// from one any more. A service is started again and again: it must not come near
+// the number after which the vault destroys itself.
+const serveTries = 3
+
+// errPINFile is an error about the file that the PIN is read from.
+type errPINFile string
+
+func (e errPINFile) Error() string { return string(e) }
+
+const (
+	errNoPIN    errPINFile = "the PIN file is empty"
+	errNobody   errPINFile = "nobody writes the PIN into the pipe"
+	errLongPIN  errPINFile = "the PIN file has more than one line, or a line that is longer than any PIN"
+	errShortPIN errPINFile = "what is in the PIN file is too short for a PIN. It was not tried"
+)
+
+// serve is unlock for a service: the PIN is what standard input has, a file.
+func (g *gate) serve() (int, error) {
+	s, err := g.place.Status()
+	if err != nil {
+		return 0, err
+	}
+	if s.Tried >= serveTries {
+		return 0, fmt.Errorf("the last %d PINs that were tried here were wrong, so none is tried from a file any more. "+
+			"Put the right one into the file, then open the profile once at a terminal: sotto --profile %s", s.Tried, g.setup.Profile.Name)
+	}
+	pin, err := readPIN(g.line.Bytes(), nextByte)
+	if err != nil {
+		return 0, err
+	}
+	opened, code, err := g.try(pin)
+	pin.Destroy()
+	if code == role.ExitWrongPIN {
+		g.self.Control.Send(&role.Note{Text: fmt.Sprintf("the PIN in the file is not right (wrong %d times in a row; from %d on it is not tried any more)", s.Tried+1, serveTries)})
+	}
+	if opened == nil {
+		return code, err
+	}
+	defer opened.Close()
+	if err := g.settle(opened); err != nil {
+		return 0, err
+	}
+	return g.handOver(opened)
+}
+
+// pinPatience is how long whoever writes the PIN into a pipe may take for a byte.
+const pinPatience = 10 * time.Second
+
+func nextByte(b []byte) (int, error) {
+	if !readable(pinPatience) {
+		return 0, errNobody
+	}
+	return unix.Read(0, b)
+}
+
+// readPIN reads one line, byte by byte, into a locked buffer of its own. memory is
+// locked, too, longer than any PIN, and wiped afterwards. The end of the line may be
+// missing; nothing may come after it.
+func readPIN(memory []byte, read func([]byte) (int, error)) (*memguard.LockedBuffer, error) {
+	defer clear(memory)
+	n, ended := 0, false
+	for {
+		got, err := read(memory[n : n+1])
+		switch {
+		case errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN):
+			continue
+		case errors.Is(err, errNobody):
+			return nil, err
+		case err != nil:
+			return nil, fmt.Errorf("read the PIN file: %w", err)
+		}
+		switch {
+		case got == 0:
+			if n > 0 && memory[n-1] == '\r' {
+				n--
+			}
+			switch {
+			case n == 0:
+				return nil, errNoPIN
+			case n > maxPIN:
+				return nil, errLongPIN
+			case n < keystore.MinPIN: // nobody's PIN, so not a guess that counts
+				return nil, errShortPIN
+			}
+			pin := memguard.NewBuffer(n)
+			pin.Copy(memory[:n])
+			return pin, nil
+		case ended:
+			return nil, errLongPIN
+		case memory[n] == '\n':
+			memory[n], ended = 0, true
+		case n > maxPIN: // one more than a PIN has, for the \r of a line's end
+			return nil, errLongPIN
+		default:
+			n++
+		}
+	}
+}
