@@ -41,7 +41,7 @@ func TestImports(t *testing.T) {
 		},
 		{
 			name:     "what starts the others has neither",
-			packages: []string{"sotto/internal/role/watch"},
+			packages: []string{"sotto/internal/role/watch", "sotto/internal/role/unattended"},
 			never: append([]string{"sotto/client$", "sotto/client/store", "sotto/client/omemo", "sotto/client/link",
 				"sotto/keystore", "sotto/tui", "charm.land/bubbletea"}, network...),
 			needs: "os/exec",

@@ -55,7 +55,9 @@ With --json the same for programs:
 			return c.run(cmd)
 		},
 	}
-	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return badUsage(&misused{cmd.CommandPath(), err}) })
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return badUsage(&misused{command: cmd.CommandPath(), err: err})
+	})
 	f := cmd.Flags()
 	f.StringVar(&c.profile, "profile", profile.Default, "which account to look at")
 	f.StringVar(&c.relay, "relay", "", "relay to look at, such as wss://chat.example.org/ws, if it can't be found by the profile's address")

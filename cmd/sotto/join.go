@@ -47,13 +47,14 @@ Where the relay is, sotto finds by the address (XEP-0156), or you say with --rel
 	f.StringVar(&j.profile, "profile", profile.Default, "name for the account on this device")
 	f.StringVar(&j.ca, "ca", "", "file with the certificate authorities to trust, instead of the system's (PEM)")
 	f.BoolVar(&j.rotate, "rotate-password", false, "replace the password by a random one that nobody has seen; your other devices cannot sign in any more")
+	f.BoolVar(&j.service, "service", false, "the account is a program's: sotto send and listen read its PIN from a file (docs/headless.md)")
 	return cmd
 }
 
 // joining is what the flags of join say.
 type joining struct {
 	relay, profile, ca string
-	rotate             bool
+	rotate, service    bool
 }
 
 func (j joining) run(address string) error {
@@ -118,6 +119,7 @@ func (j joining) run(address string) error {
 		return fmt.Errorf("reading the settings: %w", err)
 	}
 	c.Address = id.String()
+	c.Service = c.Service || j.service
 	if err := p.Save(c); err != nil {
 		return err
 	}

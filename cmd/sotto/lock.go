@@ -33,7 +33,7 @@ It exits with 0 when nothing is open afterwards, also when nothing was, and with
 		Args: nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if all && cmd.Flags().Changed("profile") {
-				return &misused{cmd.CommandPath(), errors.New("--all locks every profile: leave --profile out")}
+				return &misused{command: cmd.CommandPath(), err: errors.New("--all locks every profile: leave --profile out")}
 			}
 			profiles, err := profile.All()
 			if !all {

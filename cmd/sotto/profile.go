@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+
 	"sotto/internal/profile"
 	"sotto/internal/role"
 	"sotto/internal/role/watch"
@@ -23,6 +25,7 @@ func opening(mode role.Mode, p profile.Profile, c profile.Config, lock *profile.
 	return watch.Config{
 		Mode: mode, Profile: places(p), Label: c.Organisation, User: c.Address, Note: note,
 		Display: display(c, folders), LogoffAfter: c.LogoffAfter, DestroyAfter: c.DestroyAfter, NoTPM: c.TPM == "off", Tell: lock.Tell,
+		ComparedOnly: c.ComparedOnly(),
 	}, err
 }
 
@@ -42,6 +45,12 @@ func display(c profile.Config, folders []profile.Folder) role.Display {
 // load finds a profile with a vault, reads its settings and takes it for this
 // process. The caller unlocks it.
 func load(name string) (profile.Profile, profile.Config, *profile.Lock, error) {
+	return loadWithin(context.Background(), name)
+}
+
+// loadWithin is load, and waits for a profile that another process has until ctx
+// ends. Without an end it does not wait.
+func loadWithin(ctx context.Context, name string) (profile.Profile, profile.Config, *profile.Lock, error) {
 	p, err := profile.Paths(name)
 	if err != nil {
 		return p, profile.Config{}, nil, err
@@ -60,7 +69,7 @@ func load(name string) (profile.Profile, profile.Config, *profile.Lock, error) {
 	if err := p.Make(); err != nil { // closes to others what was left open
 		return p, c, nil, err
 	}
-	lock, err := p.Lock()
+	lock, err := p.LockWithin(ctx)
 	if err != nil {
 		return p, c, nil, err
 	}

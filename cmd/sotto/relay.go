@@ -53,10 +53,10 @@ func relayServeCommand() *cobra.Command {
 		Args: nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if domain == "" || data == "" {
-				return &misused{cmd.CommandPath(), errors.New("sotto relay serve needs --domain and --data")}
+				return &misused{command: cmd.CommandPath(), err: errors.New("sotto relay serve needs --domain and --data")}
 			}
 			if (cert == "") != (key == "") {
-				return &misused{cmd.CommandPath(), errors.New("--cert and --key go together: the one is of no use without the other")}
+				return &misused{command: cmd.CommandPath(), err: errors.New("--cert and --key go together: the one is of no use without the other")}
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
@@ -211,7 +211,7 @@ one line from standard input.`,
 	with := func(f func(*cobra.Command, *relay.Accounts, []string) error) func(*cobra.Command, []string) error {
 		return func(cmd *cobra.Command, args []string) (err error) {
 			if data == "" {
-				return &misused{cmd.CommandPath(), fmt.Errorf("%s needs --data, the relay's data folder", cmd.CommandPath())}
+				return &misused{command: cmd.CommandPath(), err: fmt.Errorf("%s needs --data, the relay's data folder", cmd.CommandPath())}
 			}
 			a, err := relay.OpenAccounts(data, domain)
 			if err != nil {

@@ -36,11 +36,14 @@ func execute() int {
 		err = failed
 	}
 	var code exit
+	bad := (*misused)(nil)
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &code):
 		return int(code)
+	case errors.As(err, &bad) && bad.code != 0:
+		return bad.code
 	}
 	return 1
 }
@@ -65,7 +68,15 @@ func complain(w io.Writer, _ fang.Styles, err error) {
 	if errors.As(err, &code) {
 		return
 	}
-	text := strings.TrimSpace(err.Error())
+	complainTo(w, err.Error())
+	if bad := (*misused)(nil); errors.As(err, &bad) {
+		fmt.Fprintf(w, "See: %s --help\n", bad.command)
+	}
+}
+
+// complainTo says what is wrong, as one sentence to a person.
+func complainTo(w io.Writer, text string) {
+	text = strings.TrimSpace(text)
 	if !strings.HasSuffix(text, ".") && !strings.HasSuffix(text, "?") {
 		text += "."
 	}
@@ -76,9 +87,6 @@ func complain(w io.Writer, _ fang.Styles, err error) {
 		}
 	}
 	fmt.Fprintln(w, text)
-	if bad := (*misused)(nil); errors.As(err, &bad) {
-		fmt.Fprintf(w, "See: %s --help\n", bad.command)
-	}
 }
 
 // folded breaks the lines of a text between words, where a terminal of so many
@@ -113,6 +121,7 @@ func folded(text string, width int) string {
 type misused struct {
 	command string // whose help says what is right
 	err     error
+	code    int // exit code; 0 is 1
 }
 
 func (m *misused) Error() string { return m.err.Error() }
@@ -121,7 +130,7 @@ func (m *misused) Unwrap() error { return m.err }
 // nothing holds a command to no arguments.
 func nothing(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return &misused{cmd.CommandPath(), fmt.Errorf("%s takes no %q", cmd.CommandPath(), args[0])}
+		return &misused{command: cmd.CommandPath(), err: fmt.Errorf("%s takes no %q", cmd.CommandPath(), args[0])}
 	}
 	return nil
 }
@@ -129,7 +138,7 @@ func nothing(cmd *cobra.Command, args []string) error {
 // subcommand holds a command to those that it has.
 func subcommand(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return &misused{cmd.CommandPath(), fmt.Errorf("there is no command %q", cmd.CommandPath()+" "+args[0])}
+		return &misused{command: cmd.CommandPath(), err: fmt.Errorf("there is no command %q", cmd.CommandPath()+" "+args[0])}
 	}
 	return nil
 }
@@ -156,9 +165,9 @@ Without a command it opens your profile. Start with one of these:
 		Args: subcommand,
 		RunE: func(*cobra.Command, []string) error { return openProfile(name) },
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &misused{cmd.CommandPath(), err} })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &misused{command: cmd.CommandPath(), err: err} })
 	root.Flags().StringVar(&name, "profile", profile.Default, "which account to open")
-	root.AddCommand(demoCommand(), joinCommand(), lockCommand(), pinCommand(), passwordCommand(), relayCommand(), doctorCommand(), wipeCommand(), versionCommand())
+	root.AddCommand(demoCommand(), joinCommand(), lockCommand(), pinCommand(), passwordCommand(), relayCommand(), sendCommand(), listenCommand(), trustCommand(), doctorCommand(), wipeCommand(), versionCommand())
 	return root
 }
 

@@ -34,6 +34,8 @@ type Config struct {
 	Organisation  string        // for display; may be ""
 	Bell          bool          // the terminal rings for a STAT message that nobody sees
 	AttachFrom    []string      // folders that files are attached from, absolute or beneath ~; see Folders
+	Service       bool          // it belongs to a program: its PIN may come from a file
+	Trust         string        // whose devices are sent to: "first-use", or "compared" ones only; "" is the default for whom it belongs to
 }
 
 // Defaults are the settings of a new profile.
@@ -154,6 +156,8 @@ type file struct {
 	Organisation  string   `toml:"organisation,omitempty"`
 	Bell          bool     `toml:"bell"`
 	AttachFrom    []string `toml:"attach-from,omitempty"`
+	Service       bool     `toml:"service,omitempty"`
+	Trust         string   `toml:"trust,omitempty"`
 }
 
 // Load reads the settings. Where there is no file, they are the defaults; where
@@ -190,6 +194,7 @@ func (p Profile) Save(c Config) error {
 	if err := enc.Encode(file{
 		duration(c.LockAfter), duration(c.LockUnfocused), duration(c.LogoffAfter), c.DestroyAfter, c.TPM, c.Theme,
 		c.Curtain, c.Reveal, c.Mouse, c.Paste, c.Multiplexer, c.Address, c.Organisation, c.Bell, c.AttachFrom,
+		c.Service, c.Trust,
 	}); err != nil {
 		return fmt.Errorf("saving the settings: %w", err)
 	}
@@ -246,6 +251,10 @@ func parseConfig(b []byte) (Config, error) {
 			into = (*choice)(&c.Bell)
 		case "attach-from":
 			into = (*list)(&c.AttachFrom)
+		case "service":
+			into = (*choice)(&c.Service)
+		case "trust":
+			into = (*label)(&c.Trust)
 		default:
 			into = &refused{fmt.Errorf("there is no setting %q", name)}
 		}
@@ -292,6 +301,12 @@ func plain(err error, b []byte, name string) error {
 	return fmt.Errorf("line %d: %s", line, words)
 }
 
+// ComparedOnly says whether nothing goes to a device that was not compared. A person
+// sees who reads before sending; a program does not.
+func (c Config) ComparedOnly() bool {
+	return c.Trust == "compared" || c.Trust == "" && c.Service
+}
+
 func (c Config) check() error {
 	switch {
 	case c.LockAfter < MinLockAfter || c.LockAfter > MaxLockAfter:
@@ -308,6 +323,8 @@ func (c Config) check() error {
 		return errors.New(`multiplexer must be "warn", "refuse" or "allow"`)
 	case c.Theme != "auto" && c.Theme != "light" && c.Theme != "dark":
 		return errors.New(`theme must be "auto", "light" or "dark"`)
+	case c.Trust != "" && c.Trust != "compared" && c.Trust != "first-use":
+		return errors.New(`trust must be "compared" or "first-use"`)
 	case !isLabel(c.Address):
 		return errors.New("address must be a line of text")
 	case !isLabel(c.Organisation):

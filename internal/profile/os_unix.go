@@ -17,6 +17,11 @@ func owned(info fs.FileInfo) bool {
 	return ok && int(st.Uid) == os.Geteuid()
 }
 
+func rootOwned(info fs.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && st.Uid == 0
+}
+
 func isReadOnly(err error) bool { return errors.Is(err, syscall.EROFS) }
 
 // lock takes an exclusive lock that ends with the process, or reports false.

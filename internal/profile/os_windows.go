@@ -10,6 +10,8 @@ import (
 
 func owned(fs.FileInfo) bool { return true }
 
+func rootOwned(fs.FileInfo) bool { return false }
+
 func isReadOnly(err error) bool { return errors.Is(err, windows.ERROR_WRITE_PROTECT) }
 
 // lock takes an exclusive lock that ends with the process, or reports false.

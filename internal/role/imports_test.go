@@ -13,6 +13,10 @@ var forbidden = map[string][]string{
 		"net", "net/http", "crypto/tls", "sotto/client/...", "sotto/keystore", "sotto/internal/profile", "sotto/internal/relay",
 		"sotto/tui", "github.com/awnumar/memguard", "github.com/ncruces/go-sqlite3/...", "charm.land/...",
 	},
+	"sotto/internal/role/unattended": {
+		"net", "net/http", "crypto/tls", "sotto/client/...", "sotto/keystore", "sotto/internal/profile", "sotto/internal/relay",
+		"sotto/tui", "github.com/awnumar/memguard", "github.com/ncruces/go-sqlite3/...", "charm.land/...",
+	},
 	"sotto/internal/role/gate": {
 		"net/http", "crypto/tls", "github.com/coder/websocket", "sotto/client", "sotto/client/store", "sotto/client/omemo/...",
 		"sotto/client/link", "sotto/tui", "charm.land/...", "github.com/ncruces/go-sqlite3/...",

@@ -144,6 +144,7 @@ func (w *watch) startDesk() error {
 	desk, err := role.Spawn(role.Desk, &role.DeskSetup{
 		Profile: w.cfg.Profile, Label: w.cfg.Label, Display: w.cfg.Display,
 		Terminal: w.term.Saved(), Open: w.cfg.Open, Check: w.cfg.Check != nil,
+		ComparedOnly: w.cfg.ComparedOnly,
 	}, w.keyEnd, theirs)
 	if err != nil {
 		return err

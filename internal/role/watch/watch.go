@@ -24,6 +24,8 @@ type Config struct {
 	Open    string // address of the conversation to open the first time; may be empty
 	Display role.Display
 
+	ComparedOnly bool // nothing is sent to a device that was not compared
+
 	LogoffAfter  time.Duration // locked for so long; 0 is never
 	DestroyAfter int           // wrong PINs in a row; 0 is never
 	NoTPM        bool          // the vault does not move into a TPM

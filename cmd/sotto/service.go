@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+	"mellium.im/xmpp/jid"
+
+	"sotto/internal/profile"
+	"sotto/internal/role"
+	"sotto/internal/role/unattended"
+)
+
+// Exit codes of sotto send.
+const (
+	codeOther   = 1
+	codeUsage   = 2
+	codeSent    = 3 // the relay has it, and nobody has confirmed it
+	codeQueued  = 4 // it goes out with the next send or listen
+	codeRefused = 5 // it does not go out as things are
+)
+
+// maxWait bounds how long programs may wait for the relay.
+const maxWait = 24 * time.Hour
+
+// service is what the flags of a program's commands say.
+type service struct {
+	profile, pin string
+	wait         time.Duration
+	json         bool
+}
+
+// flags adds the flags that programs' commands share, and gives errors of the
+// command line the exit code 2.
+func (s *service) flags(cmd *cobra.Command, wait time.Duration, waits string) {
+	f := cmd.Flags()
+	f.StringVar(&s.profile, "profile", profile.Default, "whose account, made with: sotto join ADDRESS --service")
+	f.StringVar(&s.pin, "pin-file", "", "file or pipe with the PIN, yours or root's, and closed to others")
+	f.DurationVar(&s.wait, "wait", wait, waits)
+	f.BoolVar(&s.json, "json", false, "write JSON")
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return wrong(cmd, err) })
+}
+
+// wrong is an error about the command line of a program's command.
+func wrong(cmd *cobra.Command, err error) error {
+	return &misused{command: cmd.CommandPath(), err: err, code: codeUsage}
+}
+
+// check holds the flags to what makes sense.
+func (s *service) check(cmd *cobra.Command) error {
+	_, err := profile.Paths(s.profile)
+	switch {
+	case errors.Is(err, profile.ErrName):
+		return wrong(cmd, err)
+	case s.pin == "":
+		return wrong(cmd, errors.New("nobody is there to type the PIN: name the file that it is in with --pin-file"))
+	case s.pin == "-":
+		return wrong(cmd, errors.New("--pin-file takes a file and not standard input"))
+	case s.wait < 0 || s.wait > maxWait:
+		return wrong(cmd, fmt.Errorf("--wait is a time up to %v, such as 30s", maxWait))
+	}
+	return nil
+}
+
+// whom checks an address on the command line.
+func whom(cmd *cobra.Command, address string) (string, error) {
+	j, err := jid.Parse(address)
+	if err != nil || j.Localpart() == "" || j.Resourcepart() != "" {
+		return "", wrong(cmd, fmt.Errorf("%q is not an address. It looks like this: alice@example.org", address))
+	}
+	return j.String(), nil
+}
+
+// run opens the profile and has the task done. While another process has the
+// profile it waits as long as for the relay.
+func (s *service) run(ctx context.Context, task role.Task) (role.Outcome, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.wait)
+	defer cancel()
+	p, c, lock, err := loadWithin(ctx, s.profile)
+	if err != nil {
+		return role.Outcome{}, err
+	}
+	defer lock.Unlock()
+	if !c.Service {
+		return role.Outcome{}, fmt.Errorf("profile %q belongs to a person, who types the PIN. "+
+			"A program needs an account of its own: sotto join ADDRESS --service --profile NAME. "+
+			"If this one is a program's, write service = true into %s", s.profile, p.Config)
+	}
+	pin, err := profile.OpenPIN(s.pin)
+	if err != nil {
+		return role.Outcome{}, err
+	}
+	task.Wait, task.JSON = s.wait, s.json
+	return unattended.Run(unattended.Config{
+		Profile: places(p), PIN: pin, Task: task, ComparedOnly: c.ComparedOnly(),
+		DestroyAfter: c.DestroyAfter, NoTPM: c.TPM == "off", Tell: lock.Tell,
+	})
+}
+
+// result is what sotto send --json writes.
+type result struct {
+	Type   string `json:"type"`
+	To     string `json:"to"`
+	ID     int64  `json:"id,omitempty"`
+	State  string `json:"state"`
+	Code   int    `json:"code"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// tell says what became of a message, and returns the error with its exit code.
+func (s *service) tell(out, errs io.Writer, to string, o role.Outcome, err error) error {
+	r := result{Type: "result", To: to, ID: o.ID, State: o.Standing.String(), Reason: o.Reason}
+	words := ""
+	switch {
+	case err != nil:
+		r.Code, r.Reason = codeOther, err.Error()
+		words = r.Reason
+	case o.Standing == role.Delivered:
+	case o.Standing == role.Sent:
+		r.Code = codeSent
+		words = "The relay has the message; " + r.Reason
+	case o.Standing == role.Queued:
+		r.Code = codeQueued
+		words = "The message is kept, and goes out with the next sotto send or listen: " + r.Reason
+	case o.Standing == role.Refused:
+		r.Code = codeRefused
+		words = r.Reason
+	default:
+		r.Code, r.Reason = codeOther, "it was ended before there was anything to send"
+		words = r.Reason
+	}
+	if s.json {
+		if err := json.NewEncoder(out).Encode(r); err != nil {
+			return fmt.Errorf("write the result: %w", err)
+		}
+	} else if words != "" {
+		complainTo(errs, words)
+	}
+	if r.Code == 0 {
+		return nil
+	}
+	return exit(r.Code)
+}

@@ -1,0 +1,306 @@
+//go:build unix
+
+package unattended
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sotto/internal/harden"
+	"sotto/internal/role"
+)
+
+// event is something that a role said, or its end.
+type event struct {
+	child *role.Child
+	msg   role.Message
+	ended *role.Ending
+}
+
+// keeper is one run. Everything happens on one goroutine, the caller's.
+type keeper struct {
+	cfg    Config
+	events chan event
+
+	link, gate, desk *role.Child
+
+	keyEnd   *os.File     // the read end of the gate's pipe for the key
+	linkEnd  *role.Socket // the other end of the gate's link socket
+	unlocked bool
+	said     map[*role.Child]string
+	outcome  role.Outcome
+	requests int // to lock
+	ending   bool
+	err      error
+}
+
+// Run opens the profile, has the task done and returns what became of it. A signal
+// to end is no error: whatever was kept is kept. Call it on the main goroutine,
+// locked to its thread: see role.Spawn.
+func Run(cfg Config) (role.Outcome, error) {
+	debug.SetTraceback("none")
+	defer cfg.PIN.Close()
+	if err := harden.Early(); err != nil {
+		return role.Outcome{}, err
+	}
+	unix.Umask(0o077)
+	k := &keeper{cfg: cfg, events: make(chan event, 64), said: make(map[*role.Child]string)}
+	signals := make(chan os.Signal, 16)
+	// Notify and not Ignore: a role would inherit what is ignored. The last two are
+	// requests to lock, as the watch takes them.
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
+	defer signal.Stop(signals)
+	if _, err := harden.Watch(); err != nil {
+		return role.Outcome{}, err
+	}
+	defer k.leave()
+	if err := k.start(); err != nil {
+		return role.Outcome{}, err
+	}
+	var late <-chan time.Time
+	for !k.done() {
+		k.tell()
+		select {
+		case e := <-k.events:
+			k.handle(e)
+		case s := <-signals:
+			if s == syscall.SIGUSR1 || s == syscall.SIGUSR2 {
+				k.requests++
+			}
+			if !k.ending {
+				k.ending, late = true, time.After(endAnswer)
+				k.stop()
+			}
+		case <-late:
+			k.kill()
+		}
+	}
+	return k.outcome, k.err
+}
+
+// done says whether there is nothing left to wait for.
+func (k *keeper) done() bool { return k.desk == nil && k.gate == nil }
+
+func (k *keeper) start() error {
+	var err error
+	if k.link, err = role.Spawn(role.Link, &role.LinkSetup{}, nil, nil); err != nil {
+		return err
+	}
+	k.listen(k.link)
+	keyR, keyW, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("make the pipe for the key: %w", err)
+	}
+	defer keyW.Close()
+	theirs, ours, err := role.Pair()
+	if err != nil {
+		keyR.Close()
+		return err
+	}
+	defer theirs.Close()
+	k.keyEnd, k.linkEnd = keyR, ours
+	k.gate, err = role.SpawnOn(role.Gate, &role.GateSetup{
+		Mode: role.Serve, Profile: k.cfg.Profile, DestroyAfter: k.cfg.DestroyAfter, NoTPM: k.cfg.NoTPM,
+	}, k.cfg.PIN, nil, keyW, theirs)
+	if err != nil {
+		return err
+	}
+	k.cfg.PIN.Close() // the gate has it
+	k.listen(k.gate)
+	return nil
+}
+
+// listen reports what a child says, and then its end, as events.
+func (k *keeper) listen(c *role.Child) {
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		for {
+			m, err := c.Control.Receive()
+			if err != nil {
+				c.Kill() // it has ended, or does not speak the protocol
+				return
+			}
+			k.events <- event{child: c, msg: m}
+		}
+	}()
+	go func() {
+		ending := c.Wait()
+		<-drained
+		k.events <- event{child: c, ended: &ending}
+	}()
+}
+
+func (k *keeper) handle(e event) {
+	if m, ok := e.msg.(*role.Note); ok {
+		k.said[e.child] = m.Text
+		return
+	}
+	switch {
+	case e.child == k.gate:
+		k.fromGate(e)
+	case e.child == k.desk:
+		k.fromDesk(e)
+	case e.child == k.link && e.ended != nil:
+		e.child.Control.Close()
+		k.link = nil
+		if !k.ending {
+			k.fail(errLink, e)
+			k.stop() // a desk sees it, too, but not always at once
+		}
+	}
+}
+
+func (k *keeper) fromGate(e event) {
+	switch e.msg.(type) {
+	case *role.NeedLink:
+		if k.linkEnd != nil && k.link != nil {
+			k.link.Control.SendFile(&role.Attach{}, k.linkEnd.File())
+			k.linkEnd.Close()
+			k.linkEnd = nil
+		}
+	case *role.Unlocked:
+		if k.unlocked {
+			return
+		}
+		k.unlocked = true
+		if err := k.startDesk(); err != nil {
+			k.fail(err, e)
+		}
+	}
+	if e.ended == nil {
+		return
+	}
+	e.child.Control.Close()
+	k.gate = nil
+	if k.unlocked && e.ended.Code == role.ExitDone || k.ending {
+		return
+	}
+	k.fail(errGate, e)
+	k.stop()
+}
+
+func (k *keeper) startDesk() error {
+	theirs, ours, err := role.Pair()
+	if err != nil {
+		return err
+	}
+	defer theirs.Close()
+	defer ours.Close()
+	if k.link != nil {
+		k.link.Control.SendFile(&role.Attach{}, ours.File())
+	}
+	desk, err := role.SpawnOn(role.Desk, &role.DeskSetup{
+		Profile: k.cfg.Profile, Task: k.cfg.Task, ComparedOnly: k.cfg.ComparedOnly,
+	}, os.Stdin, os.Stdout, k.keyEnd, theirs)
+	if err != nil {
+		return err
+	}
+	k.desk = desk
+	k.listen(desk)
+	k.closeEnds()
+	k.gate.Control.Send(&role.End{}) // it has waited for this
+	return nil
+}
+
+func (k *keeper) closeEnds() {
+	if k.keyEnd != nil {
+		k.keyEnd.Close()
+		k.keyEnd = nil
+	}
+	if k.linkEnd != nil {
+		k.linkEnd.Close()
+		k.linkEnd = nil
+	}
+}
+
+func (k *keeper) fromDesk(e event) {
+	if m, ok := e.msg.(*role.Outcome); ok {
+		k.outcome = *m
+	}
+	if e.ended == nil {
+		return
+	}
+	e.child.Control.Close()
+	k.desk = nil
+	if e.ended.Code != role.ExitQuit && !(k.ending && k.err == nil && e.ended.Code == role.ExitOrphan) {
+		k.fail(errDesk, e)
+	}
+}
+
+// fail notes why all ends: by what the role said, or else by otherwise. The first
+// reason stands.
+func (k *keeper) fail(otherwise error, e event) {
+	if k.err != nil {
+		return
+	}
+	k.err = otherwise
+	if said := k.said[e.child]; said != "" && (e.ended == nil || e.ended.Code >= 0) {
+		k.err = errors.New(said)
+	}
+}
+
+// stop tells gate and desk to end.
+func (k *keeper) stop() {
+	for _, c := range []*role.Child{k.gate, k.desk} {
+		if c != nil {
+			c.Control.Send(&role.End{})
+		}
+	}
+}
+
+func (k *keeper) kill() {
+	for _, c := range []*role.Child{k.gate, k.desk} {
+		if c != nil {
+			c.Kill()
+		}
+	}
+}
+
+// leave ends what still runs.
+func (k *keeper) leave() {
+	k.ending = true
+	k.kill()
+	k.closeEnds()
+	if k.link != nil {
+		k.link.Control.Send(&role.End{})
+	}
+	late := time.After(endAnswer)
+	for k.link != nil || k.gate != nil || k.desk != nil {
+		select {
+		case e := <-k.events:
+			if e.ended == nil {
+				continue
+			}
+			e.child.Control.Close()
+			switch e.child {
+			case k.link:
+				k.link = nil
+			case k.gate:
+				k.gate = nil
+			case k.desk:
+				k.desk = nil
+			}
+		case <-late:
+			for _, c := range []*role.Child{k.link, k.gate, k.desk} {
+				if c != nil {
+					c.Kill()
+				}
+			}
+		}
+	}
+}
+
+// tell says how things are to whoever asks for a lock: it is open until it ends.
+func (k *keeper) tell() {
+	if k.cfg.Tell != nil {
+		k.cfg.Tell(true, k.link != nil, k.requests)
+	}
+}

@@ -1,0 +1,41 @@
+// Package unattended opens a profile where nobody sits at a terminal: what the watch
+// is to a person, it is to a service.
+//
+// It starts the same roles in the same sandboxes. The gate reads the PIN from a file
+// that it is given as its standard input; the desk has this process's standard input
+// and output, for the one job that it is started for. Like the watch, this process
+// has no key, no network and no data: what is sent and what comes does not pass
+// through it. When a role ends, all end. There is no lock screen, so whatever locks a
+// person's sotto ends this one.
+package unattended
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"sotto/internal/role"
+)
+
+// Config says what to open, and what for.
+type Config struct {
+	Profile      role.Profile
+	PIN          *os.File // the gate's standard input; Run closes it
+	Task         role.Task
+	ComparedOnly bool
+	DestroyAfter int
+	NoTPM        bool
+
+	// Tell is the watch's: see package watch.
+	Tell func(open, online bool, asked int)
+}
+
+// endAnswer is how long a role may take to end in good order.
+const endAnswer = 3 * time.Second
+
+// The errors of roles that end without a word.
+var (
+	errGate = errors.New("the process that reads the PIN ended unexpectedly. Nothing was lost; run it again")
+	errDesk = errors.New("the process that holds the messages ended unexpectedly. Nothing that was kept is lost; run it again")
+	errLink = errors.New("the connection process ended unexpectedly. Nothing that was kept is lost; run it again")
+)
