@@ -126,6 +126,8 @@ func (l Looking) write(d client.Device) error {
 		words = "this device"
 	case !d.Active:
 		words += ", no longer in use"
+	case d.Trust == store.FirstUse:
+		words += ", not compared"
 	}
 	_, err := fmt.Fprintf(l.Out, "%s  %s\n", fingerprint, words)
 	return err

@@ -39,12 +39,17 @@ func phaseWord(s client.State) string {
 	return "offline"
 }
 
+// lookAgain is how often a job that waits looks again without an event.
+const lookAgain = 100 * time.Millisecond
+
 // until waits until something is so, looking again whenever anything changes. It
 // reports false when the time is over or the relay does not want this account, which
 // no waiting cures; an error is that of so, or the end of ctx.
 func until(ctx context.Context, c *client.Client, wait time.Duration, so func() (bool, error)) (bool, error) {
 	late := time.NewTimer(wait)
 	defer late.Stop()
+	look := time.NewTicker(lookAgain) // an answer that brings nothing new is no event
+	defer look.Stop()
 	for {
 		yes, err := so()
 		if yes || err != nil {
@@ -55,6 +60,7 @@ func until(ctx context.Context, c *client.Client, wait time.Duration, so func() 
 		}
 		select {
 		case <-c.Events():
+		case <-look.C:
 		case <-late.C:
 			return so() // it may have become so just now
 		case <-ctx.Done():

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -129,7 +130,8 @@ func (s *service) tell(out, errs io.Writer, to string, o role.Outcome, err error
 		words = "The message is kept, and goes out with the next sotto send or listen: " + r.Reason
 	case o.Standing == role.Refused:
 		r.Code = codeRefused
-		words = r.Reason
+		// What a person would type in the conversation, a program's keeper types here.
+		words = strings.ReplaceAll(r.Reason, "(/trust)", "(sotto trust "+to+")")
 	default:
 		r.Code, r.Reason = codeOther, "it was ended before there was anything to send"
 		words = r.Reason
