@@ -46,6 +46,9 @@ func (c *Client) compose(ctx context.Context, peer, body string, before, after f
 	var fx effects
 	err = c.store.Update(ctx, func(tx *store.Tx) error {
 		fx = effects{}
+		if c.isRemoved() {
+			return declined{errRemoved}
+		}
 		people, err := c.maySend(tx, peer)
 		if err != nil {
 			return err
@@ -256,7 +259,11 @@ func (c *Client) Trust(ctx context.Context, peer string, fp omemo.Fingerprint, t
 		return errors.New("no device with this fingerprint is known any more. Look at the list again")
 	}
 	c.events.put(DevicesChanged{peer})
-	c.call(c.retry)
+	if trust == store.Verified || trust == store.FirstUse {
+		c.call(c.retry)
+	} else {
+		c.call(c.trustLost)
+	}
 	return nil
 }
 

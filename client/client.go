@@ -86,6 +86,7 @@ type Client struct {
 	state    State
 	presence map[string]map[string]Presence // bare JID, then resource
 	names    map[string]string              // bare JID to the roster's name
+	removed  bool                           // this device was taken off the own list, by its owner
 
 	relayFile int64 // the largest file that the relay takes, in bytes; 0 if that is not known
 	noUpload  bool  // it takes none
@@ -121,6 +122,9 @@ func New(cfg Config) (*Client, error) {
 			return err
 		}
 		if err := c.tend(tx); err != nil {
+			return err
+		}
+		if err := c.readRemoved(tx); err != nil {
 			return err
 		}
 		if err := c.tidyFiles(tx); err != nil {

@@ -154,6 +154,12 @@ func (d *double) iq(e *stanza.Element) {
 		}
 		answer.Add(stanza.New(stanza.NSPubSub, "pubsub", stanza.New(stanza.NSPubSub, "items",
 			stanza.New(stanza.NSPubSub, "item", payload).With("id", "current")).With("node", node)))
+	case p.Child("", "delete") != nil:
+		node := p.Child("", "delete").Get("node")
+		if d.nodes[owner+" "+node] == nil {
+			answer = stanza.ErrorReply(e, "cancel", "item-not-found").With("from", owner).With("to", me+"/test")
+		}
+		delete(d.nodes, owner+" "+node)
 	case p.Child("", "publish") != nil:
 		pub := p.Child("", "publish")
 		d.nodes[owner+" "+pub.Get("node")] = pub.Child("", "item").Child("", "")

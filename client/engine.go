@@ -65,6 +65,8 @@ type engine struct {
 	republishAt time.Time
 	maintainAt  time.Time
 	relistAt    time.Time // the own device list was put right last
+	relistDue   bool      // it is looked at again soon
+	relists     warnings  // how often it was, within the hour
 
 	rooms       map[string]*room // by bare JID: all that the store knows, and those being entered
 	services    []string         // where rooms are made; nil: not looked for yet
@@ -525,9 +527,8 @@ func (c *Client) apply(fx *effects) {
 	if fx.republish && c.republishAt.IsZero() {
 		c.republishAt = time.Now().Add(republishAfter)
 	}
-	if fx.ownGone && c.devicesDone && time.Since(c.relistAt) > askAgain {
-		c.relistAt = time.Now()
-		c.askOwnDevices()
+	if fx.ownGone && c.devicesDone && !c.removed {
+		c.relistSoon()
 	}
 	if fx.list {
 		fx.events = append(fx.events, ConversationsChanged{})

@@ -112,9 +112,13 @@ func (c *Client) Security(ctx context.Context, peer string) (Security, error) {
 	var (
 		s        Security
 		lifespan time.Duration
+		ours     []store.PeerDevice
 	)
 	err := c.store.View(ctx, func(tx *store.Tx) (err error) {
 		if lifespan, err = tx.Lifespan(peer); err != nil {
+			return err
+		}
+		if ours, err = tx.Devices(c.self); err != nil {
 			return err
 		}
 		if r, err := tx.Room(peer); err != nil {
@@ -138,6 +142,12 @@ func (c *Client) Security(ctx context.Context, peer string) (Security, error) {
 		return s, fmt.Errorf("read the devices: %w", err)
 	}
 	s.Lifespan = lifespan
+	switch own := securityOf(ours, "", true, c.device.ID()); {
+	case c.isRemoved():
+		s.Warn, s.Words = true, lineOf("%v", errRemoved)
+	case own.Undecided > 0 && !s.Warn && peer != c.self:
+		s.Warn, s.Words = true, lineOf("You have %s. What you write does not go there until you compare: /devices", newDevices(own.Undecided))
+	}
 	return s, nil
 }
 

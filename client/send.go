@@ -40,7 +40,11 @@ func (c *Client) flush() {
 		outs[list[i].OriginID] = o
 	}
 	c.outs = outs
-	if c.online && c.rosterDone && c.devicesDone && c.archiveDone {
+	switch {
+	case !c.online || !c.rosterDone || !c.devicesDone || !c.archiveDone:
+	case c.removed:
+		c.explain(list, "Waiting: this device was removed from your devices. /rejoin puts it back")
+	default:
 		c.sendAll(list)
 	}
 	c.tellState()

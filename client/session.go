@@ -2,6 +2,7 @@ package client
 
 import (
 	"crypto/sha256"
+	"slices"
 	"time"
 
 	"mellium.im/xmpp/jid"
@@ -23,7 +24,7 @@ func (c *Client) startSession() {
 	c.online = false // what ends now must not send yet
 	c.dropRequests()
 	c.renewUploads()
-	c.online, c.timers = true, nil
+	c.online, c.timers, c.relistDue = true, nil, false
 	c.ignored = make(map[string]bool)
 	c.peers = make(map[string]*peer)
 	c.rosterDone, c.devicesDone, c.archiveDone = false, false, false
@@ -221,8 +222,18 @@ func (c *Client) askOwnDevices() {
 			c.update("store the own devices", func(tx *store.Tx, fx *effects) error {
 				return c.deviceList(tx, fx, c.self, ids)
 			})
-			c.publish(ids)
-			return // publish goes on
+			switch {
+			case c.removed:
+			case ok && len(ids) > 0 && !slices.Contains(ids, c.device.ID()):
+				c.missing(func() { c.publish(ids) }, func() {
+					c.devicesDone = true
+					c.flush()
+				})
+				return
+			default:
+				c.publish(ids)
+				return // publish goes on
+			}
 		case passing(err):
 			c.log.Warn("own device list", "err", err)
 			c.later(peerRetry, c.askOwnDevices)
@@ -263,11 +274,11 @@ func (c *Client) publish(listed []uint32) {
 	}
 	hash := sha256.Sum256(bundle.Bytes())
 	id := c.device.ID()
-	mine := false
-	for _, d := range listed {
-		mine = mine || d == id
-	}
+	mine := slices.Contains(listed, id)
 	done := func() {
+		if mine {
+			c.update("note that this device is listed", func(tx *store.Tx, _ *effects) error { return tx.SetValue(valueListed, []byte{1}) })
+		}
 		c.devicesDone = true
 		c.flush()
 	}
@@ -277,6 +288,7 @@ func (c *Client) publish(listed []uint32) {
 			return
 		}
 		c.publishNode(stanza.NodeDevices, stanza.DeviceList(append(listed, id)), func(err error) {
+			mine = err == nil
 			c.notPublished("device list", err)
 			done()
 		})
@@ -350,7 +362,7 @@ func (c *Client) publishNode(node string, payload *stanza.Element, done func(err
 // maintain replaces prekeys that were used or are old, and publishes.
 func (c *Client) maintain() {
 	ok := c.update("maintain the prekeys", func(tx *store.Tx, _ *effects) error { return c.tend(tx) })
-	if ok && c.online && c.devicesDone && c.noPEP.Empty() {
+	if ok && c.online && c.devicesDone && !c.removed && c.noPEP.Empty() {
 		c.publish([]uint32{c.device.ID()})
 	}
 }

@@ -2,6 +2,7 @@ package client
 
 import (
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"time"
 
@@ -78,6 +79,12 @@ func (c *Client) sawDevice(tx *store.Tx, fx *effects, a omemo.Address, key omemo
 		switch {
 		case string(d.Fingerprint) == string(key[:]):
 			return nil
+		case d.Fingerprint == nil && d.Trust == store.FirstUse && compares(devices):
+			// Who has compared one device no longer takes others on trust.
+			d.Trust = store.Undecided
+			if err := c.warnNew(tx, fx, a.JID, 1); err != nil {
+				return err
+			}
 		case d.Fingerprint == nil:
 		default:
 			words := "A device of " + c.short(a.JID) + " has changed its key. This can be a reinstallation, or somebody else. Nothing is sent to it until you compare: /trust"
@@ -117,6 +124,11 @@ func (c *Client) sawDevice(tx *store.Tx, fx *effects, a omemo.Address, key omemo
 	fx.events = append(fx.events, DevicesChanged{a.JID})
 	fx.relist = append(fx.relist, a.JID) // the list tells whether it is active
 	return tx.PutDevice(d)
+}
+
+// compares reports whether somebody has compared one of the devices.
+func compares(devices []store.PeerDevice) bool {
+	return slices.ContainsFunc(devices, func(d store.PeerDevice) bool { return d.Trust == store.Verified && d.Fingerprint != nil })
 }
 
 // A relay that shows another key for a device, and later the true one again, must

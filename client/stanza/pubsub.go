@@ -81,6 +81,12 @@ func Configure(node string, fields ...Field) *Element {
 		New(NSPubSubOwner, "configure", Form(formConfig, fields...)).With("node", node))
 }
 
+// DeleteNode removes an own node with all its items (payload of an IQ set, XEP-0060
+// section 8.4).
+func DeleteNode(node string) *Element {
+	return New(NSPubSubOwner, "pubsub", New(NSPubSubOwner, "delete").With("node", node))
+}
+
 // Field is one field of a form.
 type Field struct{ Var, Value string }
 
