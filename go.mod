@@ -30,6 +30,7 @@ require (
 	lukechampine.com/adiantum v1.1.1
 	mellium.im/sasl v0.3.2
 	mellium.im/xmpp v0.22.0
+	rsc.io/qr v0.2.0
 )
 
 require (

@@ -23,8 +23,11 @@ func commands() []command {
 		{"stat", " TEXT", "send as STAT: rings even where it is locked", urgently("!stat")},
 		{"urgent", " TEXT", "send as urgent", urgently("!urgent")},
 		{"ack", " TEXT", "send as ACK: seen, and in hand", urgently(ack)},
-		{"devices", "", "who can read", func(m *Model, _ string) (bool, tea.Cmd) { return true, m.showDevices() }},
+		{"devices", "", "who can read; in a room, your own", (*Model).commandDevices},
 		{"trust", "", "compare devices and decide", func(m *Model, _ string) (bool, tea.Cmd) { return true, m.showDevices() }},
+		{"code", "", "the code of this device, for others to compare", (*Model).commandCode},
+		{"verify", " CODE", "compare by the code that the other's screen shows", (*Model).commandVerify},
+		{"rejoin", "", "put this device back after it was removed", (*Model).commandRejoin},
 		{"expire", " TIME", "how long messages here live: 24h, off", (*Model).commandExpire},
 		{"again", "", "send again what failed here", (*Model).commandAgain},
 		{"theme", " NAME", "auto, light or dark", (*Model).commandTheme},
@@ -33,7 +36,7 @@ func commands() []command {
 		{"help", "", "keys and commands", func(m *Model, _ string) (bool, tea.Cmd) { m.push(&helpDialog{}); return true, nil }},
 		{"quit", "", "end sotto", func(m *Model, _ string) (bool, tea.Cmd) { return true, m.finish(Quit, Unlock) }},
 	}
-	return slices.Insert(list, 8, roomCommands()...)
+	return slices.Insert(list, 11, roomCommands()...)
 }
 
 // isCommand reports whether a text is a command: a slash and a word. Two

@@ -20,6 +20,7 @@ type devicesDialog struct {
 	failed text.Safe
 	chosen int
 	sure   bool // asked whether to refuse the chosen device
+	remove bool // asked whether to remove the chosen device, an own one
 }
 
 // showDevices opens the dialog for the open conversation.
@@ -35,6 +36,17 @@ func (m *Model) showDevices() tea.Cmd {
 	d := &devicesDialog{peer: m.open}
 	m.push(d)
 	return m.loadDevices(d)
+}
+
+// commandDevices shows the devices: in a room, where F3 shows the people, the own
+// ones.
+func (m *Model) commandDevices(string) (bool, tea.Cmd) {
+	if m.open != "" && !m.conversation(m.open).Room {
+		return true, m.showDevices()
+	}
+	d := &devicesDialog{peer: m.self.Address}
+	m.push(d)
+	return true, m.loadDevices(d)
 }
 
 // devicesMsg is the answer to loadDevices.
@@ -63,9 +75,14 @@ func (d *devicesDialog) fill(msg devicesMsg) {
 		d.failed = text.Line(msg.err.Error())
 		return
 	}
-	active := func(all []client.Device) (list []client.Device) {
+	active := func(all []client.Device) (list []client.Device) { // and then what is in use no more, if it ever was
 		for _, dev := range all {
 			if dev.Active {
+				list = append(list, dev)
+			}
+		}
+		for _, dev := range all {
+			if !dev.Active && dev.Known && dev.Trust != store.Undecided && len(list) < maxListed {
 				list = append(list, dev)
 			}
 		}
@@ -76,7 +93,7 @@ func (d *devicesDialog) fill(msg devicesMsg) {
 	d.theirs = len(theirs)
 	if !d.loaded {
 		for i := len(d.list) - 1; i >= 0; i-- {
-			if d.list[i].Trust == store.Undecided && !d.list[i].Own {
+			if d.list[i].Active && d.list[i].Trust == store.Undecided && !d.list[i].Own {
 				d.chosen = i
 			}
 		}
@@ -88,15 +105,20 @@ func (d *devicesDialog) fill(msg devicesMsg) {
 func (d *devicesDialog) key(m *Model, key, typed string) (bool, tea.Cmd) {
 	switch key {
 	case "esc", "f3", "ctrl+c":
-		if d.sure {
-			d.sure = false
+		if d.sure || d.remove {
+			d.sure, d.remove = false, false
 			return false, nil
 		}
 		return true, nil
 	case "up", "ctrl+p", "shift+tab":
 		d.chosen, d.sure = max(d.chosen-1, 0), false
+		d.remove = false
 	case "down", "ctrl+n", "tab":
 		d.chosen, d.sure = min(d.chosen+1, max(len(d.list)-1, 0)), false
+		d.remove = false
+	}
+	if typed == "c" || typed == "C" {
+		return false, m.showCode()
 	}
 	if d.chosen >= len(d.list) {
 		return false, nil
@@ -110,8 +132,16 @@ func (d *devicesDialog) key(m *Model, key, typed string) (bool, tea.Cmd) {
 		d.sure = false
 		return false, m.trust(d.owner(m), dev, store.Verified)
 	case "d", "D":
-		d.sure = true
+		d.sure, d.remove = true, false
+	case "r", "R":
+		d.remove, d.sure = d.owns(m), false
 	case "y", "Y":
+		if d.remove {
+			d.remove = false
+			return false, m.query(func(q queryContext) tea.Msg {
+				return roomMsg{"", "Removed. Nothing is encrypted to it any more.", q.RemoveDevice(q.ctx, dev.ID)}
+			})
+		}
 		if d.sure {
 			d.sure = false
 			return false, m.trust(d.owner(m), dev, store.Distrusted)
@@ -128,6 +158,14 @@ func (d *devicesDialog) wheel(_ *Model, n int) {
 func (d *devicesDialog) click(*Model, int, int) (bool, tea.Cmd) { return false, nil }
 
 func (d *devicesDialog) covers() bool { return true }
+
+// maxListed bounds the devices of one person in the list, with those not in use.
+const maxListed = 40
+
+// owns reports whether the chosen device is another own one, which is in use.
+func (d *devicesDialog) owns(m *Model) bool {
+	return d.chosen < len(d.list) && d.owner(m) == m.self.Address && !d.list[d.chosen].Own && d.list[d.chosen].Active
+}
 
 // owner is whose the chosen device is.
 func (d *devicesDialog) owner(m *Model) string {
@@ -156,9 +194,16 @@ func (k *look) standing(dev client.Device) (string, themes.Style) {
 	if !dev.FirstSeen.IsZero() {
 		since = " since " + dev.FirstSeen.In(k.zone).Format("2 Jan 2006")
 	}
+	switch {
+	case dev.Active:
+	case dev.Trust == store.Distrusted:
+		return "refused, and not in use", k.Faint
+	default:
+		return "not in use any more, known" + since, k.Faint
+	}
 	switch dev.Trust {
 	case store.Verified:
-		return "compared", k.Good
+		return "compared, known" + since, k.Good
 	case store.FirstUse:
 		return "known" + since + ", not compared", k.Good
 	case store.Distrusted:
@@ -223,11 +268,16 @@ func (d *devicesDialog) render(m *Model, w, h int) ([]string, rect, *point) {
 			to = len(lines)
 		}
 	}
-	keys := k.dots("Up, Down", "Esc back")
+	keys := k.dots("Up, Down", "c your code", "Esc back")
 	if d.chosen < len(d.list) && !d.list[d.chosen].Own && d.list[d.chosen].Known {
-		keys = k.dots("s the same", "d different", "Esc back")
+		keys = k.dots("s the same", "d different", "c your code", "Esc back")
+		if d.owns(m) {
+			keys = k.dots("s the same", "d different", "r remove", "c your code", "Esc back")
+		}
 		lines = append(lines, "")
-		if d.sure {
+		if d.remove {
+			say(k.Warning, "Remove this device from your account? It reads nothing that is written from then on. Sign in there again to undo it. y removes it, Esc does not.")
+		} else if d.sure {
 			say(k.Warning, "Refuse this device, so that nothing is sent to it? y refuses it, Esc does not.")
 		} else {
 			say(k.Notice, "Compare with what they see under F3, by phone or in person, never in a message. Is it the same?")

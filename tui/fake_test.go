@@ -297,6 +297,24 @@ func (f *fake) Trust(_ context.Context, peer string, fp omemo.Fingerprint, trust
 	return errors.New("no such device")
 }
 
+func (f *fake) Code() client.Code {
+	return client.Code{Address: self, Devices: map[uint32]omemo.Fingerprint{5: f.devices[self][0].Fingerprint}}
+}
+
+func (f *fake) VerifyCode(_ context.Context, code client.Code) (int, error) {
+	return len(code.Devices), f.room("verify", code.String())
+}
+
+func (f *fake) RemoveDevice(_ context.Context, id uint32) error {
+	f.mu.Lock()
+	f.devices[self] = slices.DeleteFunc(f.devices[self], func(d client.Device) bool { return d.ID == id })
+	f.mu.Unlock()
+	f.events <- client.DevicesChanged{Peer: self}
+	return f.room("removed device", itoa(int(id)))
+}
+
+func (f *fake) Rejoin(context.Context) error { return f.room("rejoin") }
+
 func (f *fake) CreateRoom(_ context.Context, name string) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

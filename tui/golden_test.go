@@ -122,6 +122,18 @@ var scenes = []scene{
 		f.ward()
 		f.devices[ada] = append(f.devices[ada], device(99, store.Undecided))
 	}, func(m *Model) { run(m, m.showDevices()) }, nil},
+	{"own-devices", func(f *fake) {
+		f.ward()
+		gone, new := device(6, store.FirstUse), device(7, store.Undecided)
+		gone.Active = false
+		f.devices[self] = append(f.devices[self], gone, new, device(8, store.Verified))
+	}, func(m *Model) {
+		run(m, m.openPeer(icu))
+		_, cmd := m.commandDevices("")
+		run(m, cmd)
+		feedKey(m, "r")
+	}, nil},
+	{"code", (*fake).ward, func(m *Model) { run(m, m.showCode()); feed(m, tickMsg{}) }, nil},
 	{"empty", func(f *fake) { f.convs = nil }, func(*Model) {}, nil},
 	{"covered", (*fake).ward, func(m *Model) {
 		m.composer().paste("Given 19:08, rhythm unchanged. Second dose in ten minutes if the QRS stays wide.\nRana has the sample.")

@@ -38,6 +38,10 @@ type Messenger interface {
 	Members(ctx context.Context, peer string) ([]client.Member, error)
 	AcceptReaders(ctx context.Context, n *client.NewReaders) error
 
+	Code() client.Code
+	VerifyCode(ctx context.Context, code client.Code) (n int, err error)
+	RemoveDevice(ctx context.Context, id uint32) error
+	Rejoin(ctx context.Context) error
 	Trust(ctx context.Context, peer string, fp omemo.Fingerprint, trust store.Trust) error
 }
 

@@ -25,6 +25,12 @@ func roomCommands() []command {
 	}
 }
 
+// sentence is an error as a sentence.
+func sentence(err error) string {
+	words := err.Error()
+	return strings.ToUpper(words[:1]) + words[1:]
+}
+
 // roomMsg says how something about a room ended.
 type roomMsg struct {
 	open  string // to go to, or ""
@@ -34,8 +40,7 @@ type roomMsg struct {
 
 func (m *Model) roomDone(msg roomMsg) tea.Cmd {
 	if msg.err != nil {
-		words := msg.err.Error()
-		m.warn(strings.ToUpper(words[:1]) + words[1:])
+		m.warn(sentence(msg.err))
 		return nil
 	}
 	if msg.words != "" {

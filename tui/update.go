@@ -108,6 +108,8 @@ func (m *Model) handle(msg tea.Msg) tea.Cmd {
 		}
 	case devicesMsg:
 		msg.d.fill(msg)
+	case verifiedMsg:
+		m.verified(msg)
 	case roomMsg:
 		return m.roomDone(msg)
 	case membersMsg:
