@@ -13,6 +13,7 @@ type keyboard struct {
 	*os.File
 	guard pasteGuard
 	last  time.Time // of the last read
+	lock  func()    // blanks the screen and locks: Ctrl+L does not wait for what comes before it
 }
 
 // Read reads keys. It never returns 0 bytes without an error.
@@ -23,6 +24,10 @@ func (k *keyboard) Read(p []byte) (int, error) {
 		now := time.Now()
 		out := k.guard.feed(p[:0], buf[:n], now.Sub(k.last))
 		k.last = now
+		if k.guard.lock {
+			k.guard.lock = false
+			k.lock()
+		}
 		if len(out) > 0 || err != nil {
 			return copy(p, out), err
 		}
@@ -67,12 +72,13 @@ type pasteGuard struct {
 	params int  // in a control sequence: parameters so far; else 0
 	string bool // in a control string (OSC, DCS, SOS, PM, APC) without an end so far
 	drop   int  // bytes of a report of the mouse that are still to come
+	lock   bool // Ctrl+L was pressed
 }
 
 // feed appends to dst what becomes of p, which came after a pause.
 func (g *pasteGuard) feed(dst, p []byte, pause time.Duration) []byte {
 	if g.inside && len(p) == 1 && pause >= pasteStalls && (p[0] == 0x03 || p[0] == 0x0c || p[0] == 0x11) {
-		*g = pasteGuard{mouse: g.mouse}
+		*g = pasteGuard{mouse: g.mouse, lock: p[0] == 0x0c}
 		return append(append(dst, pasteEnds...), p[0])
 	}
 	for _, c := range p {
@@ -90,6 +96,7 @@ func (g *pasteGuard) feed(dst, p []byte, pause time.Duration) []byte {
 		if g.excess(c) {
 			continue
 		}
+		g.lock = g.lock || c == 0x0c
 		dst = append(dst, c)
 		switch {
 		case c == 'M' && g.match == 2 && g.mouse: // after ESC [
@@ -97,7 +104,7 @@ func (g *pasteGuard) feed(dst, p []byte, pause time.Duration) []byte {
 			g.match, g.drop = 0, 3
 		case c == pasteBegins[g.match]:
 			if g.match++; g.match == len(pasteBegins) {
-				*g = pasteGuard{mouse: g.mouse, inside: true}
+				*g = pasteGuard{mouse: g.mouse, lock: g.lock, inside: true}
 			}
 		case c == pasteBegins[0]:
 			g.match = 1
@@ -144,7 +151,7 @@ func (g *pasteGuard) excess(c byte) bool {
 func (g *pasteGuard) pasted(dst []byte, c byte) []byte {
 	if c == pasteEnds[g.match] {
 		if g.match++; g.match == len(pasteEnds) {
-			*g = pasteGuard{mouse: g.mouse}
+			*g = pasteGuard{mouse: g.mouse, lock: g.lock}
 			return append(dst, pasteEnds...)
 		}
 		return dst

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"bytes"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +43,29 @@ func TestPasteGuard(t *testing.T) {
 		}
 		if string(out) != c.want {
 			t.Errorf("%s in parts: %.80q, want %.80q", name, out, c.want)
+		}
+		if pressed := strings.Contains(c.want, "\x0c"); whole.lock != pressed || parts.lock != pressed {
+			t.Errorf("%s: locks %v, in parts %v, want %v", name, whole.lock, parts.lock, pressed)
+		}
+	}
+}
+
+// Ctrl+L locks as soon as it is read, not when Bubble Tea comes to it.
+func TestKeyboardLocksAtOnce(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	locked := 0
+	k := &keyboard{File: r, lock: func() { locked++ }}
+	buf := make([]byte, 64)
+	for keys, want := range map[string]int{"abc": 0, "x\x1b\x0c": 1, "\x1b[200~\x0c.\x1b[201~": 0, "\x0c\x0c": 1} {
+		locked = 0
+		w.WriteString(keys)
+		if _, err := k.Read(buf); err != nil || locked != want {
+			t.Errorf("%q locked %d times, %v; want %d", keys, locked, err, want)
 		}
 	}
 }

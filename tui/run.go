@@ -18,6 +18,9 @@ import (
 // draftTime bounds how long the end waits for a draft to be stored.
 const draftTime = 2 * time.Second
 
+// keyTime is how long a key may take to be acted on.
+const keyTime = time.Second
+
 // errTrace is returned where the environment asks Bubble Tea to copy all it
 // writes into a file.
 var errTrace = errors.New("TEA_TRACE or TEA_DEBUG is set, which would write messages to a file: unset it and start again")
@@ -35,15 +38,23 @@ func (m *Model) Run(ctx context.Context) (Result, error) {
 		tea.WithOutput(m.cfg.Screen), tea.WithEnvironment(m.cfg.Environ), tea.WithoutSignalHandler(),
 		tea.WithoutRenderer(), tea.WithFPS(1), // see painter
 	}
+	var p *tea.Program
+	keys := &keyboard{File: os.Stdin, guard: pasteGuard{mouse: m.cfg.Mouse}, lock: func() {
+		// The key itself locks when its turn comes, after what was typed before it.
+		// Should the library have made something else of it, this does.
+		m.cfg.Screen.Blackout()
+		time.AfterFunc(keyTime, func() { p.Send(askedMsg{}) })
+	}}
 	switch in := m.cfg.Input.(type) {
 	case nil:
-		options = append(options, tea.WithInput(&keyboard{File: os.Stdin, guard: pasteGuard{mouse: m.cfg.Mouse}}))
+		options = append(options, tea.WithInput(keys))
 	case *os.File:
-		options = append(options, tea.WithInput(&keyboard{File: in, guard: pasteGuard{mouse: m.cfg.Mouse}}))
+		keys.File = in
+		options = append(options, tea.WithInput(keys))
 	default:
 		options = append(options, tea.WithInput(in))
 	}
-	p := tea.NewProgram(m, options...)
+	p = tea.NewProgram(m, options...)
 	done := make(chan struct{})
 	var parts sync.WaitGroup
 	painter := newPainter(m.cfg.Screen, m.env)

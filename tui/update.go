@@ -15,7 +15,8 @@ import (
 type (
 	tickMsg   struct{}
 	eventsMsg []client.Event
-	lockMsg   struct{}
+	lockMsg   struct{} // the messenger ends
+	askedMsg  struct{} // the person has asked for a lock
 )
 
 // tick looks at the clocks once a second. It draws nothing unless a word changes.
@@ -64,6 +65,8 @@ func (m *Model) handle(msg tea.Msg) tea.Cmd {
 		return m.ticked()
 	case lockMsg:
 		return m.lock(Ended, Unlock)
+	case askedMsg:
+		return m.lock(Asked, Unlock)
 	case tea.WindowSizeMsg:
 		if msg.Width > 0 && msg.Height > 0 {
 			m.width, m.height = min(msg.Width, maxWidth), min(msg.Height, maxHeight)
