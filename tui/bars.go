@@ -72,7 +72,7 @@ func (k *look) security(s *client.Security) (string, themes.Style) {
 }
 
 // relay says how the connection stands.
-func (k *look) relay(s client.State) (string, themes.Style) {
+func (k *look) relay(s client.State, now time.Time) (string, themes.Style) {
 	queued := ""
 	if s.Queued > 0 {
 		queued = itoa(s.Queued) + " queued"
@@ -83,8 +83,8 @@ func (k *look) relay(s client.State) (string, themes.Style) {
 	}
 	switch s.Phase {
 	case wire.Online:
-		if !s.CaughtUp {
-			return k.dots("online", "catching up", queued), k.State
+		if !s.CaughtUp || s.CatchUp.Active {
+			return k.dots("online", k.catchingUp(s.CatchUp, now), queued), k.State
 		}
 		return k.dots("online", queued), k.State
 	case wire.Connecting:
@@ -98,10 +98,31 @@ func (k *look) relay(s client.State) (string, themes.Style) {
 	return k.dots("offline"+since, queued), k.Warning
 }
 
+// catchingUp says how far what was missed is here.
+func (k *look) catchingUp(c client.CatchUp, now time.Time) string {
+	words := "catching up"
+	if !c.At.IsZero() {
+		words += ", at " + k.moment(c.At, now)
+	}
+	if c.Count > 0 {
+		words += ", " + thousands(c.Count) + " so far"
+	}
+	return words
+}
+
+// thousands writes a number with commas: 12,345.
+func thousands(n int) string {
+	s := itoa(n)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
 // statusLine is the last line: the connection, what is unread, the keys to
 // know, the time to the lock. What matters least is left out first.
-func (k *look) statusLine(s client.State, unread, stats int, lock string, soon bool, w int) string {
-	state, stateStyle := k.relay(s)
+func (k *look) statusLine(s client.State, now time.Time, unread, stats int, lock string, soon bool, w int) string {
+	state, stateStyle := k.relay(s, now)
 	waiting := ""
 	if unread > 0 {
 		waiting = itoa(unread) + " unread"

@@ -20,6 +20,9 @@ type command struct {
 func commands() []command {
 	list := []command{
 		{"to", " NAME", "go to somebody, or to an address", (*Model).commandTo},
+		{"search", " WORDS", "search all messages: from: in: on: before: after: is:stat", (*Model).commandSearch},
+		{"inbox", "", "what waits for you", func(m *Model, _ string) (bool, tea.Cmd) { m.push(&inboxDialog{}); return true, nil }},
+		{"role", " NAME", "@role/NAME is for you, /role -NAME is not", (*Model).commandRole},
 		{"stat", " TEXT", "send as STAT: rings even where it is locked", urgently("!stat")},
 		{"urgent", " TEXT", "send as urgent", urgently("!urgent")},
 		{"ack", " TEXT", "send as ACK: seen, and in hand", urgently(ack)},

@@ -115,7 +115,7 @@ func TestTheCurtainCoversEverySize(t *testing.T) {
 				}
 			}
 		}
-		if !found && scene.name != "empty" {
+		if !found && !strings.HasSuffix(scene.name, "empty") {
 			t.Errorf("%s holds no secret: this covers nothing", scene.name)
 		}
 	}

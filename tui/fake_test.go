@@ -36,6 +36,12 @@ type fake struct {
 	members []client.Member
 	readers *client.NewReaders // what sending answers until they are accepted
 
+	gaps      []client.Gap
+	searched  []client.Query
+	acked     map[int64]bool
+	dismissed []int64
+	roles     []string
+
 	broken error         // what every writing answers
 	slow   chan struct{} // closed when Send may go on; nil: at once
 
@@ -203,6 +209,112 @@ func (f *fake) Messages(_ context.Context, peer string, before int64, limit int)
 		all = all[:max(i, 0)]
 	}
 	return slices.Clone(all[max(len(all)-limit, 0):]), nil
+}
+
+func (f *fake) part(peer string, from, to int) client.Part {
+	all := f.msgs[peer]
+	from, to = max(from, 0), min(to, len(all))
+	p := client.Part{Messages: slices.Clone(all[from:to]), Older: from > 0, Below: len(all) - to}
+	for _, m := range all[to:] {
+		if m.Urgency == store.Stat && !m.Outgoing {
+			p.Stats++
+		}
+	}
+	return p
+}
+
+func (f *fake) index(peer string, id int64) int {
+	return slices.IndexFunc(f.msgs[peer], func(m client.Message) bool { return m.ID == id })
+}
+
+func (f *fake) Around(_ context.Context, peer string, id int64, limit int) (client.Part, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i := f.index(peer, id)
+	if i < 0 {
+		return client.Part{}, client.ErrNotHere
+	}
+	return f.part(peer, i-limit/2, i+limit/2), nil
+}
+
+func (f *fake) After(_ context.Context, peer string, after int64, limit int) (client.Part, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i := f.index(peer, after)
+	return f.part(peer, i+1, i+1+limit), nil
+}
+
+func (f *fake) FirstUnread(_ context.Context, peer string, urgent bool) (int64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, m := range f.msgs[peer] {
+		if !m.Outgoing && !m.Read && (!urgent || m.Urgency >= store.Stat) {
+			return m.ID, nil
+		}
+	}
+	return 0, nil
+}
+
+func (f *fake) Gaps(context.Context, string) ([]client.Gap, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.gaps, nil
+}
+
+// Search finds as the messenger does, the newest first, a page of f.page messages.
+func (f *fake) Search(_ context.Context, q client.Query) (client.Found, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.searched = append(f.searched, q)
+	words := store.NewMatcher(q.Text)
+	var found client.Found
+	for peer, all := range f.msgs {
+		for _, m := range all {
+			if q.Peer != "" && q.Peer != peer || q.Sender != "" && q.Sender != m.Sender.String() || m.Urgency < q.Urgent ||
+				!q.From.IsZero() && m.Time.Before(q.From) || !q.Until.IsZero() && !m.Time.Before(q.Until) {
+				continue
+			}
+			spans := words.Spans(m.Body.String())
+			if words.Empty() || spans != nil {
+				found.Hits = append(found.Hits, client.Hit{Message: m, Spans: spans})
+			}
+		}
+	}
+	slices.SortFunc(found.Hits, func(a, b client.Hit) int { return b.Time.Compare(a.Time) })
+	return found, f.broken
+}
+
+func (f *fake) Inbox(context.Context) ([]client.Waiting, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var list []client.Waiting
+	for _, peer := range []string{ada, icu, per, rana} {
+		for _, m := range f.msgs[peer] {
+			switch {
+			case m.Urgency > store.Routine && !m.Outgoing && !f.acked[m.ID]:
+				list = append(list, client.Waiting{Message: m, Reason: store.Unacknowledged})
+			case m.Outgoing && m.State == store.Failed:
+				list = append(list, client.Waiting{Message: m, Reason: store.NotSent})
+			case !m.Outgoing && !m.Read && strings.Contains(m.Body.String(), "@ng"):
+				list = append(list, client.Waiting{Message: m, Reason: store.Mentioned})
+			}
+		}
+	}
+	return list, nil
+}
+
+func (f *fake) Dismiss(_ context.Context, id int64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.dismissed = append(f.dismissed, id)
+	return f.broken
+}
+
+func (f *fake) SetRole(_ context.Context, role string, has bool) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.roles = append(f.roles, strings.TrimSpace(role+map[bool]string{true: " mine"}[has]))
+	return f.broken
 }
 
 func (f *fake) Devices(_ context.Context, peer string) ([]client.Device, error) {

@@ -115,6 +115,40 @@ var scenes = []scene{
 		f.say(ada, ada, "The door code is 4711, burn it.", time.Minute, read, func(m *client.Message) { m.Expires = night.Add(50 * time.Minute) })
 		f.say(ada, "", "Thanks", 0, func(m *client.Message) { m.Expires = night.Add(24 * time.Hour) })
 	}, func(*Model) {}, nil},
+	{"search", searchable, func(m *Model) {
+		run(m, m.searchFor("potassium"))
+	}, nil},
+	{"search-conditions", searchable, func(m *Model) {
+		run(m, m.searchFor("from:lind in:icu on:yesterday is:stat bed"))
+	}, nil},
+	{"search-problem", searchable, func(m *Model) {
+		run(m, m.searchFor("from:nobody on:someday x"))
+	}, nil},
+	{"search-covered", searchable, func(m *Model) {
+		run(m, m.searchFor("potassium"))
+		feed(m, tea.BlurMsg{})
+	}, curtained},
+	{"search-reveal", searchable, func(m *Model) {
+		run(m, m.searchFor("potassium"))
+		feed(m, keyOf("down"))
+	}, revealing},
+	{"found", searchable, func(m *Model) {
+		run(m, m.searchFor("bloods"))
+		run(m, func() tea.Msg { return keyOf("enter") })
+	}, nil},
+	{"inbox", func(f *fake) {
+		searchable(f)
+		f.say(per, "", "Stop the infusion", time.Hour, func(m *client.Message) { m.State = store.Failed })
+		f.say(icu, rana, "@ng can you take bed 2?", 10*time.Minute)
+	}, func(m *Model) { m.push(&inboxDialog{}); feed(m, keyOf("down")) }, nil},
+	{"inbox-empty", func(f *fake) { f.say(ada, ada, "hello", 0, read) }, func(m *Model) { m.push(&inboxDialog{}); feed(m, tickMsg{}) }, nil},
+	{"gaps", func(f *fake) {
+		f.say(ada, ada, "before it", 6*time.Hour, read)
+		f.say(ada, ada, "after it", 3*time.Hour, read)
+		f.say(ada, ada, "came live", time.Minute, read)
+		f.gaps = []client.Gap{{Since: night.Add(-5 * time.Hour), Until: night.Add(-4 * time.Hour)}, {Since: night.Add(-2 * time.Hour)}}
+		f.state.CatchUp = client.CatchUp{Active: true, Count: 3200, At: night.Add(-29 * time.Hour)}
+	}, func(*Model) {}, nil},
 	{"switcher", (*fake).ward, func(m *Model) { m.push(&switcher{}); feedKey(m, "l") }, nil},
 	{"list", (*fake).ward, func(m *Model) { _, _ = m.act(showList, "f2"); feed(m, tickMsg{}) }, nil},
 	{"help", (*fake).ward, func(m *Model) { m.push(&helpDialog{}); feed(m, tickMsg{}) }, nil},
@@ -154,6 +188,24 @@ var scenes = []scene{
 	}, revealing},
 	{"reveal-none", (*fake).ward, func(*Model) {}, revealing},
 	{"reveal-help", (*fake).ward, func(m *Model) { m.push(&helpDialog{}); feed(m, tickMsg{}) }, func(c *Config) { c.Reveal, c.Mouse = true, true }},
+}
+
+// searchable is the ward with something to find.
+func searchable(f *fake) {
+	f.ward()
+	f.say(icu, per, "!stat bed 4 potassium is 6.1", 22*time.Hour, read)
+	f.say(icu, rana, "Potassium of bed 7 and bed 9 again at six, with the rest of the bloods, if the night team has not sent them by then", 26*time.Hour, read)
+	f.say(icu, "", "who has the potassium chart?", 40*time.Hour, wasRead)
+	for i := range 40 {
+		f.say(per, per, fmt.Sprintf("pharmacy round %d", i), time.Duration(50+i)*time.Hour, read)
+	}
+	f.say(per, per, "the bloods of last month are here: <potassium> 4.1", 800*time.Hour, read)
+}
+
+// searchFor opens the search for a text.
+func (m *Model) searchFor(text string) tea.Cmd {
+	_, cmd := m.commandSearch(text)
+	return cmd
 }
 
 func curtained(c *Config) { c.Curtain = true }
@@ -262,4 +314,9 @@ func TestEverySize(t *testing.T) {
 			}
 		}
 	}
+}
+
+// keyOf is a key without a character.
+func keyOf(name string) tea.KeyPressMsg {
+	return tea.KeyPressMsg{Code: map[string]rune{"enter": tea.KeyEnter, "down": tea.KeyDown, "up": tea.KeyUp, "esc": tea.KeyEscape}[name]}
 }

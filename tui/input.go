@@ -111,7 +111,15 @@ func (m *Model) act(a action, key string) (tea.Cmd, bool) {
 		return m.enter(), true
 	case complete:
 		m.complete()
+	case search:
+		m.push(newSearch(m, ""))
+		return m.dialogs[len(m.dialogs)-1].(*searchDialog).look(m), true
+	case showInbox:
+		m.push(&inboxDialog{})
 	case back:
+		if cmd, done := m.comeBack(); done {
+			return cmd, true
+		}
 		if m.tl != nil && !m.tl.unchoose() {
 			m.tl.end()
 		}
@@ -218,6 +226,10 @@ func (m *Model) scroll(a action) {
 // nextUnread goes to what waits longest, the urgent first: further down here,
 // or in another conversation.
 func (m *Model) nextUnread() tea.Cmd {
+	if c := m.list.stat(); c != nil {
+		// One that is on the screen and still unread was come to past others.
+		return m.goUnread(c.Peer, c.Peer != m.open || m.tl == nil || !m.tl.unreadSTAT())
+	}
 	if m.tl != nil {
 		switch {
 		case m.tl.chooseUnread():

@@ -12,6 +12,7 @@ type list struct {
 	chosen string // address of the chosen line
 	top    int    // first line shown
 	marked string // address of the line shown reversed
+	waits  int    // how many messages are in the inbox
 	turned string // the wheel has moved top; the line that was marked then
 }
 
@@ -66,6 +67,17 @@ func (l *list) unread() (messages, stats int) {
 	return messages, stats
 }
 
+// stat is the conversation with the STAT message that was unread first; nil if
+// there is none.
+func (l *list) stat() *client.Conversation {
+	for i := range l.all {
+		if l.all[i].Stats > 0 {
+			return &l.all[i]
+		}
+	}
+	return nil
+}
+
 // next is the first conversation with something unread, other than one.
 func (l *list) next(other string) string {
 	for _, c := range l.all {
@@ -82,8 +94,8 @@ func (l *list) render(k *look, w, h int, chosen string) []string {
 	rows := make([]string, 0, h)
 	head := &line{m: k.m}
 	head.space(1).add(k.Title, "inbox")
-	if n, _ := l.unread(); n > 0 {
-		head.add(k.Unread, " "+itoa(n))
+	if l.waits > 0 {
+		head.add(k.Unread, " "+itoa(l.waits))
 	}
 	rows = append(rows, fit(k.m, head.String(), w))
 	at := 0

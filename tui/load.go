@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -77,8 +78,9 @@ type draftMsg struct {
 
 // listMsg is the conversation list.
 type listMsg struct {
-	all []client.Conversation
-	err error
+	all   []client.Conversation
+	inbox []client.Waiting
+	err   error
 }
 
 // loadList reads the conversation list, once at a time.
@@ -90,15 +92,19 @@ func (m *Model) loadList() tea.Cmd {
 	m.listing.running = true
 	return m.query(func(q queryContext) tea.Msg {
 		all, err := q.Conversations(q.ctx)
-		return listMsg{all, err}
+		if err != nil {
+			return listMsg{err: err}
+		}
+		inbox, err := q.Inbox(q.ctx)
+		return listMsg{all, inbox, err}
 	})
 }
 
 // openedMsg is what opening a conversation needs.
 type openedMsg struct {
 	peer     string
-	msgs     []client.Message
-	limit    int
+	part     client.Part
+	gaps     []client.Gap
 	security client.Security
 	draft    string
 	anchor   anchor
@@ -106,7 +112,10 @@ type openedMsg struct {
 }
 
 // openPeer shows a conversation, at its newest message or its unread line.
-func (m *Model) openPeer(peer string) tea.Cmd { return m.openAt(peer, anchor{}) }
+func (m *Model) openPeer(peer string) tea.Cmd {
+	m.trail = nil
+	return m.openAt(peer, anchor{})
+}
 
 func (m *Model) openAt(peer string, at anchor) tea.Cmd {
 	if peer == m.open && m.tl != nil {
@@ -119,13 +128,19 @@ func (m *Model) openAt(peer string, at anchor) tea.Cmd {
 	m.open, m.list.chosen, m.security, m.asked, m.sure = peer, peer, nil, 0, ""
 	m.tl = newTimeline(peer, m.cfg.Reveal)
 	m.tl.opening, m.tl.anchor, m.tl.blank = true, at, m.composer().empty()
-	limit := pageSize
+	limit, from := pageSize, at.id
 	if c := m.list.find(peer); c != nil {
-		limit = min(max(limit, c.Unread+20), maxLoaded)
+		if limit = max(limit, c.Unread+20); limit > maxLoaded && from == 0 {
+			from = c.FirstUnread
+		}
+		limit = min(limit, maxLoaded)
 	}
 	load := m.query(func(q queryContext) tea.Msg {
-		msg := openedMsg{peer: peer, limit: limit, anchor: at}
-		if msg.msgs, msg.limit, msg.err = q.newest(peer, at.id, msg.limit); msg.err != nil {
+		msg := openedMsg{peer: peer, anchor: at}
+		if msg.part, msg.err = q.read(peer, from, limit); msg.err != nil {
+			return msg
+		}
+		if msg.gaps, msg.err = q.Gaps(q.ctx, peer); msg.err != nil {
 			return msg
 		}
 		if msg.security, msg.err = q.Security(q.ctx, peer); msg.err != nil {
@@ -150,15 +165,16 @@ func (m *Model) opened(msg openedMsg) tea.Cmd {
 	}
 	m.security = &msg.security
 	came := m.tl.msgs // while the store was read
-	m.tl.fill(msg.msgs, msg.limit)
+	m.tl.replace(msg.part)
+	m.tl.gaps = msg.gaps
 	for _, one := range came {
 		if i := m.tl.index(one.ID); i < 0 || one.State > m.tl.msgs[i].State {
 			m.tl.put(one)
 		}
 	}
-	for i := range msg.msgs {
-		if !msg.msgs[i].Outgoing && !msg.msgs[i].Read {
-			m.tl.unreadAt = msg.msgs[i].ID
+	for i := range m.tl.msgs {
+		if !m.tl.msgs[i].Outgoing && !m.tl.msgs[i].Read {
+			m.tl.unreadAt = m.tl.msgs[i].ID
 			break
 		}
 	}
@@ -176,33 +192,30 @@ func (m *Model) opened(msg openedMsg) tea.Cmd {
 	} else {
 		m.tl.showUnread()
 	}
+	m.land()
 	return nil
 }
 
-// newest reads messages of a conversation from its end: limit of them, or more
-// where it takes more to come to the message with the id to. It returns how many
-// it asked for.
-func (q queryContext) newest(peer string, to int64, limit int) ([]client.Message, int, error) {
-	for {
-		msgs, err := q.Messages(q.ctx, peer, 0, limit)
-		if err != nil || to == 0 || limit == maxLoaded || len(msgs) < limit || contains(msgs, to) {
-			return msgs, limit, err
+// read reads the newest messages of a conversation, or those around the one with
+// the id at, if it is not 0 and still there.
+func (q queryContext) read(peer string, at int64, limit int) (client.Part, error) {
+	if at != 0 {
+		p, err := q.Around(q.ctx, peer, at, limit)
+		if !errors.Is(err, client.ErrNotHere) {
+			return p, err
 		}
-		limit = min(limit*4, maxLoaded)
 	}
+	msgs, err := q.Messages(q.ctx, peer, 0, limit)
+	return client.Part{Messages: msgs, Older: len(msgs) == limit}, err
 }
 
-func contains(msgs []client.Message, id int64) bool {
-	return slices.ContainsFunc(msgs, func(m client.Message) bool { return m.ID == id })
-}
-
-// pageMsg is a page of older messages, or the newest for before 0.
+// pageMsg is a page of older messages; or, for before 0, what replaces all that is
+// loaded.
 type pageMsg struct {
 	peer   string
 	before int64
 	limit  int
-	within bool // it replaces what is loaded, and ends where that ended
-	msgs   []client.Message
+	part   client.Part
 	err    error
 }
 
@@ -215,7 +228,7 @@ func (m *Model) loadPage(before int64, limit int) tea.Cmd {
 	}
 	return m.query(func(q queryContext) tea.Msg {
 		msgs, err := q.Messages(q.ctx, peer, before, limit)
-		return pageMsg{peer: peer, before: before, limit: limit, msgs: msgs, err: err}
+		return pageMsg{peer, before, limit, client.Part{Messages: msgs, Older: len(msgs) == limit}, err}
 	})
 }
 
@@ -227,19 +240,14 @@ func (m *Model) reload() tea.Cmd {
 		return nil
 	}
 	t.replacing++
-	peer, loaded, at, last := t.peer, len(t.msgs), int64(0), int64(0)
-	if !t.follow && loaded > 0 {
-		at, last = t.anchor.id, t.msgs[loaded-1].ID
+	peer, at := t.peer, int64(0)
+	if !t.follow && len(t.msgs) > 0 {
+		at = t.anchor.id
 	}
-	limit := min(max(loaded+t.newer, pageSize), maxLoaded)
+	limit := min(max(len(t.msgs), pageSize), maxLoaded)
 	return m.query(func(q queryContext) tea.Msg {
-		msg := pageMsg{peer: peer}
-		msg.msgs, msg.limit, msg.err = q.newest(peer, at, limit)
-		if msg.err == nil && at != 0 && len(msg.msgs) == msg.limit && !contains(msg.msgs, at) {
-			msg.within, msg.limit = true, loaded
-			msg.msgs, msg.err = q.Messages(q.ctx, peer, last, loaded)
-		}
-		return msg
+		p, err := q.read(peer, at, limit)
+		return pageMsg{peer: peer, part: p, err: err}
 	})
 }
 
@@ -255,13 +263,11 @@ func (m *Model) page(msg pageMsg) {
 		m.warn("The messages could not be read: " + msg.err.Error())
 		return
 	}
-	switch {
-	case msg.within:
-		m.tl.renew(msg.msgs, msg.limit)
-	case msg.before == 0:
-		m.tl.fill(msg.msgs, msg.limit)
-	default:
-		m.tl.prepend(msg.msgs, msg.before, msg.limit)
+	if msg.before == 0 {
+		m.tl.replace(msg.part)
+		m.land()
+	} else {
+		m.tl.prepend(msg.part.Messages, msg.before, msg.limit)
 	}
 }
 
@@ -387,7 +393,7 @@ func (m *Model) markRead() tea.Cmd {
 	if id == 0 || id == m.asked {
 		return nil
 	}
-	if c := m.list.find(m.open); c != nil && m.cfg.Reveal && c.FirstUnread != 0 && m.tl.index(c.FirstUnread) < 0 {
+	if c := m.list.find(m.open); c != nil && (m.cfg.Reveal || m.tl.jumped) && c.FirstUnread != 0 && m.tl.index(c.FirstUnread) < 0 {
 		return nil // what is unread further up would be marked along with it
 	}
 	m.asked = id

@@ -20,6 +20,12 @@ type Messenger interface {
 
 	Conversations(ctx context.Context) ([]client.Conversation, error)
 	Messages(ctx context.Context, peer string, before int64, limit int) ([]client.Message, error)
+	Around(ctx context.Context, peer string, id int64, limit int) (client.Part, error)
+	After(ctx context.Context, peer string, after int64, limit int) (client.Part, error)
+	FirstUnread(ctx context.Context, peer string, urgent bool) (id int64, err error)
+	Gaps(ctx context.Context, peer string) ([]client.Gap, error)
+	Search(ctx context.Context, q client.Query) (client.Found, error)
+	Inbox(ctx context.Context) ([]client.Waiting, error)
 	Devices(ctx context.Context, peer string) ([]client.Device, error)
 	Security(ctx context.Context, peer string) (client.Security, error)
 	Draft(ctx context.Context, peer string) (string, error)
@@ -29,6 +35,8 @@ type Messenger interface {
 	MarkRead(ctx context.Context, peer string, upTo int64) error
 	SetLifespan(ctx context.Context, peer string, d time.Duration) error
 	SetDraft(ctx context.Context, peer, text string) error
+	Dismiss(ctx context.Context, id int64) error
+	SetRole(ctx context.Context, role string, has bool) error
 	CreateRoom(ctx context.Context, name string) (peer string, err error)
 	JoinRoom(ctx context.Context, peer string) error
 	Invite(ctx context.Context, peer, who string) error

@@ -387,7 +387,7 @@ func TestComparingANewDevice(t *testing.T) {
 
 func TestCommandsHelpThemselves(t *testing.T) {
 	term := start(t, terminalSetup{})
-	term.press("/").sees("/to  /stat  /urgent").press("th", keyTab).sees("dark  light  auto")
+	term.press("/").sees("/to  /search  /inbox").press("th", keyTab).sees("dark  light  auto")
 	term.press("light", keyEnter).misses(">  /theme")
 	term.press("/nonsense", keyEnter).sees("There is no command /nonsense").press(keyCtrlU)
 	term.press("/stat come now", keyEnter).sees("STAT  come now")

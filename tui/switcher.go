@@ -71,7 +71,8 @@ func (d *switcher) covers() bool { return true }
 // sign is the direction of n.
 func sign(n int) int { return cmp.Compare(n, 0) }
 
-// found are the conversations that match what is written, best first.
+// found are the conversations that match what is written, best first; of those
+// that fit as well, the unread before the recent.
 func (d *switcher) found(m *Model) []*client.Conversation {
 	query := strings.Fields(fold(d.input.String()))
 	type hit struct {
@@ -79,8 +80,7 @@ func (d *switcher) found(m *Model) []*client.Conversation {
 		score int
 	}
 	var hits []hit
-	for i := range m.list.all {
-		c := &m.list.all[i]
+	for _, c := range recent(m.list.all) {
 		if s, ok := match(query, fold(c.Name.String()), fold(c.Group.String()), fold(c.Peer)); ok {
 			hits = append(hits, hit{c, s})
 		}

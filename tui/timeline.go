@@ -20,8 +20,12 @@ type timeline struct {
 	peer string
 	msgs []client.Message // in the order of their time, without gaps, at most maxLoaded
 
-	older   bool // there may be messages before msgs
-	newer   int  // how many messages after msgs are not loaded
+	older   bool  // there may be messages before msgs
+	newer   int   // how many messages after msgs are not loaded, at most client.MaxBelow
+	stats   int   // and how many of those are STAT, from others
+	target  int64 // the message to choose when it is loaded; 0: none
+	gaps    []client.Gap
+	jumped  bool // the person came here from elsewhere, past what is unread
 	loading bool // a page is on its way
 	opening bool // the first page is on its way
 	blank   bool // nothing was in the composer when opening began
@@ -71,19 +75,40 @@ func before(a, b client.Message) int { return cmp.Compare(a.Place, b.Place) }
 
 // fill replaces everything by the newest page.
 func (t *timeline) fill(msgs []client.Message, limit int) {
-	t.msgs = slices.Clone(msgs)
-	t.older = len(msgs) == limit
-	t.newer = 0
+	t.replace(client.Part{Messages: msgs, Older: len(msgs) == limit})
+}
+
+// replace replaces everything by a part of the conversation.
+func (t *timeline) replace(p client.Part) {
+	t.msgs = slices.Clone(p.Messages)
+	t.older, t.newer, t.stats = p.Older, p.Below, p.Stats
 	t.loading = false
+	for id := range t.blocks { // of messages that are far away now
+		if t.index(id) < 0 {
+			delete(t.blocks, id)
+		}
+	}
 	t.touch()
 }
 
-// renew replaces everything by the same part of the conversation, read anew
-// but for its last message.
-func (t *timeline) renew(msgs []client.Message, limit int) {
-	newer := t.newer + 1
-	t.fill(msgs, limit)
-	t.newer = newer
+// append puts a newer page after what is there, and forgets what is far above.
+func (t *timeline) append(p client.Part, after int64) {
+	t.loading = false
+	if n := len(t.msgs); n == 0 || t.msgs[n-1].ID != after {
+		return // for another window
+	}
+	t.msgs = append(t.msgs, p.Messages...)
+	t.newer, t.stats = p.Below, p.Stats
+	if extra := len(t.msgs) - maxLoaded; extra > 0 {
+		t.drop(0, extra)
+		t.older = true
+	}
+	if t.unreadAt == 0 {
+		if i := slices.IndexFunc(p.Messages, func(m client.Message) bool { return !m.Outgoing && !m.Read }); i >= 0 {
+			t.unreadAt = p.Messages[i].ID
+		}
+	}
+	t.touch()
 }
 
 // replaced is called when a reading that replaced msgs has ended, or failed:
@@ -109,10 +134,20 @@ func (t *timeline) prepend(msgs []client.Message, before int64, limit int) {
 	t.older = len(msgs) == limit
 	t.msgs = append(slices.Clone(msgs), t.msgs...)
 	if extra := len(t.msgs) - maxLoaded; extra > 0 && !t.follow {
-		t.drop(len(t.msgs)-extra, len(t.msgs))
-		t.newer += extra
+		for _, m := range t.msgs[maxLoaded:] {
+			t.isBelow(m)
+		}
+		t.drop(maxLoaded, len(t.msgs))
 	}
 	t.touch()
+}
+
+// isBelow counts a message that stands after msgs.
+func (t *timeline) isBelow(m client.Message) {
+	t.newer = min(t.newer+1, client.MaxBelow)
+	if m.Urgency >= store.Stat && !m.Outgoing {
+		t.stats++
+	}
 }
 
 // drop forgets the messages from i up to j.
@@ -148,7 +183,7 @@ func (t *timeline) set(m client.Message) bool {
 	i, _ := slices.BinarySearchFunc(t.msgs, m, before)
 	switch {
 	case i == len(t.msgs) && t.newer > 0:
-		t.newer++
+		t.isBelow(m)
 		return true // after the part that is loaded
 	case i == 0 && t.older && len(t.msgs) > 0:
 		return true // before it
@@ -211,7 +246,7 @@ func (t *timeline) scroll(n int) { t.hold(t.top() + n) }
 
 // end goes to the newest message. If that is not loaded it reports false.
 func (t *timeline) end() bool {
-	t.follow = true
+	t.follow, t.jumped = true, false
 	return t.newer == 0
 }
 
@@ -240,7 +275,7 @@ func (t *timeline) showUnread() {
 func (t *timeline) below() (n, stats int) {
 	last := t.top() + t.height - 1
 	if last < 0 || last >= len(t.rows)-1 {
-		return t.newer, 0
+		return t.newer, t.stats
 	}
 	for i := t.rows[last].msg + 1; i < len(t.msgs); i++ {
 		n++
@@ -248,7 +283,7 @@ func (t *timeline) below() (n, stats int) {
 			stats++
 		}
 	}
-	return n + t.newer, stats
+	return n + t.newer, stats + t.stats
 }
 
 // seen is the id of the last message from others whose last line is shown, if
@@ -256,6 +291,9 @@ func (t *timeline) below() (n, stats int) {
 func (t *timeline) seen() int64 {
 	if t.reveal {
 		return t.seenRevealed()
+	}
+	if t.passedBy() {
+		return 0
 	}
 	last := min(t.top()+t.height, len(t.rows)) - 1
 	if last < 0 {
@@ -298,10 +336,24 @@ func (t *timeline) unread() int {
 	return n
 }
 
-// wantsNewer reports whether the newest page should be loaded now: the end of
-// the loaded part is shown, and it is not the end.
+// wantsNewer reports whether messages after the loaded part should be loaded now:
+// its end is near, and it is not the end. Who follows wants the newest.
 func (t *timeline) wantsNewer() bool {
-	return t.newer > 0 && !t.loading && (t.follow || t.top()+t.height >= len(t.rows))
+	return t.newer > 0 && !t.loading && len(t.msgs) > 0 && (t.follow || t.top()+2*t.height >= len(t.rows))
+}
+
+// passedBy reports whether the person came here past something that is unread
+// still: it stands above, and was not on the screen.
+func (t *timeline) passedBy() bool {
+	if !t.jumped || len(t.msgs) == 0 {
+		return t.jumped
+	}
+	i := slices.IndexFunc(t.msgs, func(m client.Message) bool { return !m.Outgoing && !m.Read })
+	if top := t.top(); i < 0 || top >= len(t.rows) || i >= t.rows[top].msg {
+		t.jumped = i >= 0 // nothing unread is left above
+		return false
+	}
+	return true
 }
 
 // newDay reports whether message i begins another day than the one before.

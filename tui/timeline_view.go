@@ -73,6 +73,9 @@ func (t *timeline) draw(k *look, names func(client.Message) string, now time.Tim
 			above++
 			t.rows = append(t.rows, row{i, 0, s})
 		}
+		for _, s := range k.gap(t.gapBefore(k, i, now), w) {
+			sep(s)
+		}
 		newDay := t.newDay(i, k.zone)
 		if newDay {
 			if i > 0 {
@@ -100,6 +103,11 @@ func (t *timeline) draw(k *look, names func(client.Message) string, now time.Tim
 		}
 		for n, s := range b.lines {
 			t.rows = append(t.rows, row{i, n, s})
+		}
+		if i == len(t.msgs)-1 {
+			for n, s := range k.gap(t.gapBefore(k, i+1, now), w) {
+				t.rows = append(t.rows, row{i, len(b.lines) + n, s})
+			}
 		}
 	}
 }

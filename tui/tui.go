@@ -118,6 +118,9 @@ type Model struct {
 	composers map[string]*composer
 	sure      string // what looks like a PIN, and is sent when Enter is pressed again
 
+	trail []step           // where the person jumped from
+	inbox []client.Waiting // what waits for them
+
 	readers    *client.NewReaders // who was pointed out when readersFor was to be sent
 	readersFor string
 	asked      int64  // up to which message the open conversation was marked as read

@@ -47,8 +47,10 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 func (m *Model) further() tea.Cmd {
 	switch {
 	case m.tl == nil:
+	case m.tl.wantsNewer() && m.tl.follow:
+		return m.loadPage(0, pageSize)
 	case m.tl.wantsNewer():
-		return m.loadPage(0, min(m.tl.newer+pageSize, maxLoaded))
+		return m.loadAfter(m.tl.msgs[len(m.tl.msgs)-1].ID)
 	case m.tl.wantsOlder():
 		return m.loadPage(m.tl.msgs[0].ID, pageSize)
 	}
@@ -105,6 +107,14 @@ func (m *Model) handle(msg tea.Msg) tea.Cmd {
 		return m.opened(msg)
 	case pageMsg:
 		m.page(msg)
+	case afterMsg:
+		m.after(msg)
+	case jumpMsg:
+		return m.jumpFound(msg)
+	case foundMsg:
+		return msg.d.take(m, msg)
+	case gapsMsg:
+		m.gapsRead(msg)
 	case securityMsg:
 		if msg.err == nil && msg.peer == m.open {
 			m.security = &msg.security
@@ -166,6 +176,7 @@ func (m *Model) listed(msg listMsg) tea.Cmd {
 		return cmd
 	}
 	m.list.set(msg.all)
+	m.setInbox(msg.inbox)
 	if m.list.find(m.list.chosen) == nil && len(msg.all) > 0 {
 		m.list.chosen = msg.all[0].Peer
 	}
@@ -208,6 +219,8 @@ func (m *Model) events(events []client.Event) tea.Cmd {
 			if e.Peer == m.open { // who is trusted shows at each message
 				again = true
 			}
+		case client.GapsChanged:
+			cmds = append(cmds, m.loadGaps())
 		case client.NoticeEvent:
 			m.warn(e.Text.String())
 		case client.Resync:

@@ -145,7 +145,10 @@ func (m *Model) body(lines []string, a areas) *point {
 	}
 	if m.tl != nil && len(m.tl.msgs) > 0 {
 		if n, stats := m.tl.below(); n > 0 {
-			below = itoa(n) + " below"
+			below = thousands(n) + " below"
+			if n >= client.MaxBelow {
+				below = "more than " + below
+			}
 			if stats > 0 {
 				below += ", " + itoa(stats) + " STAT"
 				st = k.Stat
@@ -208,7 +211,7 @@ func (m *Model) foot(lines []string, a areas) {
 	left, _ := m.clock.look()
 	lock, soon := lockWords(left)
 	unread, stats := m.list.unread()
-	lines[a.status.y] = k.statusLine(m.state, unread, stats, lock, soon, a.status.w)
+	lines[a.status.y] = k.statusLine(m.state, m.clock.wall, unread, stats, lock, soon, a.status.w)
 }
 
 // beside draws the conversation list at the left of everything but the last lines.

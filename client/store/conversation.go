@@ -33,7 +33,7 @@ type Conversation struct {
 	FirstUnread  int64 // id of the unread message that stands first; 0 if there is none
 	Draft        string
 
-	oldest int64 // id of the unread message that was stored first
+	oldest int64 // id of the unread message that was stored first, of the most urgent
 	sort   string
 }
 
@@ -66,7 +66,7 @@ const (
 			m.gone, (SELECT count(*) FROM room r WHERE r.conversation = c.id), u.stats
 		FROM conversation c
 		LEFT JOIN message m ON m.id = c.last
-		LEFT JOIN (SELECT conversation, count(*) n, max(urgency) urgency, min(id) oldest,
+		LEFT JOIN (SELECT conversation, count(*) n, max(urgency) urgency, coalesce(min(id) FILTER (WHERE urgency >= 2), min(id) FILTER (WHERE urgency = 1), min(id)) oldest,
 			count(*) FILTER (WHERE urgency >= 2) stats FROM message WHERE read = 0`
 	selectAll = selectConversation + ` GROUP BY conversation) u ON u.conversation = c.id
 		WHERE c.contact OR c.last IS NOT NULL OR c.draft <> ''`
