@@ -34,7 +34,12 @@ func (m *Model) chosenHint() string {
 }
 
 // actsOn names what can be done with a message, and by which key.
-func (m *Model) actsOn(*client.Message) []string { return nil }
+func (m *Model) actsOn(msg *client.Message) (keys []string) {
+	if len(msg.Files) > 0 {
+		keys = append(keys, "Enter look")
+	}
+	return keys
+}
 
 // keepInView scrolls back to the chosen message where something else has moved the
 // lines: a message that came, a window that was made smaller.

@@ -39,7 +39,8 @@ func commands() []command {
 		{"help", "", "keys and commands", func(m *Model, _ string) (bool, tea.Cmd) { m.push(&helpDialog{}); return true, nil }},
 		{"quit", "", "end sotto", func(m *Model, _ string) (bool, tea.Cmd) { return true, m.finish(Quit, Unlock) }},
 	}
-	return slices.Insert(list, 11, roomCommands()...)
+	list = slices.Insert(list, 11, roomCommands()...)
+	return slices.Insert(list, 4, fileCommands()...)
 }
 
 // isCommand reports whether a text is a command: a slash and a word. Two
@@ -194,6 +195,9 @@ func (m *Model) hint() string {
 	c := m.composer()
 	if c.empty() || c.runes[0] != '/' {
 		return ""
+	}
+	if offer := m.offerHint(); offer != "" {
+		return offer
 	}
 	found := m.completions(c.String())
 	if len(found) == 1 {

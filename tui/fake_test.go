@@ -46,6 +46,8 @@ type fake struct {
 	slow   chan struct{} // closed when Send may go on; nil: at once
 
 	reading map[string]chan struct{} // closed when Messages of a peer may go on
+
+	files fakeFiles
 }
 
 const (

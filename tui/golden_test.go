@@ -187,6 +187,21 @@ var scenes = []scene{
 		feed(m, tickMsg{})
 	}, revealing},
 	{"reveal-none", (*fake).ward, func(*Model) {}, revealing},
+	{"files", withFiles, func(*Model) {}, nil},
+	{"files-chosen", withFiles, func(m *Model) { m.choose(-1); m.choose(-3); feed(m, tickMsg{}) }, nil},
+	{"files-hidden", withFiles, func(m *Model) {}, revealing},
+	{"viewer", (*fake).ecg, func(m *Model) { feed(m, enterKey) }, nil},
+	{"viewer-zoomed", (*fake).ecg, func(m *Model) { feed(m, enterKey); feedKey(m, "+", "+", "l") }, nil},
+	{"viewer-text", func(f *fake) {
+		f.file(ada, ada, "labs.txt", "text/plain", 4000, store.Done, []byte("K\t6.8\nNa\t140\n\x1b[2Jgone?\n"+strings.Repeat("a line of a report\n", 60)), 0, read)
+	}, func(m *Model) { feed(m, enterKey) }, nil},
+	{"viewer-other", func(f *fake) {
+		f.file(ada, ada, "report.pdf", "application/pdf", 212_000, store.Offered, nil, 0, read)
+	}, func(m *Model) { m.choose(-1); feed(m, enterKey) }, nil},
+	{"viewer-arriving", func(f *fake) {
+		f.file(ada, ada, "ecg.png", "image/png", 212_000, store.Downloading, nil, 0, read, func(m *client.Message) { m.Files[0].Done, m.Files[0].Host = 100_000, text.Line("files.mercy.example") })
+	}, func(m *Model) { feed(m, enterKey) }, nil},
+	{"viewer-covered", (*fake).ecg, func(m *Model) { feed(m, enterKey); feed(m, tea.BlurMsg{}) }, curtained},
 	{"reveal-help", (*fake).ward, func(m *Model) { m.push(&helpDialog{}); feed(m, tickMsg{}) }, func(c *Config) { c.Reveal, c.Mouse = true, true }},
 }
 

@@ -110,6 +110,9 @@ func (m *Model) act(a action, key string) (tea.Cmd, bool) {
 	case submit:
 		return m.enter(), true
 	case complete:
+		if cmd, ok := m.completeFile(); ok {
+			return cmd, true
+		}
 		m.complete()
 	case search:
 		m.push(newSearch(m, ""))
@@ -181,7 +184,8 @@ func (m *Model) enter() tea.Cmd {
 		return m.runCommand(s)
 	}
 	if s = trimmed(s); s == "" {
-		return nil
+		cmd, _ := m.lookAtFile()
+		return cmd
 	}
 	if !again && likePIN(s) {
 		m.warn("This looks like a PIN. Enter again sends it to " + clip(m.look.m, m.conversation(m.open).Name.String(), 30, m.look.more) + "; Ctrl+C clears it.")

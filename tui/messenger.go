@@ -32,6 +32,11 @@ type Messenger interface {
 
 	Send(ctx context.Context, peer, text string) (client.Message, error)
 	Resend(ctx context.Context, id int64) error
+	Attach(ctx context.Context, peer, name, mediaType string, content []byte, caption string) (client.Message, error)
+	Fetch(ctx context.Context, fileID int64) error
+	CancelFile(ctx context.Context, fileID int64) error
+	Contents(ctx context.Context, fileID int64) ([]byte, error)
+	MaxFile() int64
 	MarkRead(ctx context.Context, peer string, upTo int64) error
 	SetLifespan(ctx context.Context, peer string, d time.Duration) error
 	SetDraft(ctx context.Context, peer, text string) error

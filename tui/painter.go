@@ -9,6 +9,8 @@ import (
 
 	uv "github.com/charmbracelet/ultraviolet"
 	"github.com/charmbracelet/x/ansi"
+
+	"sotto/tui/graphics"
 )
 
 // picture is what the screen should show.
@@ -17,7 +19,8 @@ type picture struct {
 	cursor  *point // nil: hidden
 	w, h    int
 	method  measure
-	synced  bool // the terminal can take a whole update at once (mode 2026)
+	synced  bool              // the terminal can take a whole update at once (mode 2026)
+	image   *graphics.Drawing // by the terminal itself; nil: none
 }
 
 // pace is the least time between two drawings. The first of a burst is drawn
@@ -32,6 +35,7 @@ const pace = 8 * time.Millisecond
 // for the next look. This one sleeps until there is a picture and then draws.
 type painter struct {
 	out  io.Writer
+	pics *Screen // out, if it can draw images
 	scr  *uv.TerminalRenderer
 	buf  bytes.Buffer // what scr wrote
 	cell uv.ScreenBuffer
@@ -46,6 +50,7 @@ type painter struct {
 // newPainter makes a painter for a terminal in raw mode.
 func newPainter(out io.Writer, env environment) *painter {
 	p := &painter{out: out, wake: make(chan struct{}, 1), cell: uv.NewScreenBuffer(0, 0)}
+	p.pics, _ = out.(*Screen)
 	p.scr = uv.NewTerminalRenderer(&p.buf, env)
 	p.scr.SetColorProfile(env.profile())
 	p.scr.SetFullscreen(true)
@@ -91,9 +96,32 @@ func (p *painter) run(done <-chan struct{}) error {
 	}
 }
 
-// draw writes what is needed to turn the last picture into pic.
+// draw writes what is needed to turn the last picture into pic: an image that is
+// there no more goes first, and a new one comes last.
 func (p *painter) draw(pic picture) error {
 	was := p.last
+	if p.pics == nil {
+		pic.image = nil
+	}
+	over := was.image != nil && (was.image != pic.image || was.w != pic.w || was.h != pic.h)
+	if over && (pic.image == nil || was.image.Protocol == graphics.Sixel || pic.image.Protocol != was.image.Protocol) {
+		if err := p.pics.Remove(); err != nil {
+			return err
+		}
+		p.scr.Erase() // sixels lie beneath the text
+		p.last.content = ""
+		was.content = ""
+	}
+	if err := p.drawText(was, pic); err != nil {
+		return err
+	}
+	if pic.image != nil && (over || was.image == nil) {
+		return p.pics.Draw(pic.image)
+	}
+	return nil
+}
+
+func (p *painter) drawText(was, pic picture) error {
 	moved := (was.cursor == nil) != (pic.cursor == nil) || was.cursor != nil && *was.cursor != *pic.cursor
 	if p.drew && was.content == pic.content && !moved && was.w == pic.w && was.h == pic.h && was.method == pic.method {
 		p.last = pic

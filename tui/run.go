@@ -159,6 +159,10 @@ func (m *Model) keepLast() error {
 			if msg.msg.ID == 0 {
 				errs = append(errs, fmt.Errorf("send a message, which is kept as a draft: %w", msg.err), m.keep(msg.peer, msg.text))
 			}
+		case attachedMsg:
+			if msg.err != nil {
+				errs = append(errs, fmt.Errorf("attach a file: %w", msg.err), m.keep(msg.peer, msg.typed))
+			}
 		case draftMsg:
 			errs = append(errs, msg.err)
 		case doneMsg:

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"sotto/tui/graphics"
 )
 
 // maxHeld bounds what is kept until there is something to see, in bytes.
@@ -36,6 +38,7 @@ const (
 type Screen struct {
 	out   io.Writer
 	dark  atomic.Bool
+	whole sync.Mutex // held, before mu, while something is written that may come in parts
 	mu    sync.Mutex // held while writing to out
 	f     filter
 	buf   []byte
@@ -44,6 +47,9 @@ type Screen struct {
 	rang  time.Time // when the bell last rang
 
 	blanked bool // by Blackout
+
+	image  *graphics.Drawing // drawn last; nil if there is none
+	partly bool              // not all of it is written
 }
 
 // NewScreen returns a screen that draws on out. The size of the window is known
@@ -55,6 +61,8 @@ func NewScreen(out io.Writer) *Screen {
 // Write filters p and draws it. In the dark it does nothing. It reports all of
 // p as written, whatever was dropped.
 func (s *Screen) Write(p []byte) (int, error) {
+	s.whole.Lock()
+	defer s.whole.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.dark.Load() {
@@ -113,7 +121,7 @@ func (s *Screen) First() <-chan struct{} { return s.first }
 func (s *Screen) Bell() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.drawn || s.dark.Load() || !s.rang.IsZero() && time.Since(s.rang) < bellPause {
+	if !s.drawn || s.partly || s.dark.Load() || !s.rang.IsZero() && time.Since(s.rang) < bellPause {
 		return
 	}
 	s.rang = time.Now()
@@ -135,7 +143,7 @@ func (s *Screen) Blackout() {
 	s.blanked = true
 	// An error here has nobody to go to: the terminal is gone, and with it
 	// what it showed.
-	_, _ = io.WriteString(s.out, blank)
+	_, _ = io.WriteString(s.out, s.withoutImage())
 }
 
 // Dark reports whether Blackout was called.

@@ -23,6 +23,8 @@ type blockKey struct {
 	showState             bool
 	untrusted             bool
 	hidden, chosen        bool
+	enter                 bool // Enter looks at its file
+	files                 string
 	gone                  store.Gone
 	lives                 string // how long the text is still here
 	why                   string
@@ -65,6 +67,7 @@ func (t *timeline) draw(k *look, names func(client.Message) string, now time.Tim
 		t.nameW = min(max(t.nameW, 3, width(k.m, names(m))), 14)
 	}
 	c := divide(w, t.nameW)
+	toLook := t.toLook()
 	t.stale = time.Time{}
 	t.rows = make([]row, 0, 2*len(t.msgs)+8)
 	for i, m := range t.msgs {
@@ -94,6 +97,7 @@ func (t *timeline) draw(k *look, names func(client.Message) string, now time.Tim
 			head:      newDay || m.ID == t.unreadAt || !joins(&t.msgs[i-1], &t.msgs[i]),
 			untrusted: m.Untrusted, gone: m.Gone, lives: t.lives(&m, now),
 			hidden: t.hides(&m), chosen: m.ID == t.chosen,
+			files: filesKey(&m), enter: i == toLook,
 			showState: m.Outgoing && (i == len(t.msgs)-1 || !t.msgs[i+1].Outgoing || t.msgs[i+1].State != m.State || m.State == store.Failed),
 		}
 		b, ok := t.blocks[m.ID]
@@ -178,6 +182,16 @@ func (k *look) message(m client.Message, name string, key blockKey, c columns) [
 		body, st, word, lead = said, goneStyle, "", ""
 	}
 	text := wrap(k.m, lead+body, room)
+	if len(m.Files) > 0 && !key.hidden && m.Gone == store.Here {
+		text = nil // it says the same in words
+		for i, f := range k.files(&m, key.enter, room) {
+			if i > 0 {
+				end()
+			}
+			l.to(c.body).b.WriteString(f.painted)
+			l.width += f.width
+		}
+	}
 	for i, s := range text {
 		l.to(c.body)
 		if i == 0 && word != "" {

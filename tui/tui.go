@@ -25,6 +25,7 @@ import (
 	"sotto/client"
 	"sotto/client/text"
 	"sotto/themes"
+	"sotto/tui/attach"
 )
 
 // Config is what the screens work with.
@@ -44,6 +45,8 @@ type Config struct {
 	Quiet         bool          // the bell is not rung
 	Place         string        // where the person was, from an earlier Result; may be ""
 	Open          string        // the conversation to open if Place names none; may be ""
+
+	AttachFrom attach.Folders // what files can be attached from
 
 	Now     func() time.Time     // the wall clock, for tests; nil: time.Now
 	Elapsed func() time.Duration // the clock that never jumps, for tests
@@ -128,6 +131,8 @@ type Model struct {
 	held       *point // where the left button of the mouse went down
 
 	dialogs []dialog // the last one is on top
+	pictures
+	offer   offer // of files, to be attached
 	notice  notice
 	start   place // where to go when the conversations are known
 	arrived bool  // the first conversation is shown, or there is none

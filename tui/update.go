@@ -4,12 +4,14 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+	uv "github.com/charmbracelet/ultraviolet"
 	"github.com/charmbracelet/x/ansi"
 
 	"sotto/client"
 	"sotto/client/store"
 	"sotto/client/text"
 	"sotto/client/wire"
+	"sotto/tui/graphics"
 )
 
 type (
@@ -40,7 +42,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	}
 	m.draw()
 	m.burst.done(m.clock)
-	return m, tea.Batch(cmd, m.markRead(), m.further())
+	return m, tea.Batch(cmd, m.markRead(), m.further(), m.redraw())
 }
 
 // further loads further messages where the screen has come near their end.
@@ -137,6 +139,18 @@ func (m *Model) handle(msg tea.Msg) tea.Cmd {
 			return nil
 		}
 		return m.loadList() // which shows where drafts are
+	case uv.KittyGraphicsEvent, uv.PrimaryDeviceAttributesEvent:
+		m.answered(msg)
+	case cellMsg:
+		m.cell = graphics.Cell(msg)
+	case attachedMsg:
+		m.attached(msg)
+	case offerMsg:
+		m.offered(msg)
+	case contentMsg:
+		msg.v.content(m, msg)
+	case sightMsg:
+		msg.v.seen(msg)
 	case doneMsg:
 		if msg.err != nil {
 			m.warn("Could not " + msg.doing + ": " + msg.err.Error())
@@ -214,6 +228,7 @@ func (m *Model) events(events []client.Event) tea.Cmd {
 			if m.tl != nil && m.tl.peer == e.Message.Peer {
 				m.tl.change(e.Message)
 			}
+			cmds = append(cmds, m.viewed(e.Message))
 		case client.DevicesChanged:
 			security = true
 			if e.Peer == m.open { // who is trusted shows at each message

@@ -104,6 +104,7 @@ func (m *Model) draw() {
 	if m.asList || m.covered() {
 		at = nil
 	}
+	m.frame.image = m.onScreen()
 	m.frame.cursor = at
 	m.frame.content = strings.Join(lines, "\n")
 }
