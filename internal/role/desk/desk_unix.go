@@ -23,6 +23,7 @@ import (
 	"sotto/internal/role"
 	"sotto/keystore"
 	"sotto/tui"
+	"sotto/tui/attach"
 )
 
 // placeName is the value in the store that says where the person was.
@@ -202,8 +203,13 @@ func (d *desk) confine() error {
 // show runs the screens until they lock or the person quits.
 func (d *desk) show(ctx context.Context, messenger *client.Client, place string) (tui.Result, error) {
 	look := d.setup.Display
+	var from attach.Folders
+	for _, f := range look.AttachFrom {
+		from = append(from, attach.Folder(f))
+	}
 	screens, err := tui.New(tui.Config{
-		Messenger: messenger, Screen: d.screen,
+		AttachFrom: from,
+		Messenger:  messenger, Screen: d.screen,
 		Theme: look.Theme, LockAfter: look.LockAfter, LockUnfocused: look.LockUnfocused,
 		Curtain: look.Curtain, Reveal: look.Reveal, Mouse: look.Mouse, NoPaste: !look.Paste, Quiet: look.Quiet,
 		Place: place, Open: d.setup.Open,
