@@ -35,10 +35,10 @@ func (m *Model) commandAttach(arg string) (bool, tea.Cmd) {
 		m.warn("Nobody is chosen to send it to: Ctrl+K.")
 		return false, nil
 	case len(m.cfg.AttachFrom) == 0:
-		m.warn(sentence(attach.ErrNone))
+		m.warn(fullSentence(attach.ErrNone))
 		return false, nil
 	case arg == "":
-		m.warn(sentence(attach.ErrNoPath))
+		m.warn(fullSentence(attach.ErrNoPath))
 		return false, nil
 	}
 	typed := "/attach " + arg
@@ -121,7 +121,7 @@ func (m *Model) attached(msg attachedMsg) {
 	if n, ok := pointsOut(msg.err); ok {
 		m.newReaders(msg.peer, msg.typed, n)
 	} else {
-		m.warn(sentence(msg.err))
+		m.warn(fullSentence(msg.err))
 	}
 	if c := m.composers[msg.peer]; c != nil && c.empty() {
 		c.set(msg.typed)
@@ -129,8 +129,8 @@ func (m *Model) attached(msg attachedMsg) {
 	}
 }
 
-// sentence makes a sentence of an error. The name of a file stays as it is.
-func sentence(err error) string {
+// fullSentence makes a sentence of an error. The name of a file stays as it is.
+func fullSentence(err error) string {
 	s := text.Line(err.Error()).String()
 	first, _, _ := strings.Cut(s, " ")
 	if s != "" && s[0] >= 'a' && s[0] <= 'z' && !strings.ContainsAny(first, "./_-0123456789") && first != "sotto" {
@@ -179,7 +179,7 @@ func (m *Model) completeFile() (tea.Cmd, bool) {
 		return nil, false
 	}
 	if len(m.cfg.AttachFrom) == 0 {
-		m.warn(sentence(attach.ErrNone))
+		m.warn(fullSentence(attach.ErrNone))
 		return nil, true
 	}
 	peer, folders := m.open, m.cfg.AttachFrom

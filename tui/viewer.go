@@ -125,7 +125,7 @@ func (v *viewer) proceed(m *Model) tea.Cmd {
 	case f.State == store.Lost:
 		v.said = "This file cannot be had any more. Ask for it again."
 		if !f.Why.Empty() {
-			v.said = sentence(errors.New(f.Why.String()))
+			v.said = fullSentence(errors.New(f.Why.String()))
 		}
 		return nil
 	case f.State == store.Downloading:
@@ -141,7 +141,7 @@ func (v *viewer) proceed(m *Model) tea.Cmd {
 		if v.said != "" && f.State == store.Broken { // it was tried
 			v.said = "Stopped. Enter tries again."
 			if !f.Why.Empty() {
-				v.said = sentence(errors.New("stopped: "+f.Why.String())) + " Enter tries again."
+				v.said = fullSentence(errors.New("stopped: "+f.Why.String())) + " Enter tries again."
 			}
 			return nil
 		}
@@ -204,7 +204,7 @@ func (v *viewer) content(m *Model, msg contentMsg) {
 	v.reading, v.said = false, ""
 	v.pic, v.words, v.cut = msg.pic, msg.words, msg.cut
 	if msg.err != nil {
-		v.said = sentence(msg.err)
+		v.said = fullSentence(msg.err)
 		return
 	}
 	if v.pic != nil {
