@@ -81,6 +81,7 @@ func answerable(tx *store.Tx, row *store.Message, id int64) (*store.Message, err
 	case m.Gone != store.Here:
 		return nil, declined{errIsGone}
 	}
+	row.Expires = m.Expires // or its text would outlive it
 	return m, nil
 }
 

@@ -164,11 +164,14 @@ func LifespanWords(d time.Duration) string {
 }
 
 // giveLife gives an own message its time to live: the one that it was given, or that
-// of its conversation, whichever is shorter.
+// of its conversation, or what is left to the message that it is about, whichever
+// is shortest.
 func giveLife(tx *store.Tx, row *store.Message, d time.Duration) error {
 	all, err := tx.Lifespan(row.Peer)
 	if d = shorter(d, all); err == nil && d != 0 {
-		row.Expires = row.Time.Add(min(d, MaxLifespan))
+		if end := row.Time.Add(min(d, MaxLifespan)); row.Expires.IsZero() || end.Before(row.Expires) {
+			row.Expires = end
+		}
 	}
 	return err
 }

@@ -193,6 +193,19 @@ func TestLifespanOfAConversation(t *testing.T) {
 	if err := c.SetLifespan(ctx, ada, 0); err != nil {
 		t.Fatal(err)
 	}
+	// What quotes a text does not outlive it.
+	fleeting, err := c.Send(ctx, ada, "the code is 4711 !expires:1h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := c.Reply(ctx, ada, fleeting.ID, "got it !expires:7d")
+	if err != nil || !strings.Contains(answer.Body.String(), "4711") || !answer.Expires.Equal(fleeting.Expires) {
+		t.Errorf("%+v %v", answer, err)
+	}
+	better, err := c.Correct(ctx, ada, fleeting.ID, "the code is 4712")
+	if err != nil || !better.Expires.Equal(fleeting.Expires) {
+		t.Errorf("%+v %v", better, err)
+	}
 	m, err := c.Send(ctx, ada, "for ever")
 	if !m.Expires.IsZero() || err != nil {
 		t.Errorf("%+v %v", m, err)
