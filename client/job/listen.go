@@ -61,7 +61,15 @@ type messageLine struct {
 	Urgency      string    `json:"urgency"`
 	Acknowledges bool      `json:"acknowledges,omitempty"`
 	Marks        []mark    `json:"marks,omitempty"`
+	Files        []file    `json:"files,omitempty"`
 	Text         string    `json:"text"`
+}
+
+// file is a file that came with a message.
+type file struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+	Size int64  `json:"size"` // bytes; -1 if the sender does not say
 }
 
 type noticeLine struct {
@@ -210,6 +218,10 @@ func (w *listener) line(m *client.Message) any {
 		if m.Trust == store.Verified || m.Trust == store.FirstUse && !w.ComparedOnly {
 			l.Type = "message"
 		}
+	}
+	for i := range m.Files {
+		f := &m.Files[i]
+		l.Files = append(l.Files, file{f.Name.String(), f.Type, f.Size})
 	}
 	for _, k := range store.Marks(body) {
 		l.Marks = append(l.Marks, mark{markWord(k.Kind), k.Value})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sotto/client"
+	"sotto/client/picture"
 	"sotto/client/store"
 )
 
@@ -15,6 +16,8 @@ import (
 type Sending struct {
 	To      string // a person's address or a room's that this account is in
 	Text    io.Reader
+	Name    string        // of File
+	File    io.Reader     // goes after the text; nil is none. Of an image nothing is sent but its pixels
 	Urgency int           // store.Routine, Urgent or Stat: written into the text, as people type it
 	Wait    time.Duration // for the recipient's confirmation, at most
 }
@@ -39,7 +42,12 @@ func Send(ctx context.Context, c *client.Client, s Sending) (Sent, error) {
 		return Sent{}, err
 	}
 	defer clear(text)
-	m, err := c.Send(ctx, s.To, marked(text, s.Urgency))
+	var m client.Message
+	if s.File == nil {
+		m, err = c.Send(ctx, s.To, marked(text, s.Urgency))
+	} else {
+		m, err = attach(ctx, c, s, marked(text, s.Urgency))
+	}
 	if client.Declines(err) {
 		return Sent{Refused: true, Reason: err.Error()}, nil
 	}
@@ -97,6 +105,29 @@ func read(ctx context.Context, in io.Reader) ([]byte, error) {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("read the text: %w", ctx.Err())
 	}
+}
+
+// attach queues a file, and a text before it.
+func attach(ctx context.Context, c *client.Client, s Sending, caption string) (client.Message, error) {
+	most := c.MaxFile()
+	content, err := io.ReadAll(io.LimitReader(s.File, most+1))
+	defer func() { clear(content) }()
+	if err != nil {
+		return client.Message{}, fmt.Errorf("read the file: %w", err)
+	}
+	if int64(len(content)) > most {
+		return client.Message{}, fmt.Errorf("%s is larger than the %d MiB that can be sent. Nothing was sent", s.Name, most>>20)
+	}
+	name, mediaType := s.Name, ""
+	if picture.Sniff(content) != "" {
+		bare, format, err := picture.Strip(ctx, content)
+		if err != nil {
+			return client.Message{}, fmt.Errorf("%s cannot be sent, because what it says of itself cannot be taken out of it: %w", s.Name, err)
+		}
+		clear(content)
+		content, name, mediaType = bare, format.Name(name), string(format)
+	}
+	return c.Attach(ctx, s.To, name, mediaType, content, caption)
 }
 
 // marked writes how urgent a text is at its beginning, unless it says so itself.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,9 +13,25 @@ import (
 	"sotto/internal/role"
 )
 
+// attach opens the file that is to be sent. The desk can open nothing of the kind:
+// it is given this one.
+func (s *service) attach(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("the file cannot be sent: %w", err)
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		f.Close()
+		return fmt.Errorf("the file cannot be sent: %s is not a file", path)
+	}
+	s.file = f
+	return nil
+}
+
 func sendCommand() *cobra.Command {
 	var s service
 	var stat, urgent bool
+	var file string
 	cmd := &cobra.Command{
 		Use:   "send ADDRESS",
 		Short: "Send a message from a program",
@@ -54,6 +71,12 @@ Several may be started at the same time: they take turns. Exit codes:
 			case urgent:
 				task.Urgency = store.Urgent
 			}
+			if file != "" {
+				if err := s.attach(file); err != nil {
+					return s.tell(os.Stdout, os.Stderr, to, role.Outcome{}, err)
+				}
+				task.File = filepath.Base(file)
+			}
 			o, err := s.run(cmd.Context(), task)
 			return s.tell(os.Stdout, os.Stderr, to, o, err)
 		},
@@ -61,6 +84,7 @@ Several may be started at the same time: they take turns. Exit codes:
 	f := cmd.Flags()
 	f.BoolVar(&stat, "stat", false, "the message is STAT: write !stat before it, and let the relay see that it is urgent")
 	f.BoolVar(&urgent, "urgent", false, "the message is urgent: write !urgent before it")
+	f.StringVar(&file, "file", "", "send this file, too, after the text, which may be empty; of an image only its pixels are sent")
 	s.flags(cmd, 30*time.Second, "how long to wait for the recipient's confirmation, and for another process to be done with the profile")
 	return cmd
 }

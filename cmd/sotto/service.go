@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -34,6 +35,7 @@ type service struct {
 	profile, pin string
 	wait         time.Duration
 	json         bool
+	file         *os.File // to be sent; nil: none
 }
 
 // flags adds the flags that programs' commands share, and gives errors of the
@@ -98,7 +100,7 @@ func (s *service) run(ctx context.Context, task role.Task) (role.Outcome, error)
 	}
 	task.Wait, task.JSON = s.wait, s.json
 	return unattended.Run(unattended.Config{
-		Profile: places(p), PIN: pin, Task: task, ComparedOnly: c.ComparedOnly(),
+		Profile: places(p), PIN: pin, Task: task, File: s.file, ComparedOnly: c.ComparedOnly(),
 		DestroyAfter: c.DestroyAfter, NoTPM: c.TPM == "off", Tell: lock.Tell,
 	})
 }

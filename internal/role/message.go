@@ -87,7 +87,8 @@ type Status struct {
 
 // From the watch to a role.
 type (
-	// Attach comes with a file: the link's end of a desk's or gate's socket.
+	// Attach comes with a file: for the link, its end of a desk's or gate's socket;
+	// for a desk, what its task is to send.
 	Attach struct{}
 	// Logoff tells the link to leave the relay, and the password, by itself
 	// after a time: the watch is about to be stopped and can't. 0 takes it back.

@@ -47,6 +47,7 @@ type desk struct {
 	alone  chan struct{}      // closed when orphan is set
 	locked bool               // and said so: a gate is being started
 	gate   chan struct{}      // closed when it stands, or none is to be
+	given  chan *os.File      // what is to be sent, for a task
 }
 
 // Main is the life of a desk; it returns the exit code.
@@ -56,7 +57,7 @@ func Main() int {
 		return role.ExitFailed
 	}
 	defer memguard.Purge()
-	d := &desk{self: self, setup: setup, term: role.Inherited(setup.Terminal), screen: tui.NewScreen(os.Stdout), alone: make(chan struct{}), gate: make(chan struct{})}
+	d := &desk{self: self, setup: setup, term: role.Inherited(setup.Terminal), screen: tui.NewScreen(os.Stdout), alone: make(chan struct{}), gate: make(chan struct{}), given: make(chan *os.File, 1)}
 	if setup.Task.Job != role.Screen { // standard output is for what the job writes
 		d.screen = tui.NewScreen(io.Discard)
 	}
@@ -238,6 +239,14 @@ func (d *desk) listen() {
 			return
 		}
 		switch m.(type) {
+		case *role.Attach:
+			if f := d.self.Control.TakeFile(); f != nil {
+				select {
+				case d.given <- f:
+				default:
+					f.Close()
+				}
+			}
 		case *role.Lock:
 			d.dark()
 			d.stop()

@@ -52,7 +52,17 @@ func (d *desk) work(ctx context.Context, c *client.Client) error {
 }
 
 func (d *desk) send(ctx context.Context, c *client.Client, t role.Task) error {
-	sent, err := job.Send(ctx, c, job.Sending{To: t.Peer, Text: os.Stdin, Urgency: t.Urgency, Wait: t.Wait})
+	s := job.Sending{To: t.Peer, Text: os.Stdin, Urgency: t.Urgency, Wait: t.Wait}
+	if t.File != "" {
+		select {
+		case f := <-d.given:
+			defer f.Close()
+			s.Name, s.File = t.File, f
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	sent, err := job.Send(ctx, c, s)
 	if err != nil {
 		return err
 	}

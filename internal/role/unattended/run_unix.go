@@ -47,6 +47,9 @@ type keeper struct {
 func Run(cfg Config) (role.Outcome, error) {
 	debug.SetTraceback("none")
 	defer cfg.PIN.Close()
+	if cfg.File != nil {
+		defer cfg.File.Close()
+	}
 	if err := harden.Early(); err != nil {
 		return role.Outcome{}, err
 	}
@@ -204,6 +207,9 @@ func (k *keeper) startDesk() error {
 		return err
 	}
 	k.desk = desk
+	if k.cfg.File != nil {
+		desk.Control.SendFile(&role.Attach{}, k.cfg.File)
+	}
 	k.listen(desk)
 	k.closeEnds()
 	k.gate.Control.Send(&role.End{}) // it has waited for this

@@ -22,6 +22,7 @@ type Config struct {
 	Profile      role.Profile
 	PIN          *os.File // the gate's standard input; Run closes it
 	Task         role.Task
+	File         *os.File // what the task sends with its message; nil is nothing. Run closes it
 	ComparedOnly bool
 	DestroyAfter int
 	NoTPM        bool
