@@ -39,7 +39,7 @@ relays, and it sees who writes to whom and when, though not what sotto writes.`,
 		Args:              subcommand,
 		RunE:              help,
 	}
-	cmd.AddCommand(relayServeCommand(), relayUserCommand(), relayCheckCommand())
+	cmd.AddCommand(relayServeCommand(), relayUserCommand(), relayCheckCommand(), relayBenchCommand())
 	return cmd
 }
 

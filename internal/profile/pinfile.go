@@ -11,16 +11,18 @@ import (
 // Errors about the file that a service's PIN is in.
 var (
 	errPINOthers = errors.New("others can read or write it. Close it with: chmod 600")
-	errPINOwner  = errors.New("it belongs to someone else. A PIN is taken only from a file of your own, or of root")
+	errPINOwner  = errors.New("it belongs to someone else. Secrets are taken only from a file of your own, or of root")
 	errPINKind   = errors.New("it is neither a file nor a pipe")
 )
 
-// OpenPIN opens a file or a pipe that a service's PIN is in, without reading it. It
-// has to belong to this user or to root, and be closed to everybody else. An access
+// OpenPIN is OpenSecret for a service's PIN.
+func OpenPIN(path string) (*os.File, error) { return OpenSecret("the PIN file", path) }
+
+// OpenSecret opens a file or a pipe that secrets are in, without reading it. It has to belong to this user or to root, and be closed to everybody else. An access
 // list that lets in this user is no fault: systemd hands credentials over like that.
 // Opening a pipe waits for whoever writes to it.
-func OpenPIN(path string) (*os.File, error) {
-	doing := "the PIN file " + path
+func OpenSecret(what, path string) (*os.File, error) {
+	doing := what + " " + path
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s is not there", doing)
