@@ -122,7 +122,7 @@ var scenes = []scene{
 		run(m, m.searchFor("from:lind in:icu on:yesterday is:stat bed"))
 	}, nil},
 	{"search-problem", searchable, func(m *Model) {
-		run(m, m.searchFor("from:nobody on:someday x"))
+		run(m, m.searchFor("from:nobody on:someday potassium"))
 	}, nil},
 	{"search-covered", searchable, func(m *Model) {
 		run(m, m.searchFor("potassium"))

@@ -162,6 +162,13 @@ func (k *look) screenTitle(name, about string, w int) string {
 	return l.to(w-1-width(k.m, about)).add(k.Faint, about).String()
 }
 
+// curtain is what stands in h rows of a dialog that is covered.
+func (k *look) curtain(w, h int) []string {
+	lines := make([]string, max(h, 0))
+	k.middle(lines, 0, w)
+	return lines
+}
+
 // wholeScreen fills the screen with lines, the keys below them, and how long until
 // the lock.
 func (k *look) wholeScreen(lines []string, keys string, m *Model, w, h int) []string {
@@ -170,7 +177,7 @@ func (k *look) wholeScreen(lines []string, keys string, m *Model, w, h int) []st
 	}
 	lines = lines[:max(h-2, 0)]
 	words, st := m.notice.words, m.notice.style
-	if words == "" {
+	if words == "" || m.covered() && !m.notice.covered {
 		words, st = keys, k.Faint
 	}
 	left, _ := m.clock.look()

@@ -87,7 +87,7 @@ func (d *inboxDialog) click(m *Model, _, y int) (bool, tea.Cmd) {
 	return false, nil
 }
 
-func (d *inboxDialog) covers() bool { return true }
+func (d *inboxDialog) covers() bool { return false } // it does so itself
 
 // why says why a message is in the inbox.
 func (k *look) why(w *client.Waiting) (string, themes.Style) {
@@ -113,6 +113,10 @@ func (d *inboxDialog) render(m *Model, w, h int) ([]string, rect, *point) {
 	k := &m.look
 	d.hits.chosen = d.at(m)
 	lines := []string{k.screenTitle("inbox", count(len(m.inbox), "message")+" waiting", w), k.hrule(w, "", themes.Style{}, false)}
+	if m.covered() {
+		lines = append(lines, k.curtain(w, h-4)...)
+		return k.wholeScreen(lines, "", m, w, h), rect{0, 0, w, h}, nil
+	}
 	if len(m.inbox) == 0 {
 		lines[0] = k.screenTitle("inbox", "", w)
 		lines = append(lines, "", " "+paint(k.Faint, clip(k.m, "Nothing waits for you.", w-2, k.more)))

@@ -157,7 +157,7 @@ func (d *searchDialog) click(m *Model, _, y int) (bool, tea.Cmd) {
 	return false, nil
 }
 
-func (d *searchDialog) covers() bool { return true }
+func (d *searchDialog) covers() bool { return false } // it does so itself
 
 // says is what to say about the search.
 func (d *searchDialog) says(k *look) (string, themes.Style) {
@@ -199,6 +199,11 @@ func (d *searchDialog) render(m *Model, w, h int) ([]string, rect, *point) {
 	lines := []string{
 		k.screenTitle("search", d.total(), w), prompt.String(),
 		" " + paint(st, clip(k.m, words, w-2, k.more)), k.hrule(w, "", themes.Style{}, false),
+	}
+	if m.covered() {
+		clear(lines[1:3])
+		lines = append(lines, k.curtain(w, h-6)...)
+		return k.wholeScreen(lines, "", m, w, h), rect{0, 0, w, h}, nil
 	}
 	lines = append(lines, d.hits.draw(m, len(d.found), 4, w, h-6, func(i int) (client.Message, []store.Span, string, themes.Style) {
 		hit := &d.found[i]
