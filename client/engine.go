@@ -45,6 +45,7 @@ type engine struct {
 	retryAt time.Time // when to offer it again
 	stuck   bool      // said so
 
+	repeatDone     bool      // in this session
 	onlineAt       time.Time // since when
 	resendAt       time.Time // when to look for messages that were not confirmed; zero: not
 	resendAfter    []time.Duration

@@ -215,6 +215,9 @@ func (c *Client) fill(tx *store.Tx, fx *effects, x *envelope, enc *stanza.Elemen
 		}
 		x.takeOffer(row)
 		row.Urgency = urgencyOf(row.Body)
+		if !row.Encrypted {
+			return true, c.unprotected(tx, fx, x, row)
+		}
 	}
 	return true, nil
 }

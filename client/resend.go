@@ -44,7 +44,12 @@ func (c *Client) resendBy(d time.Duration) {
 // appear notes that a client of somebody has come online, other than those that a
 // session begins with.
 func (c *Client) appear(peer string) {
-	if now := time.Now(); now.Sub(c.onlineAt) > c.resendAfter[0] && len(c.appeared) < maxPresences {
+	now := time.Now()
+	age := now.Sub(c.onlineAt)
+	if age > repeatAfter && len(c.appeared) < maxPresences {
+		c.later(repeatAfter, func() { c.repeat(time.Now(), peer) })
+	}
+	if age > c.resendAfter[0] && len(c.appeared) < maxPresences {
 		c.appeared[peer] = now
 	}
 }

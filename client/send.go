@@ -45,6 +45,10 @@ func (c *Client) flush() {
 	case c.removed:
 		c.explain(list, "Waiting: this device was removed from your devices. /rejoin puts it back")
 	default:
+		if !c.repeatDone {
+			c.repeatDone = true
+			c.repeat(time.Now(), "")
+		}
 		c.sendAll(list)
 	}
 	c.tellState()

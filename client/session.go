@@ -29,6 +29,7 @@ func (c *Client) startSession() {
 	c.peers = make(map[string]*peer)
 	c.rosterDone, c.devicesDone, c.archiveDone = false, false, false
 	c.sendBy = time.Now().Add(catchUpPatience)
+	c.repeatDone = false
 	c.resendBy(c.resendAfter[0])
 	c.noPEP = text.Safe{}
 	c.archive = archive{}

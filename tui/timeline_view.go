@@ -167,11 +167,18 @@ func (k *look) message(m client.Message, name string, key blockKey, c columns) [
 		st = k.Notice
 	}
 	room := c.width - c.body - 1
-	body := withoutMark(m.Body.String(), m.Urgency)
+	body := m.Body.String()
+	if m.Encrypted || m.Urgency > store.Routine {
+		body = withoutMark(body, m.Urgency)
+	}
 	if key.hidden {
 		body = k.hidden
 	}
-	word, wordStyle := k.badge(m.Urgency, m.Body.String())
+	says := m.Body.String()
+	if !m.Encrypted {
+		says = "" // anybody on its way could have acknowledged so
+	}
+	word, wordStyle := k.badge(m.Urgency, says)
 	lead := ""
 	if word != "" && m.Kind != store.Notice {
 		lead = strings.Repeat("\u00a0", width(k.m, word)+2) // the badge takes the place of these

@@ -227,6 +227,9 @@ func (o *owner) iq(e *stanza.Element) (forDesk bool) {
 	switch {
 	case own && q.Type == "set" && (q.Payload.Is(stanza.NSRoster, "query") || q.Payload != nil && q.Payload.Space == stanza.NSBlocking):
 		reply, forDesk = stanza.Result(e, nil), true // a push (RFC 6121 section 2.1.6, XEP-0191)
+	case q.Type == "set" && q.Payload.Is(stanza.NSRoster, "query"):
+		o.cfg.Logger.Warn("roster push from somebody else", "from", clip(q.From))
+		reply = stanza.ErrorReply(e, "cancel", "service-unavailable")
 	case q.Type == "get" && q.Payload.Is(stanza.NSPing, "ping"):
 		reply = stanza.Result(e, nil)
 	case q.Type == "get" && q.Payload.Is(stanza.NSDiscoInfo, "query"):
