@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
+	"slices"
 	"sync"
 
 	"github.com/awnumar/memguard"
@@ -21,7 +23,8 @@ import (
 type Account struct {
 	Address, Password string
 	Relay             string
-	CA                []byte // PEM; empty for the system's
+	CA                []byte       // PEM; empty for the system's
+	Logger            *slog.Logger // of desk and link; nil: no log
 }
 
 // Sotto is a running sotto. Its methods are safe for concurrent use.
@@ -34,6 +37,15 @@ type Sotto struct {
 	err    error // why it ended; read after ended
 	mu     sync.Mutex
 	change chan struct{} // closed at the next event
+
+	notices []string // what was said to the person outside of conversations
+}
+
+// Notices returns what was said to the person outside of conversations, up to 1,000.
+func (s *Sotto) Notices() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.notices)
 }
 
 // Start starts a sotto on a store, which is closed with it.
@@ -44,24 +56,33 @@ func Start(a Account, st *store.Store) (*Sotto, error) {
 			Address: a.Address, Relay: a.Relay, CA: a.CA,
 			Password: memguard.NewBufferFromBytes([]byte(a.Password)),
 		},
-		Store: st,
-		Link:  desk,
+		Store:  st,
+		Link:   desk,
+		Logger: a.Logger,
 	})
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Sotto{Client: c, store: st, stop: cancel, change: make(chan struct{})}
-	l := link.New(link.Config{})
+	l := link.New(link.Config{Logger: a.Logger})
 	s.ended.Go(func() { _ = l.Run(ctx) })
-	s.ended.Go(func() { s.err = c.Run(ctx) })
+	s.ended.Go(func() {
+		s.err = c.Run(ctx)
+		if ctx.Err() != nil && errors.Is(s.err, client.ErrLinkEnded) { // which is stopped with it
+			s.err = nil
+		}
+	})
 	s.ended.Go(func() {
 		for {
 			select {
 			case <-ctx.Done():
 				return
-			case <-c.Events():
+			case e := <-c.Events():
 				s.mu.Lock()
+				if n, ok := e.(client.NoticeEvent); ok && len(s.notices) < 1000 {
+					s.notices = append(s.notices, n.Text.String())
+				}
 				close(s.change)
 				s.change = make(chan struct{})
 				s.mu.Unlock()

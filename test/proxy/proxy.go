@@ -14,7 +14,8 @@ import (
 // any goroutine.
 type Proxy struct {
 	listener net.Listener
-	target   string
+	targets  []string
+	next     atomic.Uint32
 	up, down atomic.Int64
 
 	mu    sync.Mutex
@@ -24,14 +25,15 @@ type Proxy struct {
 
 type pair struct{ client, server *net.TCPConn }
 
-// Start starts a proxy to target; it ends with the test.
-func Start(t testing.TB, target string) *Proxy {
+// Start starts a proxy to a server, or to several in turn, as a load balancer does:
+// to the next where one does not answer. It ends with the test.
+func Start(t testing.TB, targets ...string) *Proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{listener: l, target: target, pairs: map[*pair]struct{}{}}
+	p := &Proxy{listener: l, targets: targets, pairs: map[*pair]struct{}{}}
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {
@@ -88,8 +90,18 @@ func (c *pair) reset() {
 	}
 }
 
+func (p *Proxy) dial() (c net.Conn, err error) {
+	first := p.next.Add(1)
+	for i := range p.targets {
+		if c, err = net.Dial("tcp", p.targets[(int(first)+i)%len(p.targets)]); err == nil {
+			break
+		}
+	}
+	return c, err
+}
+
 func (p *Proxy) pass(client *net.TCPConn) {
-	s, err := net.Dial("tcp", p.target)
+	s, err := p.dial()
 	if err != nil {
 		_ = client.SetLinger(0)
 		client.Close()
