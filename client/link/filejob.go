@@ -126,6 +126,7 @@ func (j *fileJob) put(ctx context.Context, m wire.Put) *wire.Ended {
 		q.Header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", offset, size-1, size))
 	}
 	slotHeaders(q, m.Headers)
+	q.Header.Set("Expect", "100-continue") // else a refusal can get lost in what is still being sent
 	resp, err := j.client.Do(q)
 	if err != nil {
 		return j.broke(ctx, err)

@@ -19,6 +19,7 @@ import (
 // as the others do.
 
 const (
+	expectTime = time.Second      // for a word of a server that is asked whether it wants a file
 	wholeTime  = 10 * time.Minute // for a whole transfer, and for each of its bytes at
 	slowestPut = 4 << 10          // bytes a second
 )
@@ -191,6 +192,7 @@ func (o *owner) fileClient(u *url.URL) *http.Client {
 		TLSClientConfig:        o.acct.trust.config(o.acct.login.Legacy),
 		TLSHandshakeTimeout:    o.cfg.StallTimeout,
 		MaxResponseHeaderBytes: 64 << 10,
+		ExpectContinueTimeout:  expectTime,
 		DisableCompression:     true, // what comes is what was put
 		DisableKeepAlives:      true,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
