@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"sotto/client"
+	"sotto/client/store"
 )
 
 // Alt with an arrow chooses a message of the open conversation, and further keys
@@ -37,6 +38,18 @@ func (m *Model) chosenHint() string {
 func (m *Model) actsOn(msg *client.Message) (keys []string) {
 	if len(msg.Files) > 0 {
 		keys = append(keys, "Enter look")
+	}
+	if m.wantsAck(msg) {
+		keys = append(keys, "Alt+Enter ack")
+	}
+	if msg.Kind == store.Text && msg.Gone == store.Here {
+		keys = append(keys, "Alt+R answer")
+		if msg.Outgoing {
+			keys = append(keys, "Alt+E correct", "Alt+T take back")
+		}
+	}
+	if msg.Kind != store.Notice {
+		keys = append(keys, "Alt+I who has it")
 	}
 	return keys
 }

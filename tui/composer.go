@@ -18,6 +18,7 @@ type composer struct {
 	back    int      // how far back in history; 0: not at all
 	draft   string   // what stood here before going back
 	dirty   bool     // changed since the draft was stored
+	about   *about   // what is written answers or corrects a message; nil: it does not
 }
 
 // edit does what a readline key does, and reports whether it was one.
@@ -60,7 +61,7 @@ func (c *composer) edit(m measure, key string) (known, room bool) {
 	case "ctrl+t":
 		c.swap()
 		c.dirty = true
-	case "alt+enter", "shift+enter", "ctrl+j":
+	case "shift+enter", "ctrl+j":
 		room = c.insert("\n")
 	default:
 		return false, true

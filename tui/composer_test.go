@@ -49,11 +49,11 @@ func TestEditing(t *testing.T) {
 		"abc<backspace><ctrl+h>":                             "a|",
 		"abc<home><delete><ctrl+d>":                          "|c",
 		"<backspace><delete><ctrl+w><ctrl+u><ctrl+y><right>": "|",
-		"a<alt+enter>b<ctrl+j>c<ctrl+a>x":                    "a\nb\nx|c",
-		"ab<alt+enter>cd<up>x":                               "abx|\ncd",
-		"abc<alt+enter>d<up>x":                               "ax|bc\nd",
-		"a<alt+enter>bcd<up><up><down><end>x":                "a\nbcdx|",
-		"a<alt+enter><alt+enter>b<ctrl+a><backspace>":        "a\n|b",
+		"a<ctrl+j>b<ctrl+j>c<ctrl+a>x":                       "a\nb\nx|c",
+		"ab<ctrl+j>cd<up>x":                                  "abx|\ncd",
+		"abc<ctrl+j>d<up>x":                                  "ax|bc\nd",
+		"a<ctrl+j>bcd<up><up><down><end>x":                   "a\nbcdx|",
+		"a<ctrl+j><ctrl+j>b<ctrl+a><backspace>":              "a\n|b",
 		"e\u0301👨‍👩x<left><left>y":                           "e\u0301👨y|👩x", // the joiner falls away, the parts stay
 		"e\u0301<backspace>":                                 "|",
 		"長い<left>x":                                          "長x|い",
@@ -153,7 +153,7 @@ func FuzzComposer(f *testing.F) {
 		if want := strings.ReplaceAll(c.String(), "\n", ""); joined != want {
 			t.Fatalf("the rows hold %q, want %q", joined, want)
 		}
-		for _, key := range []string{"ctrl+w", "ctrl+y", "alt+b", "alt+d", "ctrl+t", "up", "alt+k", "ctrl+u", "delete", "alt+enter"} {
+		for _, key := range []string{"ctrl+w", "ctrl+y", "alt+b", "alt+d", "ctrl+t", "up", "alt+k", "ctrl+u", "delete", "ctrl+j"} {
 			c.edit(ansi.WcWidth, key)
 			if c.at < 0 || c.at > len(c.runes) || c.bytes > maxDraft || !utf8.ValidString(c.String()) {
 				t.Fatalf("after %s the composer is at %d of %d", key, c.at, len(c.runes))

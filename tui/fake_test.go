@@ -10,6 +10,7 @@ import (
 
 	"sotto/client"
 	"sotto/client/omemo"
+	"sotto/client/quote"
 	"sotto/client/store"
 	"sotto/client/text"
 	"sotto/client/wire"
@@ -41,6 +42,7 @@ type fake struct {
 	acked     map[int64]bool
 	dismissed []int64
 	roles     []string
+	fates     map[int64]client.Fate
 
 	broken error         // what every writing answers
 	slow   chan struct{} // closed when Send may go on; nil: at once
@@ -357,6 +359,100 @@ func (f *fake) Send(_ context.Context, peer, body string) (client.Message, error
 	f.events <- client.MessageAdded{Message: m}
 	f.events <- client.ConversationsChanged{}
 	return m, nil
+}
+
+func (f *fake) Reply(_ context.Context, peer string, id int64, body string) (client.Message, error) {
+	return f.about(peer, id, body, func(old, m *client.Message) { m.Body = text.Sanitize(quote.Join(old.Body.String(), body)) })
+}
+
+func (f *fake) Correct(_ context.Context, peer string, id int64, body string) (client.Message, error) {
+	return f.about(peer, id, body, func(old, m *client.Message) {
+		m.Corrects, old.CorrectedBy, old.Corrected = true, m.ID, m.Time
+	})
+}
+
+func (f *fake) Acknowledge(_ context.Context, peer string, id int64, words string) (client.Message, error) {
+	body := strings.TrimSpace("!ack " + words)
+	return f.about(peer, id, body, func(old, m *client.Message) {
+		m.Body = text.Sanitize(quote.Join(old.Body.String(), body))
+		old.Acks = append(old.Acks, client.Acknowledgement{Sender: text.Line(self), Time: m.Time})
+	})
+}
+
+// about says something about an earlier message.
+func (f *fake) about(peer string, id int64, body string, change func(old, m *client.Message)) (client.Message, error) {
+	f.mu.Lock()
+	broken := f.broken
+	f.mu.Unlock()
+	if broken != nil {
+		return client.Message{}, broken
+	}
+	m := f.say(peer, "", body, 0, func(m *client.Message) { m.State = store.Queued })
+	f.mu.Lock()
+	f.sent = append(f.sent, peer+" "+body)
+	list := f.msgs[peer]
+	old := &list[slices.IndexFunc(list, func(x client.Message) bool { return x.ID == id })]
+	one := &list[slices.IndexFunc(list, func(x client.Message) bool { return x.ID == m.ID })]
+	one.About, one.AboutTime = id, old.Time
+	change(old, one)
+	m, changed := *one, *old
+	f.mu.Unlock()
+	f.events <- client.MessageAdded{Message: m}
+	f.events <- client.MessageChanged{Message: changed}
+	return m, nil
+}
+
+func (f *fake) Recall(_ context.Context, peer string, id int64) (bool, error) {
+	f.mu.Lock()
+	if f.broken != nil {
+		defer f.mu.Unlock()
+		return false, f.broken
+	}
+	list := f.msgs[peer]
+	m := &list[slices.IndexFunc(list, func(x client.Message) bool { return x.ID == id })]
+	m.Gone, m.GoneAt, m.GoneBy, m.Body, m.Urgency, m.CarriedOf = store.Recalled, f.now(), text.Line(self), text.Safe{}, 0, 2
+	gone := *m
+	f.mu.Unlock()
+	line := f.say(peer, "", "I take it back", 0, func(m *client.Message) {
+		m.Kind, m.About, m.AboutTime, m.State = store.Retraction, id, gone.Time, store.Queued
+	})
+	f.events <- client.MessageChanged{Message: gone}
+	f.events <- client.MessageAdded{Message: line}
+	return false, nil
+}
+
+func (f *fake) Withdraw(_ context.Context, peer string, id int64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.msgs[peer] = slices.DeleteFunc(f.msgs[peer], func(m client.Message) bool { return m.ID == id })
+	f.events <- client.Resync{}
+	return f.broken
+}
+
+func (f *fake) Forget(_ context.Context, peer string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.broken != nil {
+		return f.broken
+	}
+	delete(f.msgs, peer)
+	f.convs = slices.DeleteFunc(f.convs, func(c client.Conversation) bool { return c.Peer == peer })
+	return nil
+}
+
+func (f *fake) Fate(_ context.Context, id int64) (client.Fate, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, list := range f.msgs {
+		for _, m := range list {
+			if m.ID == id {
+				fate := f.fates[id]
+				fate.Message = m
+				return fate, f.broken
+			}
+		}
+	}
+	return client.Fate{}, errors.New("this message is not here any more")
 }
 
 func (f *fake) Resend(_ context.Context, id int64) error {

@@ -67,6 +67,31 @@ func styled(t *testing.T, m *Model) string {
 	return strings.ReplaceAll(b.String(), "\x1b", "␛")
 }
 
+// aboutMessages fills a conversation with messages that are about each other.
+func aboutMessages(f *fake) {
+	stat := f.say(ada, ada, "!stat Calcium gluconate 10 ml now.", 9*time.Minute, read, func(m *client.Message) {
+		m.Acks = []client.Acknowledgement{{Sender: text.Line(per), Time: night.Add(-8 * time.Minute)}, {Sender: text.Line(self), Time: night.Add(-7 * time.Minute)}}
+		m.Reactions = []client.Reaction{{Sender: text.Line(rana), Words: text.Line("+1")}}
+	})
+	f.say(ada, "", "!ack\n> Calcium gluconate 10 ml now.\ntwo minutes", 7*time.Minute, wasRead, func(m *client.Message) { m.About = stat.ID })
+	wrong := f.say(ada, "", "Give 100 mg", 6*time.Minute, wasRead, func(m *client.Message) { m.CorrectedBy, m.Corrected = 4, night.Add(-5*time.Minute) })
+	f.say(ada, "", "Give 10 mg", 5*time.Minute, func(m *client.Message) {
+		m.State, m.Corrects, m.About, m.AboutTime = store.Delivered, true, wrong.ID, wrong.Time
+		m.Progress = store.Progress{Of: 5, Sent: 5, Delivered: 3}
+	})
+	f.say(ada, ada, "> Give 10 mg\nTen or a hundred?", 4*time.Minute, read, func(m *client.Message) { m.About = 4 })
+	f.say(ada, "", "", 3*time.Minute, func(m *client.Message) {
+		m.Gone, m.GoneAt, m.GoneBy, m.State, m.Carried, m.CarriedOf = store.Recalled, night.Add(-2*time.Minute), text.Line(self), store.Read, 1, 2
+	})
+	f.say(ada, "", "I take it back", 2*time.Minute, func(m *client.Message) {
+		m.Kind, m.About, m.AboutTime, m.State = store.Retraction, 6, night.Add(-3*time.Minute), store.Delivered
+	})
+	f.say(ada, ada, "", time.Minute, read, func(m *client.Message) { m.Kind = store.Retraction })
+	f.say(ada, "", "All to bay 3", 0, func(m *client.Message) {
+		m.State, m.Progress = store.Sent, store.Progress{Of: 5, Sent: 5, Delivered: 4, Read: 2}
+	})
+}
+
 // scene is what the golden frame shows.
 type scene struct {
 	name string
@@ -149,6 +174,36 @@ var scenes = []scene{
 		f.gaps = []client.Gap{{Since: night.Add(-5 * time.Hour), Until: night.Add(-4 * time.Hour)}, {Since: night.Add(-2 * time.Hour)}}
 		f.state.CatchUp = client.CatchUp{Active: true, Count: 3200, At: night.Add(-29 * time.Hour)}
 	}, func(*Model) {}, nil},
+	{"about", aboutMessages, func(*Model) {}, nil},
+	{"answering", aboutMessages, func(m *Model) {
+		for range 5 {
+			m.choose(-1)
+		}
+		m.reply()
+		m.composer().paste("Yes, 10.")
+		feed(m, tickMsg{})
+	}, nil},
+	{"chosen", (*fake).ward, func(m *Model) { m.choose(-1); m.choose(-1); feed(m, tickMsg{}) }, nil},
+	{"recalled", func(f *fake) {
+		f.ward()
+		gone := f.say(ada, "", "", 30*time.Second, func(m *client.Message) {
+			m.Gone, m.GoneAt, m.GoneBy, m.State, m.Carried, m.CarriedOf = store.Recalled, night, text.Line(self), store.Read, 1, 4
+		})
+		name := text.Line("Okafor, Ada")
+		f.fates = map[int64]client.Fate{gone.ID: {Recall: []client.Recalled{
+			{Address: self, Own: true, Device: 8, Name: text.Line("ng"), Outcome: store.CarriedOut, Time: night},
+			{Address: ada, Device: 71, Name: name, Outcome: store.CarriedOut, Time: night}, {Address: ada, Device: 72, Name: name},
+			{Address: ada, Device: 73, Name: name, Outcome: store.Refused, Time: night},
+		}}}
+	}, func(m *Model) { m.choose(-1); run(m, m.showFate()) }, nil},
+	{"who", func(f *fake) {
+		f.ward()
+		m := f.say(ada, "", "!stat All to bay 3", 30*time.Second, wasRead)
+		f.fates = map[int64]client.Fate{m.ID: {Recipients: []client.Recipient{
+			{Address: ada, Name: text.Line("Okafor, Ada"), State: store.Read, Time: night}, {Address: per, Name: text.Line("Lind, Per"), State: store.Delivered, Time: night},
+			{Address: rana, Name: text.Line("Haddad, Rana"), State: store.Failed, Time: night},
+		}}}
+	}, func(m *Model) { run(m, m.showFate()) }, nil},
 	{"switcher", (*fake).ward, func(m *Model) { m.push(&switcher{}); feedKey(m, "l") }, nil},
 	{"list", (*fake).ward, func(m *Model) { _, _ = m.act(showList, "f2"); feed(m, tickMsg{}) }, nil},
 	{"help", (*fake).ward, func(m *Model) { m.push(&helpDialog{}); feed(m, tickMsg{}) }, nil},

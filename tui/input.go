@@ -81,7 +81,20 @@ func (m *Model) pressed(msg tea.KeyPressMsg) tea.Cmd {
 // act does what a key stands for. It reports false if the composer is to have it.
 func (m *Model) act(a action, key string) (tea.Cmd, bool) {
 	c := m.composer()
+	if a != takeBack {
+		m.taking = 0
+	}
 	switch a {
+	case acknowledge:
+		return m.acknowledge(), true
+	case replyTo:
+		m.reply()
+	case correct:
+		m.correct()
+	case takeBack:
+		return m.takeBack(), true
+	case showFate:
+		return m.showFate(), true
 	case help:
 		m.push(&helpDialog{})
 	case switchTo:
@@ -120,6 +133,10 @@ func (m *Model) act(a action, key string) (tea.Cmd, bool) {
 	case showInbox:
 		m.push(&inboxDialog{})
 	case back:
+		if c.about != nil {
+			m.giveUpAbout()
+			break
+		}
 		if cmd, done := m.comeBack(); done {
 			return cmd, true
 		}
@@ -184,7 +201,10 @@ func (m *Model) enter() tea.Cmd {
 		return m.runCommand(s)
 	}
 	if s = trimmed(s); s == "" {
-		cmd, _ := m.lookAtFile()
+		cmd, done := m.lookAtFile()
+		if _, ok := m.chosenMessage(); ok && !done {
+			return m.showFate()
+		}
 		return cmd
 	}
 	if !again && likePIN(s) {

@@ -23,6 +23,11 @@ const (
 	lineDown
 	chooseAbove
 	chooseBelow
+	acknowledge
+	replyTo
+	correct
+	takeBack
+	showFate
 	toStart
 	toEnd
 	submit
@@ -52,6 +57,11 @@ func bindings(reveal bool) []binding {
 		{nextUnread, []string{"alt+a"}, "Alt+A", "next unread, the urgent first"},
 		{chooseAbove, []string{"alt+up"}, "Alt+Up, Alt+Down", "choose a message, and act on it"},
 		{chooseBelow, []string{"alt+down"}, "", ""},
+		{acknowledge, []string{"alt+enter", "alt+kpenter"}, "Alt+Enter", "acknowledge the chosen or the newest STAT"},
+		{replyTo, []string{"alt+r"}, "Alt+R, Alt+E", "answer a message, correct your own"},
+		{correct, []string{"alt+e"}, "", ""},
+		{takeBack, []string{"alt+t"}, "Alt+T", "take your message back, everywhere"},
+		{showFate, []string{"alt+i"}, "Alt+I", "who has the message, and since when"},
 		{showList, []string{"f2", "alt+l"}, "F2, Alt+L", "conversation list"},
 		{showDevices, []string{"f3"}, "F3", "who can read, and compare devices"},
 		{help, []string{"f1", "alt+h"}, "F1, Alt+H", "this help"},
@@ -80,7 +90,7 @@ func writing(reveal bool) [][2]string {
 		history = "Ctrl+P, Ctrl+N"
 	}
 	return [][2]string{
-		{"Alt+Enter, Ctrl+J", "new line"},
+		{"Ctrl+J, Shift+Enter", "new line"},
 		{history, "what was sent before"},
 		{"Ctrl+A, Ctrl+E", "start, end of the line"},
 		{"Alt+B, Alt+F", "a word back, forward"},

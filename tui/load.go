@@ -294,6 +294,7 @@ type sentMsg struct {
 	peer, text string
 	msg        client.Message
 	err        error
+	about      *about
 }
 
 // post sends what the composer holds; text is what is sent of it.
@@ -304,6 +305,8 @@ func (m *Model) post(text string) tea.Cmd {
 		return nil
 	}
 	c := m.composer()
+	about := c.about
+	c.about = nil
 	c.clear()
 	c.sent(text)
 	c.dirty = false
@@ -314,12 +317,12 @@ func (m *Model) post(text string) tea.Cmd {
 	unread := m.tl.opening && m.tl.blank // an earlier draft has yet to be offered
 	accepted := m.accepted(peer, text)
 	return m.must(func(q queryContext) tea.Msg {
-		msg, err := sendAccepting(q, accepted, peer, text)
+		msg, err := sendAccepting(q, accepted, peer, text, about)
 		if err == nil && !unread {
 			// A draft that stays behind is offered again: a nuisance, no loss.
 			err = q.SetDraft(q.ctx, peer, "")
 		}
-		return sentMsg{peer, text, msg, err}
+		return sentMsg{peer, text, msg, err, about}
 	})
 }
 
@@ -347,6 +350,7 @@ func (m *Model) sentDone(msg sentMsg) {
 	if c != nil && c.empty() {
 		c.set(msg.text)
 		c.dirty = true
+		c.about = msg.about
 	}
 }
 

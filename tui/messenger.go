@@ -31,6 +31,13 @@ type Messenger interface {
 	Draft(ctx context.Context, peer string) (string, error)
 
 	Send(ctx context.Context, peer, text string) (client.Message, error)
+	Reply(ctx context.Context, peer string, id int64, text string) (client.Message, error)
+	Correct(ctx context.Context, peer string, id int64, text string) (client.Message, error)
+	Acknowledge(ctx context.Context, peer string, id int64, text string) (client.Message, error)
+	Recall(ctx context.Context, peer string, id int64) (withdrawn bool, err error)
+	Withdraw(ctx context.Context, peer string, id int64) error
+	Forget(ctx context.Context, peer string) error
+	Fate(ctx context.Context, id int64) (client.Fate, error)
 	Resend(ctx context.Context, id int64) error
 	Attach(ctx context.Context, peer, name, mediaType string, content []byte, caption string) (client.Message, error)
 	Fetch(ctx context.Context, fileID int64) error

@@ -104,7 +104,7 @@ func TestClicksGoWhereTheyPoint(t *testing.T) {
 	term.press(clickAt(27, term.row("Okafor, Ada"))).sees("Okafor, Ada   cardiology", "STAT  ••••")
 	y := term.row("STAT  ••••")
 	term.press(clickAt(60, y)).sees("STAT  Calcium").press(clickAt(60, y)).misses("Calcium")
-	term.press(clickAt(60, y+1)).sees("Repeat K").press(clickAt(60, y+9)).quiet().sees("Repeat K")
+	term.press(clickAt(60, y+2)).sees("Repeat K").press(clickAt(60, y+9)).quiet().sees("Repeat K")
 	term.press(keyF2).press("x").quiet().misses(">  x") // keys go to the list
 	term.press(clickAt(60, term.row(" >"))).press("x").sees(">  x")
 	term.press(keyCtrlK).sees("go to").press(clickAt(60, 20)).quiet().sees("go to")

@@ -169,13 +169,21 @@ func (m *Model) accepted(peer, words string) *client.NewReaders {
 }
 
 // sendAccepting sends a message, and first accepts who was pointed out.
-func sendAccepting(q queryContext, n *client.NewReaders, peer, words string) (client.Message, error) {
+func sendAccepting(q queryContext, n *client.NewReaders, peer, words string, a *about) (client.Message, error) {
 	if n != nil {
 		if err := q.AcceptReaders(q.ctx, n); err != nil {
 			return client.Message{}, err
 		}
 	}
-	return q.Send(q.ctx, peer, words)
+	switch {
+	case a == nil:
+		return q.Send(q.ctx, peer, words)
+	case a.correct:
+		return q.Correct(q.ctx, peer, a.id, words)
+	case a.ack:
+		return q.Acknowledge(q.ctx, peer, a.id, words)
+	}
+	return q.Reply(q.ctx, peer, a.id, words)
 }
 
 // pointsOut reports whether an error says that others can read a message.

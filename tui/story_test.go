@@ -417,7 +417,7 @@ func TestHistoryKeepsTheDraft(t *testing.T) {
 	term := start(t, terminalSetup{})
 	term.press("first", keyEnter).sees("you     first").press("second", keyEnter).sees("second")
 	term.press(keyUp).sees(">  second").press(keyUp).sees(">  first").press(keyDown, keyDown).misses(">  second")
-	term.press("upper", keyAltEnter, "lower", keyUp, "X").sees(">  upperX")
+	term.press("upper", "\x0a", "lower", keyUp, "X").sees(">  upperX")
 }
 
 func TestOfflineSaysSo(t *testing.T) {

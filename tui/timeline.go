@@ -34,9 +34,10 @@ type timeline struct {
 	anchor   anchor
 	follow   bool // the newest is shown, and kept in view; else anchor holds
 
-	reveal bool           // text is shown of the chosen message only
-	chosen int64          // id of the chosen message; 0: none
-	kept   bool           // it is kept in view
+	reveal bool  // text is shown of the chosen message only
+	chosen int64 // id of the chosen message; 0: none
+	kept   bool  // it is kept in view
+	about  func(*client.Message) sayings
 	shown  map[int64]bool // which were shown to their end, with reveal
 
 	replacing int              // readings under way that replace msgs

@@ -29,6 +29,8 @@ type blockKey struct {
 	lives                 string // how long the text is still here
 	why                   string
 	body                  string
+	about, instead        string
+	progress              store.Progress
 }
 
 // columns is how the width of the timeline is divided.
@@ -100,9 +102,14 @@ func (t *timeline) draw(k *look, names func(client.Message) string, now time.Tim
 			files: filesKey(&m), enter: i == toLook,
 			showState: m.Outgoing && (i == len(t.msgs)-1 || !t.msgs[i+1].Outgoing || t.msgs[i+1].State != m.State || m.State == store.Failed),
 		}
+		var said sayings
+		if t.about != nil {
+			said = t.about(&m)
+		}
+		key.about, key.instead, key.progress = said.key(), said.instead.words, m.Progress
 		b, ok := t.blocks[m.ID]
 		if !ok || b.key != key {
-			b = block{key, k.message(m, names(m), key, c)}
+			b = block{key, k.message(m, names(m), key, c, said)}
 			t.blocks[m.ID] = b
 		}
 		for n, s := range b.lines {
@@ -135,7 +142,7 @@ func (k *look) day(t, now time.Time, w int) string {
 }
 
 // message draws one message.
-func (k *look) message(m client.Message, name string, key blockKey, c columns) []string {
+func (k *look) message(m client.Message, name string, key blockKey, c columns, about sayings) []string {
 	var lines []string
 	l := &line{m: k.m}
 	if key.chosen {
@@ -185,8 +192,20 @@ func (k *look) message(m client.Message, name string, key blockKey, c columns) [
 	} else {
 		word = ""
 	}
-	if said, goneStyle := k.gone(&m); said != "" {
-		body, st, word, lead = said, goneStyle, "", ""
+	if about.instead.words != "" {
+		body, st, word, lead = about.instead.words, about.instead.style, "", ""
+	} else if lines, rest := quoted(m.Body.String()); lines != nil && !key.hidden && m.Kind == store.Text {
+		body = withoutMark(rest, m.Urgency)
+		for i, s := range wrap(k.m, strings.Join(lines, " "), room-2) {
+			if i == maxQuoteRows {
+				break
+			}
+			l.to(c.body).add(k.Faint, "> "+s)
+			end()
+		}
+		if body == "" && word == "" {
+			body = k.more
+		}
 	}
 	text := wrap(k.m, lead+body, room)
 	if len(m.Files) > 0 && !key.hidden && m.Gone == store.Here {
@@ -209,6 +228,12 @@ func (k *look) message(m client.Message, name string, key blockKey, c columns) [
 		l.width += width(k.m, s)
 		if i < len(text)-1 {
 			end()
+		}
+	}
+	for _, r := range about.remarks {
+		for _, s := range wrap(k.m, r.words, room) {
+			end()
+			l.to(c.body).add(r.style, s)
 		}
 	}
 	said, saidStyle := k.delivery(m, key.showState)
@@ -245,7 +270,7 @@ func (k *look) delivery(m client.Message, show bool) (string, themes.Style) {
 	}
 	why := strings.TrimRight(m.Why.String(), ".")
 	switch {
-	case m.Kind == store.Notice: // sotto's own words went nowhere
+	case m.Kind == store.Notice, m.Gone == store.Recalled: // sotto's own words went nowhere
 		return "", k.State
 	case !m.Outgoing && plain != "":
 		return plain, k.Warning
@@ -266,5 +291,39 @@ func (k *look) delivery(m client.Message, show bool) (string, themes.Style) {
 	case plain != "":
 		return m.State.String() + ", " + plain, k.Warning
 	}
-	return m.State.String(), k.State
+	return progress(m), k.State
 }
+
+// progress is how far an own message has come; in a room, with how many.
+func progress(m client.Message) string {
+	p := m.Progress
+	of := " of " + itoa(p.Of)
+	switch {
+	case p.Of < 2 || m.State == store.Queued || m.State == store.Failed || p.Read == p.Of:
+	case p.Read > 0:
+		return "read by " + itoa(p.Read) + of
+	case p.Delivered > 0 && p.Delivered < p.Of:
+		return "delivered to " + itoa(p.Delivered) + of
+	case p.Delivered == p.Of:
+		return store.Delivered.String()
+	}
+	return m.State.String()
+}
+
+// sayings are what sotto says of a message.
+type sayings struct {
+	remarks []remark
+	instead remark // of the text
+}
+
+// key tells sayings from others, but for their styles.
+func (s *sayings) key() string {
+	words := ""
+	for _, r := range s.remarks {
+		words += r.words + "\n"
+	}
+	return words
+}
+
+// maxQuoteRows bounds the rows of a quote: whoever wants more goes to the message.
+const maxQuoteRows = 2

@@ -126,6 +126,9 @@ type Model struct {
 
 	readers    *client.NewReaders // who was pointed out when readersFor was to be sent
 	readersFor string
+	sureOf     int64  // the message that Enter again takes back
+	taking     int64  // the message that the next Alt+T takes back
+	askAck     int64  // the message under which the key to acknowledge it stands
 	asked      int64  // up to which message the open conversation was marked as read
 	burst      burst  // what comes together with a paste
 	held       *point // where the left button of the mouse went down

@@ -129,6 +129,12 @@ func (m *Model) handle(msg tea.Msg) tea.Cmd {
 		return m.roomDone(msg)
 	case membersMsg:
 		msg.d.fill(msg)
+	case fateMsg:
+		msg.d.fill(msg)
+	case forgottenMsg:
+		return m.forgotten(msg)
+	case takenMsg:
+		return m.taken(msg)
 	case sentMsg:
 		m.sentDone(msg)
 	case jobMsg:
@@ -226,7 +232,7 @@ func (m *Model) events(events []client.Event) tea.Cmd {
 			cmds = append(cmds, m.ring(e.Message))
 		case client.MessageChanged:
 			if m.tl != nil && m.tl.peer == e.Message.Peer {
-				m.tl.change(e.Message)
+				m.changed(e.Message)
 			}
 			cmds = append(cmds, m.viewed(e.Message))
 		case client.DevicesChanged:

@@ -33,6 +33,11 @@ func (m *Model) arrange() {
 	m.frame.areas, m.frame.fits = arrange(m.width, m.height, len(rows), len(m.frame.notice))
 	if m.tl != nil && m.frame.fits {
 		a := m.frame.areas.timeline
+		m.askAck = 0
+		if msg := m.unacknowledged(); msg != nil && m.height >= roomyHeight {
+			m.askAck = msg.ID
+		}
+		m.tl.about = m.sayings
 		m.tl.draw(&m.look, m.nameOf, m.clock.wall, a.w, a.h)
 	}
 }
@@ -175,6 +180,8 @@ func (m *Model) notices() ([]string, themes.Style) {
 	case words != "":
 	case hint != "":
 		words, st = hint, k.Faint
+	case m.aboutHint() != "":
+		words, st = m.aboutHint(), k.Faint
 	case m.chosenHint() != "" && m.height >= roomyHeight: // elsewhere its row is one of the message's
 		words, st = m.chosenHint(), k.Faint
 	case m.offline():
