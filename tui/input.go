@@ -84,6 +84,9 @@ func (m *Model) act(a action, key string) (tea.Cmd, bool) {
 	if a != takeBack {
 		m.taking = 0
 	}
+	if a != submit {
+		m.sure = ""
+	}
 	switch a {
 	case acknowledge:
 		return m.acknowledge(), true
@@ -114,7 +117,9 @@ func (m *Model) act(a action, key string) (tea.Cmd, bool) {
 	case nextUnread:
 		return m.nextUnread(), true
 	case interrupt:
-		if c.empty() {
+		if c.about != nil {
+			m.giveUpAbout()
+		} else if c.empty() {
 			m.say("Nothing is copied from here. Ctrl+Q ends sotto, Ctrl+L locks it.")
 		} else {
 			c.clear()
