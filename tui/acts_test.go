@@ -94,7 +94,7 @@ func TestRecallByCommandAsksFirst(t *testing.T) {
 	term := start(t, terminalSetup{})
 	term.press("/recall", keyEnter).sees("Enter again takes back 19:05, ECG", ">  /recall").press(keyEnter).sees("taken back by you at 19:08").misses(">  /recall")
 	term.press("/withdraw", keyEnter).sees("Nothing here waits to be sent")
-	term.press("late", keyEnter).sees("queued").press("/withdraw", keyEnter).sees("It had not left this computer").misses("late")
+	term.press("late", keyEnter).sees("19:08  you     late", ">\n").press("/withdraw", keyEnter).sees("It had not left this computer").misses("late")
 }
 
 func TestWhoHasIt(t *testing.T) {
