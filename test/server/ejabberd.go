@@ -52,7 +52,7 @@ listen:
     ip: "127.0.0.1"
     module: ejabberd_http
     tls: true
-    request_handlers: { /ws: ejabberd_http_ws, /.well-known/host-meta: mod_host_meta, /.well-known/host-meta.json: mod_host_meta }
+    request_handlers: { /ws: ejabberd_http_ws, /upload: mod_http_upload, /.well-known/host-meta: mod_host_meta, /.well-known/host-meta.json: mod_host_meta }
 shaper_rules: { max_user_sessions: 10, max_user_offline_messages: 5000 }
 modules:
   mod_adhoc: {}
@@ -64,6 +64,7 @@ modules:
   mod_disco: {}
   mod_host_meta: { websocket_url: "wss://localhost:{{.HTTPS}}/ws" }
   mod_http_api: {}
+  mod_http_upload: { put_url: "https://localhost:{{.HTTPS}}/upload", docroot: "{{.Dir}}/upload", max_size: 10000000, access: local }
   mod_last: {}
   mod_mam: { default: always, request_activates_archiving: false, assume_mam_usage: true }
   mod_muc:

@@ -61,6 +61,11 @@ Component "rooms.{{.Domain}}" "muc"
   name = "Rooms"
   modules_enabled = { "muc_mam" }
   restrict_room_creation = "local"
+
+Component "upload.{{.Domain}}" "http_file_share"
+  http_host = "{{.Domain}}"
+  http_external_url = "https://localhost:{{.HTTPS}}/"
+  http_file_share_size_limit = 10 * 1000 * 1000
 `))
 
 // prosodyVersion is a line of what "prosodyctl about" prints.
