@@ -413,7 +413,7 @@ func drawShot(ctx context.Context, pic *photo.Picture, s shot) sight {
 	}
 	out.cols, out.rows = graphics.Fit(s.part.Dx(), s.part.Dy(), s.area.w, s.area.h, cell)
 	w, h := s.protocol.Pixels(out.cols, out.rows, s.cell, s.style.Shades())
-	img := pic.Scale(ctx, s.part, w, h)
+	img := scaled(ctx, pic, out.shot, w, h)
 	if img == nil {
 		return out
 	}
@@ -425,11 +425,19 @@ func drawShot(ctx context.Context, pic *photo.Picture, s shot) sight {
 		}
 		out.protocol = graphics.Cells
 		if w, h = out.protocol.Pixels(out.cols, out.rows, s.cell, s.style.Shades()); ctx.Err() == nil {
-			img = pic.Scale(ctx, s.part, w, h)
+			img = scaled(ctx, pic, out.shot, w, h)
 		}
 	}
 	out.lines = s.style.Lines(img)
 	return out
+}
+
+// scaled is what is seen of an image in pixels of the screen.
+func scaled(ctx context.Context, pic *photo.Picture, s shot, w, h int) *image.RGBA {
+	if s.protocol != graphics.Cells {
+		return pic.Scale(ctx, s.part, w, h)
+	}
+	return graphics.Ink(pic.Scale(ctx, s.part, w*graphics.Fine, h*graphics.Fine))
 }
 
 // seen takes a drawing.

@@ -37,7 +37,7 @@ func BenchmarkPhotograph(b *testing.B) {
 		w, h := p.Size()
 		cols, rows := Fit(w, h, 80, 20, Cell{})
 		pw, ph := Cells.Pixels(cols, rows, Cell{}, false)
-		if lines := style.Lines(p.Scale(b.Context(), image.Rect(0, 0, w, h), pw, ph)); len(lines) != rows {
+		if lines := style.Lines(Ink(p.Scale(b.Context(), image.Rect(0, 0, w, h), pw*Fine, ph*Fine))); len(lines) != rows {
 			b.Fatalf("%d lines", len(lines))
 		}
 	}

@@ -84,10 +84,45 @@ func (s Style) colours(img *image.RGBA) func(x, y int) string {
 		palette = append(palette, ansi.IndexedColor(uint8(i)))
 	}
 	few := image.NewPaletted(img.Rect, palette)
-	draw.FloydSteinberg.Draw(few, img.Rect, img, img.Rect.Min)
+	if s.Profile == colorprofile.ANSI { // with 240, the grain of mixing them hides more than it shows
+		draw.FloydSteinberg.Draw(few, img.Rect, img, img.Rect.Min)
+	} else {
+		draw.Draw(few, img.Rect, img, img.Rect.Min, draw.Src)
+	}
 	return func(x, y int) string {
 		return "5;" + strconv.Itoa(first+int(few.ColorIndexAt(x+img.Rect.Min.X, y+img.Rect.Min.Y)))
 	}
+}
+
+// Fine is how many times finer an image is to be drawn for Ink, each way.
+const Fine = 4
+
+// Ink makes an image Fine times smaller each way, for characters: each pixel is the
+// mean of what it stands for, and half way to its darkest, so that a line thinner
+// than a pixel stays a line. Traces and writing are what is looked at here.
+func Ink(img *image.RGBA) *image.RGBA {
+	if img == nil {
+		return nil
+	}
+	small := image.NewRGBA(image.Rect(0, 0, img.Rect.Dx()/Fine, img.Rect.Dy()/Fine))
+	for y := range small.Rect.Dy() {
+		for x := range small.Rect.Dx() {
+			var r, g, b int
+			darkest, least := color.RGBA{}, 1<<16
+			for dy := range Fine {
+				for dx := range Fine {
+					c := img.RGBAAt(img.Rect.Min.X+x*Fine+dx, img.Rect.Min.Y+y*Fine+dy)
+					r, g, b = r+int(c.R), g+int(c.G), b+int(c.B)
+					if light := 2*int(c.R) + 5*int(c.G) + int(c.B); light < least {
+						darkest, least = c, light
+					}
+				}
+			}
+			mix := func(sum int, dark uint8) uint8 { return uint8((sum/(Fine*Fine) + int(dark)) / 2) }
+			small.SetRGBA(x, y, color.RGBA{mix(r, darkest.R), mix(g, darkest.G), mix(b, darkest.B), 0xff})
+		}
+	}
+	return small
 }
 
 // shades draws an image in characters of more and less ink.

@@ -132,6 +132,27 @@ func TestHalfBlocks(t *testing.T) {
 	}
 }
 
+// A line thinner than a pixel is still seen.
+func TestInkKeepsThinLines(t *testing.T) {
+	img := image.NewRGBA(image.Rect(0, 0, 8*Fine, 2*Fine))
+	for i := range img.Pix {
+		img.Pix[i] = 0xff
+	}
+	for y := range 2 * Fine {
+		img.SetRGBA(9, y, color.RGBA{0, 0, 0, 0xff})
+	}
+	got := Ink(img)
+	if got.Rect.Dx() != 8 || got.Rect.Dy() != 2 {
+		t.Fatal(got.Rect)
+	}
+	if line, paper := got.RGBAAt(2, 1), got.RGBAAt(3, 1); line.R > 100 || paper.R != 0xff {
+		t.Errorf("the line is %v on %v", line, paper)
+	}
+	if Ink(nil) != nil {
+		t.Error("nothing became something")
+	}
+}
+
 func TestShadesOfInk(t *testing.T) {
 	img := image.NewRGBA(image.Rect(0, 0, 4, 1))
 	for x, v := range []uint8{0, 90, 170, 255} {
