@@ -80,8 +80,7 @@ func (c *Client) Messages(ctx context.Context, peer string, before int64, limit 
 func (c *Client) Devices(ctx context.Context, peer string) ([]Device, error) {
 	var list []Device
 	if peer == c.self {
-		list = append(list, Device{ID: c.device.ID(), Own: true, Fingerprint: c.device.Fingerprint(), Known: true,
-			Trust: store.Verified, Active: true})
+		list = append(list, c.thisDevice())
 	}
 	err := c.store.View(ctx, func(tx *store.Tx) error {
 		rows, err := tx.Devices(peer)
@@ -98,6 +97,11 @@ func (c *Client) Devices(ctx context.Context, peer string) ([]Device, error) {
 		return nil, fmt.Errorf("read the devices: %w", err)
 	}
 	return list, nil
+}
+
+// thisDevice is the very device this is.
+func (c *Client) thisDevice() Device {
+	return Device{ID: c.device.ID(), Own: true, Fingerprint: c.device.Fingerprint(), Known: true, Trust: store.Verified, Active: !c.isRemoved()}
 }
 
 // deviceOf makes a stored device fit for a screen.

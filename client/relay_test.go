@@ -24,11 +24,18 @@ type ward struct {
 	t   testing.TB
 	r   *relay.Relay
 	url string
+
+	store   string // the relay's folder; "" keeps it in memory
+	restart func() // ends the relay and begins it anew, with what it has stored
 }
 
-func newWard(t testing.TB, names ...string) *ward {
+func newWard(t testing.TB, names ...string) *ward { return newWardIn(t, "", names...) }
+
+// newWardIn has the relay keep what it stores in a folder.
+func newWardIn(t testing.TB, folder string, names ...string) *ward {
 	t.Helper()
-	r, err := relay.New(relay.Config{Domain: "mercy.example", Iterations: 4096})
+	cfg := relay.Config{Domain: "mercy.example", Iterations: 4096, Store: folder}
+	r, err := relay.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,15 +48,32 @@ func newWard(t testing.TB, names ...string) *ward {
 	if err != nil {
 		t.Fatal(err)
 	}
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		if err := r.Serve(context.Background(), ln); err != nil {
-			t.Errorf("relay: %v", err)
+	address := ln.Addr().String()
+	serve := func(r *relay.Relay, ln net.Listener) (end func()) {
+		served := make(chan struct{})
+		go func() {
+			defer close(served)
+			if err := r.Serve(context.Background(), ln); err != nil {
+				t.Errorf("relay: %v", err)
+			}
+		}()
+		return func() { r.Close(); <-served }
+	}
+	w := &ward{t: t, r: r, url: "ws://" + address + "/ws", store: folder}
+	end := serve(r, ln)
+	t.Cleanup(func() { end() })
+	w.restart = func() {
+		end()
+		if w.r, err = relay.New(cfg); err != nil {
+			t.Fatal(err)
 		}
-	}()
-	t.Cleanup(func() { r.Close(); <-served })
-	return &ward{t: t, r: r, url: "ws://" + ln.Addr().String() + "/ws"}
+		eventually(t, "the address is free again", func() bool {
+			ln, err = net.Listen("tcp", address)
+			return err == nil
+		})
+		end = serve(w.r, ln)
+	}
+	return w
 }
 
 // person is one device of somebody: a store that lasts, a link that stays

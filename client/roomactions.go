@@ -188,7 +188,13 @@ func (c *Client) Members(ctx context.Context, peer string) (list []Member, err e
 			if err != nil {
 				return err
 			}
+			if m.Own {
+				m.Devices = append(m.Devices, c.thisDevice())
+			}
 			for i := range devices {
+				if m.Own && devices[i].ID == c.device.ID() {
+					continue
+				}
 				m.Devices = append(m.Devices, deviceOf(&devices[i]))
 			}
 			list = append(list, m)

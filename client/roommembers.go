@@ -99,6 +99,10 @@ func (c *Client) membersListed(r *room, list []store.Member, failed error) {
 		c.entered(r, errNotStored)
 		return
 	}
+	clear(r.roles)
+	for _, m := range list {
+		r.roles[m.Address] = stanza.Affiliation(m.Affiliation)
+	}
 	if r.members = now; !r.listed {
 		r.listed, r.since = true, time.Now()
 		c.askDevices(r)
@@ -141,10 +145,11 @@ func (c *Client) changeMember(tx *store.Tx, fx *effects, r *room, item stanza.Ro
 		return nil
 	}
 	fx.after = append(fx.after, func() {
-		r.members[who] = true
+		r.members[who], r.roles[who] = true, item.Affiliation
 		c.askDevicesOf(who)
 	})
-	if !fresh {
+	if !fresh { // what it may do has changed, perhaps
+		fx.events = append(fx.events, DevicesChanged{r.peer})
 		return nil
 	}
 	return c.readersChanged(tx, fx, r.peer, []string{who}, nil, true)

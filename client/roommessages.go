@@ -44,6 +44,9 @@ func (c *Client) roomStanza(tx *store.Tx, fx *effects, e *stanza.Element, m *sta
 	case m.Type == "error":
 		return true, c.roomBounced(tx, fx, r, e, m)
 	case m.Type != "groupchat" && m.From.Resourcepart() == "":
+		if inv, ok := stanza.ReadDecline(e); ok {
+			return true, c.turnedDown(tx, fx, r, inv)
+		}
 		u, _ := stanza.ReadRoomUser(e)
 		for _, i := range u.Items { // of somebody who is not there
 			if err := c.changeMember(tx, fx, r, i); err != nil {

@@ -62,7 +62,7 @@ func (c *Client) cameIn(r *room, nick string, u stanza.RoomUser) {
 	r.people[nick] = who
 	if r.listed && !r.members[who] && belongs(item.Affiliation) {
 		c.memberChanged(r, item)
-	} else if r.listed && r.members[who] && item.Affiliation == stanza.None {
+	} else if r.listed && r.members[who] && (item.Affiliation == stanza.None || belongs(item.Affiliation) && item.Affiliation != r.roles[who]) {
 		c.memberChanged(r, item)
 	}
 	// Not what the link tells again of an earlier entering, before we knocked.

@@ -45,10 +45,11 @@ type room struct {
 	why      string            // why nothing can be sent there; "" if it can
 	done     []func(error)     // who waits for the end of entering
 
-	members map[string]bool // as the store has them
-	listed  bool            // and as the room has given them in this session
-	listing bool            // or is being asked for
-	since   time.Time       // when it was listed
+	members map[string]bool               // as the store has them
+	roles   map[string]stanza.Affiliation // of members, as the room has given them
+	listed  bool                          // and as the room has given them in this session
+	listing bool                          // or is being asked for
+	since   time.Time                     // when it was listed
 
 	pinging bool
 	archive roomArchive
@@ -122,7 +123,7 @@ func (c *Client) enterRooms() {
 }
 
 func newRoom(peer, nick string) *room {
-	return &room{peer: peer, nick: nick, people: make(map[string]string), members: make(map[string]bool)}
+	return &room{peer: peer, nick: nick, people: make(map[string]string), members: make(map[string]bool), roles: make(map[string]stanza.Affiliation)}
 }
 
 // here reports whether r is still what is known of its room: a session that ended

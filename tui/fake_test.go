@@ -11,6 +11,7 @@ import (
 	"sotto/client"
 	"sotto/client/omemo"
 	"sotto/client/quote"
+	"sotto/client/stanza"
 	"sotto/client/store"
 	"sotto/client/text"
 	"sotto/client/wire"
@@ -545,7 +546,11 @@ func (f *fake) Remove(_ context.Context, peer, who string) error { return f.room
 func (f *fake) SetTopic(_ context.Context, peer, topic string) error {
 	return f.room("topic", peer, topic)
 }
-func (f *fake) Leave(_ context.Context, peer string) error { return f.room("leave", peer) }
+func (f *fake) SetAffiliation(_ context.Context, peer, who string, a stanza.Affiliation) error {
+	return f.room(string(a), peer, who)
+}
+func (f *fake) Decline(_ context.Context, peer string) error { return f.room("decline", peer) }
+func (f *fake) Leave(_ context.Context, peer string) error   { return f.room("leave", peer) }
 
 func (f *fake) Members(context.Context, string) ([]client.Member, error) { return f.members, nil }
 

@@ -211,6 +211,20 @@ var scenes = []scene{
 		f.ward()
 		f.devices[ada] = append(f.devices[ada], device(99, store.Undecided))
 	}, func(m *Model) { run(m, m.showDevices()) }, nil},
+	{"members", func(f *fake) {
+		f.ward()
+		n := &client.NewReaders{Peer: icu, Readers: []client.Reader{{Address: rana, Name: text.Line("Haddad, Rana")}}}
+		f.security[icu] = client.Security{Room: true, New: n, Warn: true, Words: text.Line("Haddad can read here now and could not before: /members")}
+		f.members = []client.Member{
+			{Address: rana, Name: text.Line("Haddad, Rana"), Affiliation: "member", New: true, Devices: []client.Device{device(9, store.FirstUse)}},
+			{Address: per, Name: text.Line("Lind, Per"), Affiliation: "admin", Devices: []client.Device{device(10, store.Verified), device(11, store.Undecided)}},
+			{Address: self, Name: text.Line("Ng"), Affiliation: "owner", Own: true, Devices: []client.Device{f.devices[self][0]}},
+			{Address: ada, Name: text.Line("Okafor, Ada"), Affiliation: "member", Devices: []client.Device{device(71, store.Verified), device(72, store.FirstUse)}},
+		}
+	}, func(m *Model) {
+		run(m, m.openPeer(icu))
+		run(m, m.showDevices())
+	}, nil},
 	{"own-devices", func(f *fake) {
 		f.ward()
 		gone, new := device(6, store.FirstUse), device(7, store.Undecided)

@@ -7,6 +7,7 @@ import (
 
 	"sotto/client"
 	"sotto/client/omemo"
+	"sotto/client/stanza"
 	"sotto/client/store"
 )
 
@@ -54,6 +55,8 @@ type Messenger interface {
 	Invite(ctx context.Context, peer, who string) error
 	Remove(ctx context.Context, peer, who string) error
 	SetTopic(ctx context.Context, peer, topic string) error
+	SetAffiliation(ctx context.Context, peer, who string, a stanza.Affiliation) error
+	Decline(ctx context.Context, peer string) error
 	Leave(ctx context.Context, peer string) error
 	Members(ctx context.Context, peer string) ([]client.Member, error)
 	AcceptReaders(ctx context.Context, n *client.NewReaders) error

@@ -7,9 +7,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"sotto/client"
-	"sotto/client/store"
-	"sotto/client/text"
-	"sotto/themes"
+	"sotto/client/stanza"
 )
 
 // roomCommands are what one does with rooms.
@@ -21,6 +19,10 @@ func roomCommands() []command {
 		{"remove", " NAME", "take somebody out of this room", (*Model).commandRemove},
 		{"topic", " TEXT", "say what this room is about, unencrypted", (*Model).commandTopic},
 		{"members", "", "who can read in this room", (*Model).commandMembers},
+		{"admin", " NAME", "let somebody invite and remove people here", affiliate(stanza.Admin, " runs this room from now on, as you do.")},
+		{"owner", " NAME", "let somebody do everything here", affiliate(stanza.Owner, " owns this room from now on.")},
+		{"member", " NAME", "make an admin or owner a member again", affiliate(stanza.Member, " is a member and nothing more from now on.")},
+		{"decline", "", "turn the invitation to this room down", (*Model).commandDecline},
 		{"leave", "", "leave this room, on all your devices", (*Model).commandLeave},
 	}
 }
@@ -120,6 +122,18 @@ func (m *Model) commandRemove(arg string) (bool, tea.Cmd) {
 		func(q queryContext, peer, who string) error { return q.Remove(q.ctx, peer, who) })
 }
 
+// affiliate makes a command that says what somebody may do in the open room.
+func affiliate(a stanza.Affiliation, words string) func(*Model, string) (bool, tea.Cmd) {
+	return func(m *Model, arg string) (bool, tea.Cmd) {
+		return m.withSomebody(arg, "/"+string(a)+" NAME says who runs this room. They read no more than others, and decide who reads.", words,
+			func(q queryContext, peer, who string) error { return q.SetAffiliation(q.ctx, peer, who, a) })
+	}
+}
+
+func (m *Model) commandDecline(string) (bool, tea.Cmd) {
+	return true, m.inRoom("You have turned the invitation down.", func(q queryContext, peer string) error { return q.Decline(q.ctx, peer) })
+}
+
 func (m *Model) commandTopic(arg string) (bool, tea.Cmd) {
 	if arg == "" {
 		m.say("/topic TEXT says what this room is about. The relay can read it.")
@@ -188,140 +202,3 @@ func sendAccepting(q queryContext, n *client.NewReaders, peer, words string, a *
 
 // pointsOut reports whether an error says that others can read a message.
 func pointsOut(err error) (*client.NewReaders, bool) { return errors.AsType[*client.NewReaders](err) }
-
-// membersDialog shows who can read in a room.
-type membersDialog struct {
-	scrolled
-	peer   string
-	list   []client.Member
-	new    *client.NewReaders
-	loaded bool
-	failed text.Safe
-	page   int
-}
-
-func (m *Model) commandMembers(string) (bool, tea.Cmd) {
-	if !m.conversation(m.open).Room {
-		m.say("This is no room: /devices shows who can read here.")
-		return false, nil
-	}
-	d := &membersDialog{peer: m.open}
-	m.push(d)
-	return true, m.loadMembers(d)
-}
-
-// membersMsg is the answer to loadMembers.
-type membersMsg struct {
-	d    *membersDialog
-	list []client.Member
-	new  *client.NewReaders
-	err  error
-}
-
-func (m *Model) loadMembers(d *membersDialog) tea.Cmd {
-	return m.query(func(q queryContext) tea.Msg {
-		msg := membersMsg{d: d}
-		if msg.list, msg.err = q.Members(q.ctx, d.peer); msg.err != nil {
-			return msg
-		}
-		s, err := q.Security(q.ctx, d.peer)
-		msg.new, msg.err = s.New, err
-		return msg
-	})
-}
-
-func (d *membersDialog) fill(msg membersMsg) {
-	if msg.err != nil {
-		d.failed = text.Line(msg.err.Error())
-		return
-	}
-	d.list, d.new, d.loaded = msg.list, msg.new, true
-}
-
-func (d *membersDialog) key(m *Model, key, typed string) (bool, tea.Cmd) {
-	switch {
-	case key == "enter" && d.new != nil:
-		n := d.new
-		return true, m.must(func(q queryContext) tea.Msg {
-			return doneMsg{"keep who can read", q.AcceptReaders(q.ctx, n)}
-		})
-	case d.scrolled.key(key, d.page):
-		return false, nil
-	}
-	return true, nil
-}
-
-func (d *membersDialog) wheel(_ *Model, n int)                         { d.top += n }
-func (d *membersDialog) click(*Model, int, int) (done bool, _ tea.Cmd) { return false, nil }
-func (d *membersDialog) covers() bool                                  { return true }
-
-func (d *membersDialog) render(m *Model, w, h int) ([]string, rect, *point) {
-	k := &m.look
-	bw := min(w-2, 79)
-	inner := bw - 4
-	var lines []string
-	say := func(st themes.Style, s string) {
-		for _, part := range wrap(k.m, s, inner) {
-			lines = append(lines, paint(st, part))
-		}
-	}
-	switch {
-	case !d.failed.Empty():
-		say(k.Failed, d.failed.String())
-	case !d.loaded:
-		say(k.Faint, "Reading who can read")
-	}
-	for i := range d.list {
-		p := &d.list[i]
-		l := &line{m: k.m}
-		name := p.Name.String()
-		if p.Own {
-			name += " (you)"
-		}
-		if p.New {
-			l.add(k.Warning, "NEW ")
-		}
-		l.add(k.Title, clip(k.m, name, max(inner-l.width-12, 8), k.more))
-		if p.Affiliation != "member" {
-			l.add(k.Faint, "  "+p.Affiliation)
-		}
-		lines = append(lines, l.String())
-		words, st := k.reads(p)
-		lines = append(lines, (&line{m: k.m}).space(2).add(k.Faint, clip(k.m, p.Address+"  ", max(inner-2, 8), k.more)).String(),
-			(&line{m: k.m}).space(2).add(st, clip(k.m, words, inner-2, k.more)).String())
-	}
-	keys := "Esc back"
-	if d.new != nil {
-		keys = k.dots("Enter: they may read", "Esc back")
-	}
-	d.page = max(h-2, 1)
-	box := k.box("who can read: "+m.conversation(d.peer).Name.String(), keys, d.window(lines, d.page), bw)
-	return box, center(box, bw, w, h), nil
-}
-
-// reads says on which devices somebody reads.
-func (k *look) reads(p *client.Member) (string, themes.Style) {
-	trusted, compared, waiting := 0, 0, 0
-	for _, d := range p.Devices {
-		switch {
-		case d.Own:
-		case !d.Active:
-		case d.Trust == store.Verified:
-			trusted++
-			compared++
-		case d.Trust == store.FirstUse:
-			trusted++
-		case d.Trust == store.Undecided:
-			waiting++
-		}
-	}
-	switch {
-	case waiting > 0:
-		return count(waiting, "new device") + ": nothing is sent there until you compare. Open " + p.Name.String() + ", then /trust", k.Warning
-	case p.Own && trusted == 0:
-		return "this device", k.Good
-	case trusted == 0:
-		return "no device known yet", k.Faint
-	}
-	return count(trusted, "device") + ", " + itoa(compared) + " compared", k.Good
-}

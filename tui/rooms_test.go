@@ -28,6 +28,10 @@ func TestRoomCommands(t *testing.T) {
 		{"/invite nobody at all", "", "Nobody is called"},
 		{"/remove " + per, "remove " + icu + " " + per, "cannot read"},
 		{"/topic Bed 9", "topic " + icu + " Bed 9", ""},
+		{"/admin Lind", "admin " + icu + " " + per, "runs this room"},
+		{"/owner Lind", "owner " + icu + " " + per, "owns this room"},
+		{"/member Lind", "member " + icu + " " + per, "a member and nothing more"},
+		{"/decline", "decline " + icu, "turned the invitation down"},
 		{"/join", "join " + icu, "You are in the room"},
 	} {
 		f.rooms = nil
@@ -81,7 +85,7 @@ func TestRoomPointsOutNewReaders(t *testing.T) {
 	m.composer().paste("/members")
 	feed(m, tea.KeyPressMsg{Code: tea.KeyEnter})
 	shown := plain(m)
-	for _, want := range []string{"NEW Haddad, Rana", "Ng (you)", "1 device, 0 compared", "Enter: they may read"} {
+	for _, want := range []string{"ICU night · 2 people, 1 device", "> Haddad, Rana", "NEW since your last message", "Ng (you)", "known since", "Enter: they may read"} {
 		if !strings.Contains(shown, want) {
 			t.Errorf("no %q in\n%s", want, shown)
 		}
