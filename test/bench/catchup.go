@@ -47,7 +47,7 @@ func catchUpRelay(ctx context.Context, b *bench) error {
 	if err := luis.Until(ctx, "hearing of the first message", w.arrived(ctx, luis, have)); err != nil {
 		return err
 	}
-	for _, round := range []struct{ times, messages int }{{3, 2000}, {1, 5000}} {
+	for _, round := range []struct{ times, messages int }{{3, 2000}, {1, 10000}} {
 		var writing, catching []float64
 		for range round.times {
 			if err := luis.Close(); err != nil {
@@ -87,6 +87,9 @@ func (w *ward) writes(ctx context.Context, to string, n int) error {
 		}
 		err := w.per.Until(ctx, "handing over what was written", func() (bool, error) {
 			last, err := w.per.Messages(ctx, to, 0, 1)
+			if len(last) == 1 && last[0].State == store.Failed {
+				err = fmt.Errorf("the relay did not take a message: %s", last[0].Why)
+			}
 			return len(last) == 1 && last[0].State != store.Queued, err
 		})
 		if err != nil {

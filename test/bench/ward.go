@@ -39,7 +39,9 @@ func newWard(ctx context.Context, b *bench) (*ward, error) {
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		return nil, err
 	}
-	r, err := relay.New(relay.Config{Domain: domain, Store: folder})
+	r, err := relay.New(relay.Config{Domain: domain, Store: folder, Limits: relay.Limits{
+		Mailbox: 4 * backlog, MailboxShare: 4 * backlog, MailboxBytes: 1 << 30, // more waits here than a relay keeps for one person
+	}})
 	if err != nil {
 		return nil, err
 	}
