@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"path"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -61,53 +60,18 @@ func attachFile(q queryContext, folders attach.Folders, accepted *client.NewRead
 		return client.Message{}, err
 	}
 	defer clear(f.Content)
-	mediaType := ""
-	switch {
-	case photo.Sniff(f.Content) != "":
-		clean, format, err := photo.Strip(q.ctx, f.Content)
-		if err != nil {
-			return client.Message{}, &notClean{f.Name, err}
-		}
-		clear(f.Content)
-		f.Content, f.Name, mediaType = clean, format.Name(f.Name), string(format)
-	case otherImage(f.Name):
-		return client.Message{}, &notClean{name: f.Name}
+	name, mediaType, content, err := photo.Clean(q.ctx, f.Name, f.Content)
+	if err != nil {
+		return client.Message{}, err
 	}
+	defer clear(content)
 	if accepted != nil {
 		if err := q.AcceptReaders(q.ctx, accepted); err != nil {
 			return client.Message{}, err
 		}
 	}
-	return q.Attach(q.ctx, peer, f.Name, mediaType, f.Content, f.Caption)
+	return q.Attach(q.ctx, peer, name, mediaType, content, f.Caption)
 }
-
-// otherImage reports whether a name is that of an image of a kind that is not read
-// here: what its camera wrote into it would be sent along.
-func otherImage(name string) bool {
-	switch strings.ToLower(path.Ext(name)) {
-	case ".heic", ".heif", ".avif", ".tif", ".tiff", ".dng", ".raw", ".cr2", ".nef", ".arw", ".jp2", ".jxl", ".bmp", ".svg",
-		".png", ".jpg", ".jpeg", ".gif", ".webp": // whose content is something else
-		return true
-	}
-	return false
-}
-
-// notClean says that an image is not sent, because place, time and whatever else
-// its camera wrote into it cannot be taken out.
-type notClean struct {
-	name string
-	err  error
-}
-
-func (e *notClean) Error() string {
-	words := text.Line(e.name).String() + " is not sent, because what the camera wrote into it cannot be taken out"
-	if e.err != nil {
-		words += ": " + e.err.Error()
-	}
-	return words + ". Save it as PNG or JPEG first"
-}
-
-func (e *notClean) Unwrap() error { return e.err }
 
 // attached shows the message of a file, or gives back what was typed.
 func (m *Model) attached(msg attachedMsg) {

@@ -170,7 +170,6 @@ const sip = 64
 type reader struct {
 	ctx  context.Context
 	rest []byte
-	sips int
 }
 
 func (r *reader) Read(p []byte) (int, error) {
