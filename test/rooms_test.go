@@ -12,6 +12,7 @@ import (
 	"sotto/client"
 	"sotto/client/store"
 	"sotto/test/headless"
+	"sotto/test/profanity"
 	"sotto/test/proxy"
 	"sotto/test/server"
 )
@@ -141,6 +142,53 @@ func TestRoom(t *testing.T) {
 		}
 		sees(t, ctx, per, room, "You have left this room")
 		t.Logf("%s: %s", s.Name, said(per, room)[max(len(said(per, room))-300, 0):])
+	})
+}
+
+// TestRoomWithProfanity has two sottos and somebody who uses another program in a
+// room, on each server that such a program can log in to.
+func TestRoomWithProfanity(t *testing.T) {
+	onEach(t, func(t *testing.T, s *server.Server) {
+		if s.Client == 0 {
+			return // profanity does not speak WebSocket
+		}
+		needProfanity(t)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+		defer cancel()
+		people := team(t, s, "Okafor, Ada", "Lind, Per", "Haddad, Rana")
+		other := profanity.Start(t, s, people[1])
+		ada, rana := start(t, s, people[0], s.WebSocket), start(t, s, people[2], s.WebSocket)
+		room, err := ada.CreateRoom(ctx, "Ward")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range []int{1, 2} {
+			if err := ada.Invite(ctx, room, s.Address(people[i])); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sees(t, ctx, rana, room, "invites you")
+		if err := rana.JoinRoom(ctx, room); err != nil {
+			t.Fatal(err)
+		}
+		other.SecureRoom(room)
+		for i := range 3 {
+			mine, theirs := fmt.Sprintf("ECG %d is done", i), fmt.Sprintf("K is 5.%d now", i)
+			tell(t, ctx, ada, room, mine)
+			sees(t, ctx, rana, room, mine)
+			other.Hear(mine)
+			other.SayInRoom(theirs)
+			sees(t, ctx, ada, room, theirs)
+			sees(t, ctx, rana, room, theirs)
+		}
+		for _, h := range []*headless.Sotto{ada, rana} {
+			for _, m := range conversation(t, ctx, h, room) {
+				if m.Kind == store.Text && !m.Encrypted {
+					t.Errorf("%s got in the clear: %q", h.Self().Address, m.Body)
+				}
+			}
+		}
+		exercised(t, "a room with profanity over "+s.Name)
 	})
 }
 
