@@ -149,6 +149,17 @@ func TestARecalledFileIsNotLookedAtAnyMore(t *testing.T) {
 	term.misses("▀").sees("This file is not here any more.")
 }
 
+// So does one that is removed, of which only a reading of all tells.
+func TestARemovedFileIsNotLookedAtAnyMore(t *testing.T) {
+	term := start(t, terminalSetup{fake: (*fake).ecg})
+	term.press(keyEnter).sees("▀▀▀▀")
+	term.fake.mu.Lock()
+	term.fake.msgs[ada] = term.fake.msgs[ada][:1]
+	term.fake.mu.Unlock()
+	term.fake.events <- client.Resync{}
+	term.misses("▀").sees("This file is not here any more.")
+}
+
 // shelf is a folder with files to attach.
 func shelf(t *testing.T) attach.Folders {
 	t.Helper()

@@ -40,6 +40,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	if m.end != nil {
 		return m, cmd
 	}
+	m.goneFromView()
 	m.draw()
 	m.burst.done(m.clock)
 	return m, tea.Batch(cmd, m.markRead(), m.further(), m.redraw())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -225,9 +226,23 @@ func (m *Model) viewed(msg client.Message) tea.Cmd {
 			return v.proceed(m)
 		}
 	}
-	m.closeViewer() // it was recalled, or has expired
+	return nil // see goneFromView
+}
+
+// goneFromView takes the viewer away if its file is not here any more: its message
+// was taken back, has expired, or was removed. It is called after each change, and
+// before anything is drawn.
+func (m *Model) goneFromView() {
+	v := m.viewer()
+	if v == nil || m.tl == nil || m.tl.opening || m.tl.replacing > 0 {
+		return
+	}
+	if i := m.tl.index(v.msg); i >= 0 && m.tl.msgs[i].Gone == store.Here &&
+		slices.ContainsFunc(m.tl.msgs[i].Files, func(f client.File) bool { return f.ID == v.file.ID }) {
+		return
+	}
+	m.closeViewer()
 	m.say("This file is not here any more.")
-	return nil
 }
 
 // closeViewer takes the viewer away.
