@@ -93,6 +93,10 @@ type line struct {
 	ID                                                                             int64
 	Encrypted, Own                                                                 bool
 	Code                                                                           int
+	Files                                                                          []struct {
+		Name string
+		Size int64
+	}
 }
 
 func parse(t *testing.T, s string) (l line) {
@@ -447,26 +451,72 @@ func TestSendAtOnce(t *testing.T) {
 	pager.compare(alarm)
 	l := pager.listen()
 	l.online()
-	const many = 6
-	var senders sync.WaitGroup
-	for i := range many {
-		senders.Go(func() {
-			if r := alarm.send(pager.address, "job "+strconv.Itoa(i), "--wait", "60s"); r.code != 0 {
-				t.Errorf("job %d: %+v", i, r)
-			}
-		})
+	const turns, through = 3, 5
+	var own *listener
+	many := func(from, n int) {
+		var senders sync.WaitGroup
+		for i := range n {
+			senders.Go(func() {
+				if r := alarm.send(pager.address, "job "+strconv.Itoa(from+i), "--wait", "60s"); r.code != 0 {
+					t.Errorf("job %d: %+v", from+i, r)
+				}
+			})
+		}
+		senders.Wait()
 	}
-	senders.Wait()
+	many(0, turns) // one after the other
+	own = alarm.listen()
+	own.online()
+	many(turns, through) // through the one that listens
+	if r := alarm.does("", "trust", "--pin-file", alarm.pinFile, "--wait", "1s"); r.code != 1 || !strings.Contains(r.err, "open in another") {
+		t.Errorf("the profile is in use: %+v", r)
+	}
+	alarm.writePIN("000000-wrong")
+	if r := alarm.send(pager.address, "forged"); r.code != 1 || !strings.Contains(r.out, "is not right") {
+		t.Errorf("through the one that listens, with a wrong PIN: %+v", r)
+	}
+	own.stop()
 	came := map[string]int{}
-	for range many {
+	for range turns + through {
 		came[l.next("message").Text]++
 	}
 	l.stop()
-	for i := range many {
+	for i := range turns + through {
 		if n := came["job "+strconv.Itoa(i)]; n != 1 {
 			t.Errorf("job %d came %d times", i, n)
 		}
 	}
+	exercised(t, "sotto send, many at once, and through sotto listen")
+}
+
+// TestSendFile sends an image with what a camera writes into it.
+func TestSendFile(t *testing.T) {
+	t.Parallel()
+	s := embedded(t)
+	people := team(t, s, "Alarm, Ada", "Pager, Per")
+	alarm, pager := newProgram(t, s, people[0]), newProgram(t, s, people[1])
+	alarm.compare(pager)
+	pager.compare(alarm)
+	l := pager.listen()
+	l.online()
+	file := filepath.Join(alarm.home, "ecg 4.csv")
+	if err := os.WriteFile(file, bytes.Repeat([]byte("0.12;0.19\n"), 5000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := alarm.send(pager.address, "the last hour", "--file", file); r.code != 0 {
+		t.Errorf("%+v", r)
+	}
+	if got := l.next("message"); got.Text != "the last hour" {
+		t.Errorf("%+v", got)
+	}
+	if got := l.next("message"); len(got.Files) != 1 || got.Files[0].Name != "ecg 4.csv" || got.Files[0].Size != 50000 {
+		t.Errorf("%+v", got)
+	}
+	if r := alarm.send(pager.address, "", "--file", alarm.home); r.code != 1 || !strings.Contains(r.out, "is not a file") {
+		t.Errorf("a folder: %+v", r)
+	}
+	l.stop()
+	nothingWritten(t, pager, "0.12;0.19", "ecg 4")
 }
 
 // TestListenKilled kills the processes of a listener one after the other. What it had

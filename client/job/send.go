@@ -60,12 +60,16 @@ func Send(ctx context.Context, c *client.Client, s Sending) (Sent, error) {
 		if found {
 			m = now
 		}
-		done := m.State == store.Delivered || m.State == store.Read || m.State == store.Failed
-		return done || err == nil && !found, err // somebody may have removed it
+		return final(m.State) || err == nil && !found, err // somebody may have removed it
 	})
 	if err != nil && !errors.Is(err, ctx.Err()) {
 		return Sent{}, err
 	}
+	return standing(c, &m), nil
+}
+
+// standing says how far a message has come, and what stands against more.
+func standing(c *client.Client, m *client.Message) Sent {
 	sent := Sent{ID: m.ID, State: m.State, Reason: m.Why.String()}
 	if sent.Reason == "" {
 		switch m.State {
@@ -78,7 +82,7 @@ func Send(ctx context.Context, c *client.Client, s Sending) (Sent, error) {
 			sent.Reason = "nobody there has confirmed it yet"
 		}
 	}
-	return sent, nil
+	return sent
 }
 
 // read reads a text, until ctx ends.

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-
 	"sotto/internal/profile"
 	"sotto/internal/role"
 	"sotto/internal/role/watch"
@@ -45,12 +43,6 @@ func display(c profile.Config, folders []profile.Folder) role.Display {
 // load finds a profile with a vault, reads its settings and takes it for this
 // process. The caller unlocks it.
 func load(name string) (profile.Profile, profile.Config, *profile.Lock, error) {
-	return loadWithin(context.Background(), name)
-}
-
-// loadWithin is load, and waits for a profile that another process has until ctx
-// ends. Without an end it does not wait.
-func loadWithin(ctx context.Context, name string) (profile.Profile, profile.Config, *profile.Lock, error) {
 	p, err := profile.Paths(name)
 	if err != nil {
 		return p, profile.Config{}, nil, err
@@ -69,7 +61,7 @@ func loadWithin(ctx context.Context, name string) (profile.Profile, profile.Conf
 	if err := p.Make(); err != nil { // closes to others what was left open
 		return p, c, nil, err
 	}
-	lock, err := p.LockWithin(ctx)
+	lock, err := p.Lock()
 	if err != nil {
 		return p, c, nil, err
 	}

@@ -79,30 +79,64 @@ func whom(cmd *cobra.Command, address string) (string, error) {
 	return j.String(), nil
 }
 
-// run opens the profile and has the task done. While another process has the
-// profile it waits as long as for the relay.
+// maxDoor is how long the name of a socket can be on every system.
+const maxDoor = 100
+
+// knockPause is how often a profile that another process has is tried again.
+const knockPause = 50 * time.Millisecond
+
+// run opens the profile and has the task done. A message goes through a sotto listen
+// that has the profile; else, while another process has it, it waits as long as for
+// the relay.
 func (s *service) run(ctx context.Context, task role.Task) (role.Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.wait)
 	defer cancel()
-	p, c, lock, err := loadWithin(ctx, s.profile)
+	p, c, lock, through, err := s.open(ctx, task)
 	if err != nil {
 		return role.Outcome{}, err
 	}
-	defer lock.Unlock()
+	cfg := unattended.Config{
+		Profile: places(p), Task: task, File: s.file, ComparedOnly: c.ComparedOnly(),
+		DestroyAfter: c.DestroyAfter, NoTPM: c.TPM == "off", Through: through,
+	}
+	if lock != nil {
+		defer lock.Unlock()
+		cfg.Tell = lock.Tell
+	}
+	if task.Job == role.Listening && len(p.Door) <= maxDoor {
+		cfg.Door = p.Door
+	}
 	if !c.Service {
 		return role.Outcome{}, fmt.Errorf("profile %q belongs to a person, who types the PIN. "+
 			"A program needs an account of its own: sotto join ADDRESS --service --profile NAME. "+
 			"If this one is a program's, write service = true into %s", s.profile, p.Config)
 	}
-	pin, err := profile.OpenPIN(s.pin)
-	if err != nil {
+	if cfg.PIN, err = profile.OpenPIN(s.pin); err != nil {
 		return role.Outcome{}, err
 	}
-	task.Wait, task.JSON = s.wait, s.json
-	return unattended.Run(unattended.Config{
-		Profile: places(p), PIN: pin, Task: task, File: s.file, ComparedOnly: c.ComparedOnly(),
-		DestroyAfter: c.DestroyAfter, NoTPM: c.TPM == "off", Tell: lock.Tell,
-	})
+	cfg.Task.Wait, cfg.Task.JSON, cfg.Task.Through = s.wait, s.json, through != nil
+	return unattended.Run(cfg)
+}
+
+// open takes the profile, or finds the process that listens with it.
+func (s *service) open(ctx context.Context, task role.Task) (profile.Profile, profile.Config, *profile.Lock, *role.Socket, error) {
+	for {
+		p, c, lock, err := load(s.profile)
+		if !errors.Is(err, profile.ErrInUse) {
+			return p, c, lock, nil, err
+		}
+		if task.Job == role.Sending && s.file == nil && c.Service {
+			through, there, knockErr := role.Knock(p.Door)
+			if there || knockErr != nil {
+				return p, c, nil, through, knockErr
+			}
+		}
+		select {
+		case <-time.After(knockPause):
+		case <-ctx.Done():
+			return p, c, nil, nil, err
+		}
+	}
 }
 
 // result is what sotto send --json writes.

@@ -2,7 +2,6 @@ package profile
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -57,22 +56,6 @@ func (p Profile) Lock() (*Lock, error) {
 		f.Truncate(holderSize)
 	}
 	return &Lock{f}, nil
-}
-
-// LockWithin is Lock, and while another has the profile it tries again until ctx
-// ends. Without a deadline it does not try again.
-func (p Profile) LockWithin(ctx context.Context) (*Lock, error) {
-	for {
-		l, err := p.Lock()
-		if _, bounded := ctx.Deadline(); !bounded || !errors.Is(err, ErrInUse) {
-			return l, err
-		}
-		select {
-		case <-time.After(lockPause):
-		case <-ctx.Done():
-			return nil, err
-		}
-	}
 }
 
 // Tell says in the lock file how this process stands: whether its conversations

@@ -7,6 +7,7 @@
 //	                                          in files/ what was sent with them, encrypted
 //	$XDG_STATE_HOME/sotto/NAME/device.key     the device secret; not to be copied with the rest
 //	$XDG_STATE_HOME/sotto/NAME/lock
+//	$XDG_STATE_HOME/sotto/NAME/door           a socket, while sotto listen runs
 package profile
 
 import (
@@ -30,6 +31,7 @@ type Profile struct {
 	Data      string // folder: all that the desk may write to
 	Database  string // file, in Data: the message database
 	LockFile  string // file
+	Door      string // socket, while a program listens
 }
 
 // The errors with a remedy, in words for people.
@@ -68,6 +70,7 @@ func layout(name, config, data, state string) Profile {
 		Database:  filepath.Join(data, "data", "sotto.db"),
 		DeviceKey: filepath.Join(state, "device.key"),
 		LockFile:  filepath.Join(state, "lock"),
+		Door:      filepath.Join(state, "door"),
 	}
 }
 

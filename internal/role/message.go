@@ -88,7 +88,8 @@ type Status struct {
 // From the watch to a role.
 type (
 	// Attach comes with a file: for the link, its end of a desk's or gate's socket;
-	// for a desk, what its task is to send.
+	// for a desk, what its task is to send, or the door
+	// through which others hand that in.
 	Attach struct{}
 	// Logoff tells the link to leave the relay, and the password, by itself
 	// after a time: the watch is about to be stopped and can't. 0 takes it back.

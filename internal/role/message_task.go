@@ -23,6 +23,7 @@ type Task struct {
 	Once        bool          // Listening: end when nothing waits any more
 	Ack         bool          // Listening: what was written is taken once standard input says so
 	JSON        bool
+	Through     bool   // Sending: through a process that listens, on the link's socket; there is no link
 	File        string // Sending: name of a file that goes with it, and that comes with an Attach; "" is none
 	Fingerprint string // Trusting: of the device that was compared; "" lists them
 }
@@ -67,6 +68,7 @@ func (m *Task) code(c *coder) {
 	c.flag(&m.Once)
 	c.flag(&m.Ack)
 	c.flag(&m.JSON)
+	c.flag(&m.Through)
 	c.path(&m.File)
 	c.text(&m.Fingerprint)
 }

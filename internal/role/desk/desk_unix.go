@@ -17,6 +17,7 @@ import (
 	"github.com/awnumar/memguard"
 
 	"sotto/client"
+	"sotto/client/job"
 	"sotto/client/locker"
 	"sotto/client/store"
 	"sotto/internal/harden"
@@ -48,6 +49,7 @@ type desk struct {
 	locked bool               // and said so: a gate is being started
 	gate   chan struct{}      // closed when it stands, or none is to be
 	given  chan *os.File      // what is to be sent, for a task
+	handin *memguard.Enclave  // what other processes hand in is encrypted with
 }
 
 // Main is the life of a desk; it returns the exit code.
@@ -102,6 +104,17 @@ func (d *desk) run() (int, error) {
 		return role.ExitNoKey, nil // the gate that should have written it has said why
 	}
 	d.self.Handover.Close()
+
+	key, err := job.HandinKey(handover.DatabaseKey.Bytes())
+	if err != nil {
+		handover.Destroy()
+		return 0, err
+	}
+	d.handin = key
+	if d.setup.Task.Through {
+		handover.Destroy()
+		return d.through(ctx)
+	}
 
 	// the database
 	db, err := store.Open(ctx, d.setup.Profile.Database, handover.DatabaseKey)

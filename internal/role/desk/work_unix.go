@@ -5,6 +5,7 @@ package desk
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -66,6 +67,26 @@ func (d *desk) send(ctx context.Context, c *client.Client, t role.Task) error {
 	if err != nil {
 		return err
 	}
+	return d.self.Control.Send(outcome(sent))
+}
+
+// through sends what standard input says through a process that listens. This desk
+// opens no database and has no link.
+func (d *desk) through(ctx context.Context) (int, error) {
+	if err := d.confine(); err != nil {
+		return 0, err
+	}
+	go d.listen()
+	go d.signals()
+	t := d.setup.Task
+	sent, err := job.Through(ctx, d.handin, d.self.Link, job.Sending{To: t.Peer, Text: os.Stdin, Urgency: t.Urgency, Wait: t.Wait})
+	if err != nil {
+		return 0, err
+	}
+	return role.ExitQuit, d.self.Control.Send(outcome(sent))
+}
+
+func outcome(sent job.Sent) *role.Outcome {
 	o := &role.Outcome{ID: sent.ID, Reason: sent.Reason}
 	switch sent.State {
 	case store.Queued:
@@ -80,7 +101,7 @@ func (d *desk) send(ctx context.Context, c *client.Client, t role.Task) error {
 	if sent.Refused {
 		o.Standing = role.Refused
 	}
-	return d.self.Control.Send(o)
+	return o
 }
 
 // write writes what comes, until it is told to end or nobody reads it any more.
@@ -101,6 +122,14 @@ func (d *desk) write(ctx context.Context, c *client.Client, t role.Task) error {
 	if t.Ack {
 		l.Ack = os.Stdin
 	}
+	go func() {
+		select {
+		case door := <-d.given:
+			context.AfterFunc(ctx, func() { door.Close() })
+			job.Handins(ctx, c, d.handin, func() (io.ReadWriteCloser, error) { return role.Answer(door) })
+		case <-ctx.Done():
+		}
+	}()
 	err := job.Listen(ctx, c, l)
 	if errors.Is(err, syscall.EPIPE) || err == nil && errors.Is(context.Cause(ctx), errReaderGone) {
 		return errReaderGone

@@ -50,6 +50,9 @@ func Run(cfg Config) (role.Outcome, error) {
 	if cfg.File != nil {
 		defer cfg.File.Close()
 	}
+	if cfg.Through != nil {
+		defer cfg.Through.Close()
+	}
 	if err := harden.Early(); err != nil {
 		return role.Outcome{}, err
 	}
@@ -60,6 +63,15 @@ func Run(cfg Config) (role.Outcome, error) {
 	// requests to lock, as the watch takes them.
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
 	defer signal.Stop(signals)
+	if cfg.Door != "" {
+		door, err := role.OpenDoor(cfg.Door)
+		if err != nil {
+			return role.Outcome{}, err
+		}
+		k.cfg.File = door // the desk has it, and nobody else
+		defer os.Remove(cfg.Door)
+		defer door.Close()
+	}
 	if _, err := harden.Watch(); err != nil {
 		return role.Outcome{}, err
 	}
@@ -93,10 +105,12 @@ func (k *keeper) done() bool { return k.desk == nil && k.gate == nil }
 
 func (k *keeper) start() error {
 	var err error
-	if k.link, err = role.Spawn(role.Link, &role.LinkSetup{}, nil, nil); err != nil {
-		return err
+	if k.cfg.Through == nil {
+		if k.link, err = role.Spawn(role.Link, &role.LinkSetup{}, nil, nil); err != nil {
+			return err
+		}
+		k.listen(k.link)
 	}
-	k.listen(k.link)
 	keyR, keyW, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("make the pipe for the key: %w", err)
@@ -110,7 +124,8 @@ func (k *keeper) start() error {
 	defer theirs.Close()
 	k.keyEnd, k.linkEnd = keyR, ours
 	k.gate, err = role.SpawnOn(role.Gate, &role.GateSetup{
-		Mode: role.Serve, Profile: k.cfg.Profile, DestroyAfter: k.cfg.DestroyAfter, NoTPM: k.cfg.NoTPM,
+		Mode: role.Serve, SignedIn: k.cfg.Through != nil, // then a change of the password is another's to finish
+		Profile: k.cfg.Profile, DestroyAfter: k.cfg.DestroyAfter, NoTPM: k.cfg.NoTPM,
 	}, k.cfg.PIN, nil, keyW, theirs)
 	if err != nil {
 		return err
@@ -191,7 +206,7 @@ func (k *keeper) fromGate(e event) {
 }
 
 func (k *keeper) startDesk() error {
-	theirs, ours, err := role.Pair()
+	theirs, ours, err := k.pair()
 	if err != nil {
 		return err
 	}
@@ -214,6 +229,16 @@ func (k *keeper) startDesk() error {
 	k.closeEnds()
 	k.gate.Control.Send(&role.End{}) // it has waited for this
 	return nil
+}
+
+// pair is what joins desk and link, or in the link's place a process that listens.
+func (k *keeper) pair() (desk, link *role.Socket, err error) {
+	a, b, err := role.Pair()
+	if err != nil || k.cfg.Through == nil {
+		return a, b, err
+	}
+	a.Close()
+	return k.cfg.Through, b, nil
 }
 
 func (k *keeper) closeEnds() {

@@ -19,10 +19,16 @@ import (
 
 // Config says what to open, and what for.
 type Config struct {
-	Profile      role.Profile
-	PIN          *os.File // the gate's standard input; Run closes it
-	Task         role.Task
-	File         *os.File // what the task sends with its message; nil is nothing. Run closes it
+	Profile role.Profile
+	PIN     *os.File // the gate's standard input; Run closes it
+	Task    role.Task
+	File    *os.File // what the task sends with its message; nil is nothing. Run closes it
+	Door    string   // path of the door that a task which listens opens; "" is none
+
+	// Through, unless nil, leads to a process that listens with the profile and
+	// sends what the task has to send. Run closes it.
+	Through *role.Socket
+
 	ComparedOnly bool
 	DestroyAfter int
 	NoTPM        bool
