@@ -52,8 +52,10 @@ func TestHandinNeedsTheKey(t *testing.T) {
 		"no ciphertext":       func(c *frame.Conn) error { return c.Write(frameHandin, nonce) },
 		"an empty ciphertext": func(c *frame.Conn) error { return c.Write(frameHandin, nonce, nil) },
 		"a short nonce":       func(c *frame.Conn) error { return c.Write(frameHandin, nonce[1:], make([]byte, 99)) },
-		"plain words":         func(c *frame.Conn) error { return c.Write(frameHandin, nonce, []byte(`{"to":"a@b.example","text":"x"}`)) },
-		"another frame":       func(c *frame.Conn) error { return c.Write(frameKept, nonce, make([]byte, 99)) },
+		"plain words": func(c *frame.Conn) error {
+			return c.Write(frameHandin, nonce, []byte(`{"to":"a@b.example","text":"x"}`))
+		},
+		"another frame": func(c *frame.Conn) error { return c.Write(frameKept, nonce, make([]byte, 99)) },
 	} {
 		taken(t, key, func(far net.Conn) {
 			c := frame.NewConn(far)

@@ -69,7 +69,7 @@ type messageLine struct {
 type file struct {
 	Name string `json:"name"`
 	Type string `json:"type"`
-	Size int64  `json:"size"` // bytes; -1 if the sender does not say
+	Size int64  `json:"size,omitempty"` // bytes; 0 if it is not known yet
 }
 
 type noticeLine struct {
@@ -221,7 +221,7 @@ func (w *listener) line(m *client.Message) any {
 	}
 	for i := range m.Files {
 		f := &m.Files[i]
-		l.Files = append(l.Files, file{f.Name.String(), f.Type, f.Size})
+		l.Files = append(l.Files, file{f.Name.String(), f.Type, max(0, f.Size)})
 	}
 	for _, k := range store.Marks(body) {
 		l.Marks = append(l.Marks, mark{markWord(k.Kind), k.Value})
