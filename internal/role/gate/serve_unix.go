@@ -46,6 +46,9 @@ func (g *gate) serve() (int, error) {
 		return 0, err
 	}
 	opened, code, err := g.try(pin)
+	for late := time.Now().Add(busyPatience); errors.Is(err, keystore.ErrBusy) && time.Now().Before(late); {
+		opened, code, err = g.try(pin) // which waits a while itself, and counts nothing until it is its turn
+	}
 	pin.Destroy()
 	if code == role.ExitWrongPIN {
 		g.self.Control.Send(&role.Note{Text: fmt.Sprintf("the PIN in the file is not right (wrong %d times in a row; from %d on it is not tried any more)", s.Tried+1, serveTries)})
@@ -59,6 +62,10 @@ func (g *gate) serve() (int, error) {
 	}
 	return g.handOver(opened)
 }
+
+// busyPatience is how long to wait for other processes that open the vault: cron
+// starts many at midnight.
+const busyPatience = time.Minute
 
 // pinPatience is how long whoever writes the PIN into a pipe may take for a byte.
 const pinPatience = 10 * time.Second
