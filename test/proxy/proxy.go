@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // Proxy passes TCP connections on to a server. Its methods may be called from
@@ -17,6 +18,7 @@ type Proxy struct {
 	targets  []string
 	next     atomic.Uint32
 	up, down atomic.Int64
+	rate     atomic.Int64
 
 	mu    sync.Mutex
 	pairs map[*pair]struct{}
@@ -79,6 +81,10 @@ func (p *Proxy) SetAway(away bool) {
 	}
 }
 
+// SetRate makes the network slow: so many bytes a second and direction of each
+// connection; 0 for as many as there are.
+func (p *Proxy) SetRate(rate int64) { p.rate.Store(rate) }
+
 // Bytes returns how many bytes went to the server and how many came from it.
 func (p *Proxy) Bytes() (up, down int64) { return p.up.Load(), p.down.Load() }
 
@@ -118,8 +124,8 @@ func (p *Proxy) pass(client *net.TCPConn) {
 	p.mu.Unlock()
 
 	var both sync.WaitGroup
-	both.Go(func() { c.forward(c.server, c.client, &p.up) })
-	both.Go(func() { c.forward(c.client, c.server, &p.down) })
+	both.Go(func() { c.forward(c.server, c.client, counter{&p.up, &p.rate}) })
+	both.Go(func() { c.forward(c.client, c.server, counter{&p.down, &p.rate}) })
 	both.Wait()
 	c.client.Close()
 	c.server.Close()
@@ -129,17 +135,21 @@ func (p *Proxy) pass(client *net.TCPConn) {
 }
 
 // forward passes on an orderly end as one, and anything else as a reset.
-func (c *pair) forward(to, from *net.TCPConn, count *atomic.Int64) {
-	if _, err := io.Copy(to, io.TeeReader(from, counter{count})); err != nil {
+func (c *pair) forward(to, from *net.TCPConn, count counter) {
+	if _, err := io.Copy(to, io.TeeReader(from, count)); err != nil {
 		c.reset()
 		return
 	}
 	_ = to.CloseWrite()
 }
 
-type counter struct{ n *atomic.Int64 }
+// counter counts what passes, and makes it wait for its turn.
+type counter struct{ n, rate *atomic.Int64 }
 
 func (c counter) Write(b []byte) (int, error) {
 	c.n.Add(int64(len(b)))
+	if rate := c.rate.Load(); rate > 0 {
+		time.Sleep(time.Duration(len(b)) * time.Second / time.Duration(rate))
+	}
 	return len(b), nil
 }
