@@ -12,6 +12,7 @@ import (
 
 	"github.com/awnumar/memguard"
 
+	"sotto/client/locker"
 	"sotto/client/omemo"
 	"sotto/client/stanza"
 	"sotto/client/store"
@@ -45,6 +46,8 @@ type double struct {
 	mute     bool                 // nothing is answered, as by a link that is stuck
 	messages chan *stanza.Element // what the client sent
 	login    wire.Login
+
+	transfers chan wire.Message // what the client says of files, unless nil
 }
 
 func newDouble(t testing.TB) *double {
@@ -94,6 +97,10 @@ func (d *double) handle(m wire.Message, session uint64, pending []string) {
 		back := d.unsent[m.ID]
 		d.mu.Unlock()
 		d.out.send(wire.Withdrawn{ID: m.ID, Back: back})
+	case wire.Put, wire.Get, wire.Want, wire.Chunk, wire.Cancel:
+		if d.transfers != nil {
+			d.transfers <- m
+		}
 	case wire.Send:
 		e, err := stanza.Parse(m.Stanza)
 		if err != nil {
@@ -323,7 +330,13 @@ func memoryStore(t testing.TB) *store.Store {
 // run starts a client on a connection and ends it with the test.
 func run(t testing.TB, st *store.Store, conn net.Conn) *Client {
 	t.Helper()
-	c, err := New(Config{Account: Account{Address: me, Password: memguard.NewBufferFromBytes([]byte("pw"))}, Store: st, Link: conn})
+	return runWith(t, st, conn, nil)
+}
+
+// runWith is run with a place for files.
+func runWith(t testing.TB, st *store.Store, conn net.Conn, files *locker.Locker) *Client {
+	t.Helper()
+	c, err := New(Config{Files: files, Account: Account{Address: me, Password: memguard.NewBufferFromBytes([]byte("pw"))}, Store: st, Link: conn})
 	if err != nil {
 		t.Fatal(err)
 	}
