@@ -188,6 +188,16 @@ func (c *Client) keepUnderstood(tx *store.Tx, fx *effects, x *envelope, row *sto
 	if err := c.keepOffer(tx, x, row); err != nil {
 		return err
 	}
+	if x.file != nil && row.Gone == store.Here {
+		said, err := plaintext(tx, row)
+		if err == nil {
+			err = tx.RecallAhead(row, string(said))
+		}
+		clear(said)
+		if err != nil {
+			return err
+		}
+	}
 	if then != nil {
 		if err := then(); err != nil {
 			return err

@@ -295,3 +295,19 @@ func TestModerationByARelay(t *testing.T) {
 		t.Errorf("%d lines: %s", len(list), got)
 	}
 }
+
+func TestRecallBeforeItsFile(t *testing.T) {
+	c, d, r := holding(t)
+	link := "aesgcm://files.mercy.example/x/ecg.png#" + strings.Repeat("0123456789ab", 7) + "0123"
+	stays(t, c, d, r, r.write(c, "m7", link), recallOf(r, c, "x", "m8", link), r.write(c, "m8", link), r.write(c, "m9", link))
+	var files, gone int
+	for _, m := range messages(t, c, ada) {
+		files += len(m.Files)
+		if m.Gone == store.Recalled {
+			gone++
+		}
+	}
+	if files != 2 || gone != 1 {
+		t.Errorf("%d files are offered, %d are gone: %s", files, gone, bodies(t, c, ada))
+	}
+}

@@ -369,3 +369,25 @@ func TestAcknowledge(t *testing.T) {
 		t.Errorf("%d wait for who typed it, %v", waiting, err)
 	}
 }
+
+// TestRecallOfAFile has a file leave both sides, whose messages have other labels.
+func TestRecallOfAFile(t *testing.T) {
+	w := newWard(t, "ada", "per")
+	a, b := w.person("ada"), w.person("per")
+	b.say(a, "hello")
+	a.has(b, "hello")
+	content := file(70_001)
+	m := a.attachFile(b, "ecg.png", content, "")
+	a.delivered(b, m)
+	got := b.offered(a, "ecg.png")
+	b.fetches(a, got, content)
+	if _, err := a.Recall(ctx, b.jid, m.ID); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is gone", func() bool { return b.row(a.jid, got.ID).Gone == store.Recalled })
+	eventually(t, "that is said", func() bool { on, of := a.carried(b.jid, m.ID); return on == 1 && of == 1 })
+	eventually(t, "neither keeps it", func() bool { return a.keeps() == 0 && b.keeps() == 0 })
+	if files := b.row(a.jid, got.ID).Files; len(files) != 0 {
+		t.Errorf("still offered: %+v", files)
+	}
+}

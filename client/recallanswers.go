@@ -50,7 +50,10 @@ func (c *Client) sendRecallAnswers() {
 			return err
 		}
 		for _, a := range list {
-			if _, held := c.window.given[a.ID]; held || c.answering[a.ID] || len(due) == encryptAtOnce {
+			if _, held := c.window.given[a.ID]; held { // from before the last lock, perhaps
+				c.answering[a.ID] = true
+			}
+			if c.answering[a.ID] || len(due) == encryptAtOnce {
 				continue
 			}
 			enc, err := c.device.EncryptSignal(tx, []omemo.Address{a.Device}, signalOf(a.OriginID, a.Outcome))

@@ -90,6 +90,11 @@ func (c *Client) onPending(m wire.Pending) {
 		c.window.given[id] = old[id]
 		c.window.bytes += old[id]
 	}
+	for id := range old {
+		if _, held := c.window.given[id]; !held {
+			delete(c.answering, id)
+		}
+	}
 	for id, o := range c.outs {
 		_, o.handed = c.window.given[id]
 	}

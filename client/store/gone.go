@@ -157,8 +157,17 @@ func (tx *Tx) forget(id int64, why Gone, by string, at time.Time) (bool, error) 
 	return true, nil
 }
 
-// recallAhead carries out a recall that came before its message.
-func (tx *Tx) recallAhead(conversation int64, m *Message) error {
+// RecallAhead carries out a recall that came before its message, for one of which
+// text was sent, and Body is a label for it. AddMessage does so for all others.
+func (tx *Tx) RecallAhead(m *Message, text string) error {
+	conversation, err := tx.conversation(m.Peer)
+	if err != nil {
+		return err
+	}
+	return tx.recallAhead(conversation, m, text)
+}
+
+func (tx *Tx) recallAhead(conversation int64, m *Message, text string) error {
 	if m.OriginID == "" {
 		return nil
 	}
@@ -171,7 +180,7 @@ func (tx *Tx) recallAhead(conversation int64, m *Message) error {
 		func(st *sqlite3.Stmt) {
 			at, author, r.Digest = fromMicro(st.ColumnInt64(0)), st.ColumnText(1), blob(st, 2)
 		}, conversation, m.OriginID, m.Sender)
-	if err != nil || !found || m.Author != "" && m.Author != author || !r.is(m.Body) {
+	if err != nil || !found || m.Author != "" && m.Author != author || !r.is(text) {
 		return err
 	}
 	if _, err := tx.change(`DELETE FROM recalled_ahead WHERE conversation = ? AND origin = ? AND sender = ?`, conversation, m.OriginID, m.Sender); err != nil {

@@ -180,7 +180,7 @@ func (tx *Tx) added(conversation int64, m *Message) error {
 			return err
 		}
 	}
-	return tx.recallAhead(conversation, m)
+	return tx.recallAhead(conversation, m, m.Body)
 }
 
 func pointsAtPeople(marks []Mark) bool {
