@@ -132,6 +132,11 @@ func (c *Client) dropRequests() {
 func (c *Client) expireRequests(now time.Time) {
 	for _, r := range c.iqs.flying {
 		if now.After(r.deadline) {
+			what := ""
+			if r.payload != nil {
+				what = r.payload.Space
+			}
+			c.log.Info("request not answered in time", "to", r.to, "what", what)
 			c.land(r)
 			r.done(nil, errNoAnswer)
 		}

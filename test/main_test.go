@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"sotto/test/apart"
 	"sotto/test/profanity"
 	"sotto/test/server"
 )
@@ -23,6 +24,7 @@ var binary string
 var folder string
 
 func TestMain(m *testing.M) {
+	apart.Child() // one of the processes that tests start to kill them
 	code := 1
 	defer func() { os.Exit(code) }()
 	var err error

@@ -89,6 +89,10 @@ func startPostgres(ctx context.Context, s *Server, ca *Authority) (_ *database, 
 	if err := d.Start(ctx); err != nil {
 		return nil, nil, err
 	}
+	if err := d.awaitReady(ctx); err != nil {
+		d.Stop()
+		return nil, nil, err
+	}
 	if _, err := d.query(ctx, "postgres", "CREATE ROLE ejabberd LOGIN PASSWORD '"+d.password+"'; CREATE DATABASE ejabberd OWNER ejabberd;"); err != nil {
 		d.Stop()
 		return nil, nil, err
@@ -103,6 +107,23 @@ func findPostgres(name string) string {
 	}
 	found, _ := exec.LookPath(name)
 	return found
+}
+
+// awaitReady waits until it takes statements: its port is open before.
+func (d *database) awaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	for {
+		_, err := d.query(ctx, "postgres", "SELECT 1")
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(25 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("PostgreSQL does not answer: %w", err)
+		}
+	}
 }
 
 // query has the administrator run statements and returns what they say.
