@@ -60,6 +60,13 @@ func TestSearchDropsWhatIsNotAskedForAnyMore(t *testing.T) {
 	}
 }
 
+func TestAnOpenSearchFindsWhatComes(t *testing.T) {
+	term := start(t, terminalSetup{})
+	term.press(keyCtrlF, "magnesium").sees("nothing found")
+	term.fake.arrive(icu, "magnesium 0.6")
+	term.sees("1 found", "ICU night")
+}
+
 func TestConditions(t *testing.T) {
 	f := newFake(newWristwatch().now)
 	f.ward()

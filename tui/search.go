@@ -25,6 +25,7 @@ type searchDialog struct {
 	more    bool         // there may be one
 	number  int          // of the search: grows when what is asked changes
 	running bool         // a page is being read
+	stale   bool         // and new messages have come meanwhile
 	problem string       // why the last one could not be
 	done    int          // number of the search that found belongs to
 }
@@ -67,6 +68,25 @@ func (d *searchDialog) look(m *Model) tea.Cmd {
 	return d.read(m, true)
 }
 
+// searchAgain repeats a search whose screen is open, as there are new messages,
+// unless the person has moved in what was found.
+func (m *Model) searchAgain() tea.Cmd {
+	if len(m.dialogs) == 0 {
+		return nil
+	}
+	d, ok := m.dialogs[len(m.dialogs)-1].(*searchDialog)
+	if !ok || d.asked.nothing() || d.hits.chosen > 0 || d.done != d.number {
+		return nil
+	}
+	if d.running {
+		d.stale = true
+		return nil
+	}
+	d.next = d.asked.Query
+	d.next.Limit = searchPage
+	return d.read(m, true)
+}
+
 // read reads the next page, unless one is being read.
 func (d *searchDialog) read(m *Model, first bool) tea.Cmd {
 	if d.running {
@@ -98,6 +118,10 @@ func (d *searchDialog) take(m *Model, msg foundMsg) tea.Cmd {
 	}
 	d.found = append(d.found, msg.found.Hits...)
 	d.next.After, d.more = msg.found.Next, msg.found.More && len(d.found) < maxFound
+	if d.stale {
+		d.stale = false
+		return m.searchAgain()
+	}
 	return d.further(m)
 }
 

@@ -219,17 +219,18 @@ func (m *Model) listed(msg listMsg) tea.Cmd {
 // events takes what changed in the messenger.
 func (m *Model) events(events []client.Event) tea.Cmd {
 	var cmds []tea.Cmd
-	security, again := false, false
+	security, again, more := false, false, false
 	for _, e := range events {
 		switch e := e.(type) {
 		case client.StateChanged:
 			m.state = e.State
 		case client.CaughtUp:
-			m.state.CaughtUp = true
+			m.state.CaughtUp, more = true, true
 		case client.ConversationsChanged, client.PresenceChanged:
 			cmds = append(cmds, m.loadList())
 		case client.MessageAdded:
 			m.added(e.Message)
+			more = more || m.state.CaughtUp
 			cmds = append(cmds, m.ring(e.Message))
 		case client.MessageChanged:
 			if m.tl != nil && m.tl.peer == e.Message.Peer {
@@ -247,9 +248,12 @@ func (m *Model) events(events []client.Event) tea.Cmd {
 			m.warn(e.Text.String())
 		case client.Resync:
 			m.state = m.cfg.Messenger.State()
-			security, again = true, true
+			security, again, more = true, true, true
 			cmds = append(cmds, m.loadList())
 		}
+	}
+	if more {
+		cmds = append(cmds, m.searchAgain())
 	}
 	if again {
 		cmds = append(cmds, m.reload())
