@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ncruces/go-sqlite3"
 )
@@ -136,7 +137,7 @@ func (tx *Tx) searchIndex(q *Search, m Matcher, r *searchRange, limit int) (foun
 		if i > 0 && q.Budget > 0 && time.Since(start) > q.Budget && s.high+1 < r.high { // some way further than the page before
 			return found, s.high, nil
 		}
-		if i == 1 && len(parts) > 1 {
+		if i == 0 && len(parts) > 1 {
 			if err := tx.countParts(parts, shards[0].id); err != nil {
 				return nil, 0, err
 			}
@@ -161,6 +162,7 @@ func scanHit(st *sqlite3.Stmt) hit { return hit{scanMessage(st), st.ColumnInt64(
 // part is one of the conditions of a search, all of which must hold.
 type part struct {
 	in    func(shard int64) string // in FTS5's language
+	term  *term                    // nil if it is none
 	texts int                      // how many there were in a shard
 }
 
@@ -185,14 +187,14 @@ func (q *Search) parts(m Matcher, r *searchRange) (list []part) {
 		}})
 	}
 	for i := range m.terms {
-		list = append(list, part{in: m.terms[i].expression})
+		list = append(list, part{in: m.terms[i].expression, term: &m.terms[i]})
 	}
 	return list
 }
 
 const (
 	enoughTexts = 1000 // beyond, a part is frequent, however frequent it is
-	fewTexts    = 8    // are sooner read than the index of what is frequent
+	fewTexts    = 40   // are sooner read than the index of what is frequent
 )
 
 // countParts counts, up to enoughTexts, how many texts of a shard each part is in,
@@ -200,9 +202,18 @@ const (
 func (tx *Tx) countParts(parts []part, shard int64) error {
 	for i := range parts {
 		p := &parts[i]
-		if _, err := tx.one(`SELECT count(*) FROM (SELECT 1 FROM search WHERE search MATCH ? LIMIT ?)`,
-			func(st *sqlite3.Stmt) { p.texts = st.ColumnInt(0) }, p.in(shard), enoughTexts); err != nil {
-			return err
+		tries := []string{p.in(shard)}
+		if p.term != nil && p.term.gathers() { // the word alone, which costs less, may be frequent enough
+			tries = []string{strings.TrimSuffix(tries[0], "*"), tries[0]}
+		}
+		for _, match := range tries {
+			if _, err := tx.one(`SELECT count(*) FROM (SELECT 1 FROM search f WHERE f.search MATCH ? LIMIT ?)`,
+				func(st *sqlite3.Stmt) { p.texts = st.ColumnInt(0) }, match, tx.s.enoughTexts); err != nil {
+				return err
+			}
+			if p.texts == tx.s.enoughTexts {
+				break
+			}
 		}
 	}
 	slices.SortStableFunc(parts, func(a, b part) int { return cmp.Compare(a.texts, b.texts) })
@@ -212,9 +223,9 @@ func (tx *Tx) countParts(parts []part, shard int64) error {
 // searchShard returns the newest hits of a shard, at most limit. Where one part is
 // rare and another frequent, it reads the few texts that have the rare one.
 func (tx *Tx) searchShard(q *Search, m Matcher, parts []part, r *searchRange, shard int64, limit int) (found []hit, err error) {
-	if rare := &parts[0]; len(parts) > 1 && rare.texts <= fewTexts && parts[len(parts)-1].texts >= enoughTexts {
+	if rare := &parts[0]; len(parts) > 1 && rare.texts <= fewTexts && parts[len(parts)-1].texts >= tx.s.enoughTexts {
 		few := make([]int64, 0, fewTexts+1)
-		if err := tx.query(`SELECT rowid FROM search WHERE search MATCH ? AND rowid BETWEEN ? AND ? ORDER BY rowid DESC LIMIT ?`,
+		if err := tx.query(`SELECT f.rowid FROM search f WHERE f.search MATCH ? AND f.rowid BETWEEN ? AND ? ORDER BY f.rowid DESC LIMIT ?`,
 			func(st *sqlite3.Stmt) { few = append(few, st.ColumnInt64(0)) }, rare.in(shard), r.low, r.high, fewTexts+1); err != nil {
 			return nil, err
 		}
@@ -233,11 +244,58 @@ func (tx *Tx) searchShard(q *Search, m Matcher, parts []part, r *searchRange, sh
 	}
 	match := make([]string, len(parts))
 	for i := range parts {
-		match[i] = parts[i].in(shard)
+		p := &parts[i]
+		match[i] = p.in(shard)
+		if len(parts) > 1 && p.texts >= tx.s.enoughTexts && p.term != nil && p.term.gathers() {
+			if match[i], err = tx.spellOut(p.term, shard); err != nil {
+				return nil, err
+			}
+		}
 	}
 	err = tx.query(searchMatch, func(st *sqlite3.Stmt) { found = append(found, scanHit(st)) },
 		r.low, r.high, r.from, r.until, limit, strings.Join(match, " AND "), r.conversation, q.Sender, q.Urgent)
 	return found, err
+}
+
+// maxSpelled bounds the words that a beginning is spelled out as.
+const maxSpelled = 16
+
+// gathers reports whether FTS5 gathers all texts with a term before it returns the
+// first: it has no index of beginnings of that length.
+func (t *term) gathers() bool {
+	return t.prefix && utf8.RuneCountInString(t.words[len(t.words)-1]) > 4
+}
+
+// spellOut is expression for a term that gathers and is frequent: with the words of
+// the shard that begin as its last one does, if they are few. FTS5 reads those side
+// by side, and only as far as needed.
+func (tx *Tx) spellOut(t *term, shard int64) (string, error) {
+	last := inShard(shard, t.words[len(t.words)-1])
+	var found []string
+	for from := last; ; {
+		word := ""
+		if _, err := tx.one(`SELECT term FROM temp.search_words WHERE term >= ? LIMIT 1`,
+			func(st *sqlite3.Stmt) { word = st.ColumnText(0) }, from); err != nil {
+			return "", err
+		}
+		if !strings.HasPrefix(word, last) {
+			break
+		}
+		if len(found) == maxSpelled {
+			return t.expression(shard), nil
+		}
+		found = append(found, word)
+		from = word + "\x01" // no word has it, so this is right behind
+	}
+	if len(found) == 0 {
+		return t.expression(shard), nil
+	}
+	head := strings.Join(t.words[:len(t.words)-1], " ")
+	for i, w := range found {
+		_, w = cutShard(w)
+		found[i] = `"` + inShard(shard, strings.TrimLeft(head+" "+w, " ")) + `"`
+	}
+	return "body : (" + strings.Join(found, " OR ") + ")", nil
 }
 
 const (

@@ -240,9 +240,9 @@ func TestSearchFollowsTheText(t *testing.T) {
 // many of which have the same time, while some are indexed and some are not.
 func TestSearchPages(t *testing.T) {
 	s := openTest(t, filepath.Join(t.TempDir(), "sotto.db"))
-	s.shardSize = 300
+	s.shardSize, s.enoughTexts = 300, 20
 	rng := rand.New(rand.NewPCG(3, 4))
-	vocabulary := strings.Fields("bed nine potassium pota repeat ecg ward sample is back of the 44120")
+	vocabulary := strings.Fields("bed nine potassium pota potass potassic repeat ecg ward sample is back of the 44120 441201 zinc")
 	var all []*Message
 	for i := range 1450 {
 		m := incoming([]string{ben, carla}[rng.IntN(2)], fmt.Sprint("o", i, ","), rng.IntN(40)*rng.IntN(2))
@@ -270,7 +270,8 @@ func TestSearchPages(t *testing.T) {
 		t.Fatalf("%d wait to be indexed: this test wants some", waiting)
 	}
 	for _, q := range []Search{{Text: "pota"}, {Text: "bed ecg"}, {Text: `"is back"`}, {Text: "potassium", Peer: ben}, {Text: "the", From: at(3), Until: at(30)}, {Peer: carla}, {},
-		{Text: "pota", Budget: 1}, {Text: "bed ecg", Budget: 1}, {Text: "of", Peer: carla, Budget: 1}, {Budget: 1}, {Text: "nowhere the", Budget: 1}} {
+		{Text: "pota", Budget: 1}, {Text: "bed ecg", Budget: 1}, {Text: "of", Peer: carla, Budget: 1}, {Budget: 1}, {Text: "nowhere the", Budget: 1},
+		{Text: "potas the"}, {Text: "potass bed"}, {Text: "bed #the:44120"}, {Text: "potas", Peer: ben}, {Text: "zinc potas bed"}} {
 		m := NewMatcher(q.Text)
 		want := make(map[string]bool)
 		for _, x := range all {

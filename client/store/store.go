@@ -52,7 +52,7 @@ type Store struct {
 	removedMu sync.Mutex
 	removed   []RemovedAttachment
 
-	shardSize int // of the search index; tests have small ones
+	shardSize, enoughTexts int // of the search index; tests have small ones
 }
 
 // Open opens the database at path, and creates it if there is none; its folder
@@ -80,7 +80,7 @@ func OpenMemory(ctx context.Context) (*Store, error) {
 }
 
 func newStore(conn *sqlite3.Conn) *Store {
-	s := &Store{turn: make(chan struct{}, 1), conn: conn, stmts: make(map[string]*sqlite3.Stmt), shardSize: shardSize}
+	s := &Store{turn: make(chan struct{}, 1), conn: conn, stmts: make(map[string]*sqlite3.Stmt), shardSize: shardSize, enoughTexts: enoughTexts}
 	s.turn <- struct{}{}
 	return s
 }
@@ -184,6 +184,10 @@ func (s *Store) prepare(ctx context.Context, pragmas string) error {
 	if err := s.conn.Exec("PRAGMA locking_mode=exclusive; PRAGMA temp_store=memory"); err != nil {
 		return err
 	}
+	// Or each statement with a LIMIT is compiled anew whenever one is bound.
+	if _, err := s.conn.Config(sqlite3.DBCONFIG_ENABLE_QPSG, true); err != nil {
+		return err
+	}
 	version, err := s.version() // the first page has been read: the key is the right one
 	if err != nil {
 		return err
@@ -201,6 +205,9 @@ func (s *Store) prepare(ctx context.Context, pragmas string) error {
 		return err
 	}
 	if err := s.migrate(ctx, version); err != nil {
+		return err
+	}
+	if err := s.conn.Exec("CREATE VIRTUAL TABLE temp.search_words USING fts5vocab('main', 'search', 'instance')"); err != nil {
 		return err
 	}
 	return s.watchAttachments()
