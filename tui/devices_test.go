@@ -4,7 +4,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"sotto/client"
 	"sotto/client/store"
 )
 
@@ -45,5 +47,19 @@ func TestCodes(t *testing.T) {
 	defer term.fake.mu.Unlock()
 	if got := term.fake.rooms; !slices.Equal(got, []string{"verify " + code, "rejoin"}) {
 		t.Errorf("did %q", got)
+	}
+}
+
+// What another own device has sent says so.
+func TestSentFromAnotherDevice(t *testing.T) {
+	term := start(t, terminalSetup{fake: func(f *fake) {
+		f.say(ada, "", "from here", time.Minute, delivered, func(m *client.Message) { m.Device = 5 })
+		f.say(ada, "", "from the other", time.Minute, delivered, func(m *client.Message) { m.Device = 8 })
+	}})
+	term.sees("from here", "other device · delivered")
+	for _, l := range strings.Split(term.text(), "\n") {
+		if strings.Contains(l, "from here") && strings.Contains(l, "other device") {
+			t.Error(l)
+		}
 	}
 }

@@ -127,6 +127,7 @@ func (m *Model) openAt(peer string, at anchor) tea.Cmd {
 	// yet to be read: what is typed at once must not go to somebody else.
 	m.open, m.list.chosen, m.security, m.asked, m.sure = peer, peer, nil, 0, ""
 	m.tl = newTimeline(peer, m.cfg.Reveal)
+	m.tl.device = m.self.Device
 	m.tl.opening, m.tl.anchor, m.tl.blank = true, at, m.composer().empty()
 	limit, from := pageSize, at.id
 	if c := m.list.find(peer); c != nil {

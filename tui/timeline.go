@@ -44,6 +44,7 @@ type timeline struct {
 	came      []client.Message // what came meanwhile
 
 	height int       // lines shown last
+	device uint32    // the own one: what another own one has sent says so
 	stale  time.Time // when a word about how long a text lives changes; zero: none does
 	rows   []row     // all of msgs, drawn; nil: to be drawn
 	drawn  struct{ width, version int }

@@ -27,6 +27,7 @@ type blockKey struct {
 	files                 string
 	gone                  store.Gone
 	lives                 string // how long the text is still here
+	elsewhere             bool   // it was written on another own device
 	why                   string
 	body                  string
 	about, instead        string
@@ -97,7 +98,7 @@ func (t *timeline) draw(k *look, names func(client.Message) string, now time.Tim
 		key := blockKey{
 			width: w, nameW: t.nameW, version: k.version, state: m.State, why: m.Why.String(), body: m.Body.String(),
 			head:      newDay || m.ID == t.unreadAt || !joins(&t.msgs[i-1], &t.msgs[i]),
-			untrusted: m.Untrusted, gone: m.Gone, lives: t.lives(&m, now),
+			untrusted: m.Untrusted, gone: m.Gone, lives: t.lives(&m, now), elsewhere: m.Outgoing && m.Kind == store.Text && m.Device != 0 && m.Device != t.device,
 			hidden: t.hides(&m), chosen: m.ID == t.chosen,
 			files: filesKey(&m), enter: i == toLook,
 			showState: m.Outgoing && (i == len(t.msgs)-1 || !t.msgs[i+1].Outgoing || t.msgs[i+1].State != m.State || m.State == store.Failed),
@@ -237,6 +238,12 @@ func (k *look) message(m client.Message, name string, key blockKey, c columns, a
 		}
 	}
 	said, saidStyle := k.delivery(m, key.showState)
+	if key.elsewhere && m.State != store.Failed && m.Why.String() == "" {
+		if said == "" {
+			saidStyle = k.State
+		}
+		said = k.dots("other device", said)
+	}
 	if key.lives != "" && m.State != store.Failed && m.Why.String() == "" {
 		if said == "" {
 			saidStyle = k.State
