@@ -148,7 +148,11 @@ func (c *Client) tooLarge(name string, size int64) error {
 	if relay <= 0 || relay > locker.MaxFile {
 		of = "Files can have up to"
 	}
-	return errors.New(text.Line(fmt.Sprintf("%s is %s. %s %s", name, sizeWords(size), of, limitWords(limit))).String())
+	is, most := sizeWords(size), limitWords(limit)
+	if is == most { // by a little
+		is, most = count(int(size), "byte"), count(int(limit), "byte")
+	}
+	return errors.New(text.Line(fmt.Sprintf("%s is %s. %s %s", name, is, of, most)).String())
 }
 
 // limitWords is sizeWords for a limit, which is not rounded up.

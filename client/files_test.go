@@ -226,7 +226,7 @@ func TestFileTooLarge(t *testing.T) {
 		size  int
 		want  string
 	}{
-		{10_000_000, 10_000_000, "ecg.png is 10 MB. This relay takes files up to 10 MB"},
+		{10_000_000, 10_000_000, "ecg.png is 10000000 bytes. This relay takes files up to 9999984 bytes"},
 		{10_000_000, 31_000_000, "ecg.png is 31 MB. This relay takes files up to 10 MB"},
 		{0, 68_000_000, "ecg.png is 68 MB. Files can have up to 67 MB"},
 		{1 << 40, 68_000_000, "ecg.png is 68 MB. Files can have up to 67 MB"},

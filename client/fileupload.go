@@ -15,8 +15,11 @@ import (
 	"sotto/client/wire"
 )
 
-// serviceRetry is how often a relay that takes no files is asked again.
-const serviceRetry = 10 * time.Minute
+// How often a relay is asked again that takes no files, or does not say.
+const (
+	serviceRetry = 10 * time.Minute
+	unsureRetry  = time.Minute
+)
 
 // findUploads looks for where the relay takes files (XEP-0363 section 4), if
 // that is not known.
@@ -34,7 +37,12 @@ func (c *Client) findUploads(now time.Time) {
 		}
 		m.asking = false
 		if m.askAt = now.Add(serviceRetry); !sure && m.service == "" {
-			m.askAt = now.Add(fileRetry)
+			m.askAt = time.Now().Add(unsureRetry)
+			for _, t := range c.mover.all {
+				if t.upload && t.wire == 0 && t.slot == nil {
+					c.sayOfFile(t, "Waiting: the relay does not say where it takes files. It is asked again")
+				}
+			}
 			return
 		}
 		c.mu.Lock()
