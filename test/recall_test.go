@@ -252,3 +252,56 @@ func TestRecallWithProfanity(t *testing.T) {
 		exercised(t, "recall with profanity over "+s.Name)
 	})
 }
+
+// TestRecallOnTheScreen is what two people see and press.
+func TestRecallOnTheScreen(t *testing.T) {
+	t.Parallel()
+	s := embedded(t)
+	people := team(t, s, "Okafor, Ada", "Lind, Per")
+	ada, per := newPerson(t, "Ada"), newPerson(t, "Per")
+	ada.join(s, people[0])
+	per.join(s, people[1])
+	ada.talkTo("Lind, Per")
+	per.talkTo("Okafor, Ada")
+	per.Type("!stat Bed 9 potassium is 7.1") // of which the mark is shown as a word
+	per.Press("Enter")
+	ada.See("STAT", "Bed 9 potassium is 7.1", "acknowledge with Alt+Enter")
+	ada.Press("M-Enter")
+	ada.See("ack you")
+	per.SeeMatch(`ack Okafor \d\d:\d\d`)
+
+	ada.say("Give 100 mg of midazolam")
+	per.See("Give 100 mg of midazolam")
+	ada.delivered("Give 100 mg of midazolam")
+	ada.Press("M-t")
+	ada.See("Alt+T again takes back")
+	ada.Press("M-t")
+	ada.SeeMatch(`taken back by you at \d\d:\d\d · gone on 1 of 1`)
+	per.SeeMatch(`taken back by Okafor at \d\d:\d\d`)
+	per.See("took back the message of")
+	for _, p := range []*person{ada, per} {
+		p.SeeGone("midazolam")
+	}
+
+	ada.say("Give 10 mg")
+	ada.Press("M-e")
+	ada.See("corrects", "Esc: not so")
+	ada.Press("BSpace", "BSpace")
+	ada.Type("ml")
+	ada.Press("Enter")
+	per.See("Give 10 mg", "corrected below, at", "Give 10 ml", "corrects")
+	per.Press("M-Up")
+	per.See("Alt+R answer")
+	per.Press("M-r")
+	per.See("answers", "Give 10 ml")
+	per.say("Done")
+	ada.See("> Give 10 ml", "Done")
+	ada.Press("M-i")
+	ada.See("the message of", "Esc back")
+	ada.SeeMatch(`Lind, Per +(read|delivered) \d\d:\d\d`)
+	ada.Press("Escape")
+	ada.SeeGone("Esc back")
+	ada.quit()
+	per.quit()
+	exercised(t, "taking back, correcting, answering and acknowledging on the screen")
+}
