@@ -3,6 +3,7 @@
 package desk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -162,8 +163,8 @@ func (d *desk) run() (int, error) {
 	defer halt()
 	go func() {
 		err := messenger.Run(running)
-		stop() // without it there is nothing to show
 		ended <- err
+		stop() // without it there is nothing to show
 	}()
 
 	// the screen
@@ -171,12 +172,17 @@ func (d *desk) run() (int, error) {
 	go d.signals()
 	if d.setup.Task.Job != role.Screen {
 		err := d.work(ctx, messenger)
-		halt()
-		if ran := <-ended; err == nil {
-			err = ran
+		select {
+		case ran := <-ended: // and the work with it
+			if errors.Is(ran, client.ErrLinkEnded) {
+				ran = errLinkEnded
+			}
+			return role.ExitQuit, cmp.Or(ran, err)
+		default:
 		}
-		if errors.Is(err, client.ErrLinkEnded) {
-			err = errLinkEnded
+		halt()
+		if ran := <-ended; err == nil && !errors.Is(ran, client.ErrLinkEnded) { // it was closed here
+			err = ran
 		}
 		return role.ExitQuit, err
 	}
