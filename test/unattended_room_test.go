@@ -35,7 +35,7 @@ func TestSendToRoom(t *testing.T) {
 	alarm.SeeMatch(`\A Night shift`)
 	alarm.Type("Alarms come here")
 	alarm.Press("Enter")
-	alarm.See("can read what you write here")
+	alarm.See("Not sent yet")
 	alarm.Press("Enter")
 	sees(t, ctx, ada, room, "Alarms come here")
 	alarm.quit()
