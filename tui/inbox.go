@@ -39,7 +39,7 @@ func (d *inboxDialog) key(m *Model, key, _ string) (bool, tea.Cmd) {
 		return false, nil
 	}
 	switch key {
-	case "esc", "f4", "alt+i", "ctrl+c", "q":
+	case "esc", "f4", "alt+n", "ctrl+c", "q":
 		return true, nil
 	}
 	if len(m.inbox) == 0 {

@@ -53,7 +53,7 @@ func bindings(reveal bool) []binding {
 		{lockNow, []string{"ctrl+l", "ctrl+alt+l"}, "Ctrl+L", "lock now"},
 		{switchTo, []string{"ctrl+k", "alt+g"}, "Ctrl+K, Alt+G", "go to a conversation"},
 		{search, []string{"ctrl+f", "alt+s"}, "Ctrl+F, Alt+S", "search all messages"},
-		{showInbox, []string{"f4", "alt+i"}, "F4, Alt+I", "inbox: what waits for you"},
+		{showInbox, []string{"f4", "alt+n"}, "F4, Alt+N", "inbox: what waits for you"},
 		{nextUnread, []string{"alt+a"}, "Alt+A", "next unread, the urgent first"},
 		{chooseAbove, []string{"alt+up"}, "Alt+Up, Alt+Down", "choose a message, and act on it"},
 		{chooseBelow, []string{"alt+down"}, "", ""},
