@@ -75,11 +75,6 @@ func (t *timeline) touch() { t.rows = nil }
 // times, which are other people's clocks.
 func before(a, b client.Message) int { return cmp.Compare(a.Place, b.Place) }
 
-// fill replaces everything by the newest page.
-func (t *timeline) fill(msgs []client.Message, limit int) {
-	t.replace(client.Part{Messages: msgs, Older: len(msgs) == limit})
-}
-
 // replace replaces everything by a part of the conversation.
 func (t *timeline) replace(p client.Part) {
 	t.msgs = slices.Clone(p.Messages)

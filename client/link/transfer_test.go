@@ -173,7 +173,7 @@ func TestPutEnds(t *testing.T) {
 		"too large":  {func(w http.ResponseWriter, q *http.Request) { w.WriteHeader(413) }, wire.TooLarge, "of this size"},
 		"busy":       {func(w http.ResponseWriter, q *http.Request) { w.WriteHeader(503) }, wire.Broke, "cannot do that now"},
 		"early":      {func(w http.ResponseWriter, q *http.Request) { w.WriteHeader(http.StatusCreated) }, wire.Broke, ""},
-		"redirects":  {func(w http.ResponseWriter, q *http.Request) { http.Redirect(w, q, "/elsewhere", 307) }, wire.Rejected, "elsewhere"},
+		"redirects":  {func(w http.ResponseWriter, q *http.Request) { http.Redirect(w, q, "/elsewhere", http.StatusTemporaryRedirect) }, wire.Rejected, "elsewhere"},
 		"breaks off": {func(w http.ResponseWriter, q *http.Request) { io.CopyN(io.Discard, q.Body, 100_000); reset(w) }, wire.Broke, ""},
 		"stalls": {func(w http.ResponseWriter, q *http.Request) {
 			io.CopyN(io.Discard, q.Body, 100_000)
@@ -316,10 +316,10 @@ func TestGetEnds(t *testing.T) {
 				w.Write(content)
 			}
 		}, 0, wire.TooLarge, ""},
-		"elsewhere": {func(w http.ResponseWriter, q *http.Request) { http.Redirect(w, q, other.URL+"/x", 302) }, 0, wire.Rejected, "elsewhere"},
-		"on and on": {func(w http.ResponseWriter, q *http.Request) { http.Redirect(w, q, q.URL.Path+"x", 302) }, 0, wire.Rejected, "elsewhere"},
+		"elsewhere": {func(w http.ResponseWriter, q *http.Request) { http.Redirect(w, q, other.URL+"/x", http.StatusFound) }, 0, wire.Rejected, "elsewhere"},
+		"on and on": {func(w http.ResponseWriter, q *http.Request) { http.Redirect(w, q, q.URL.Path+"x", http.StatusFound) }, 0, wire.Rejected, "elsewhere"},
 		"to plain": {func(w http.ResponseWriter, q *http.Request) {
-			http.Redirect(w, q, "https://"+q.Host+"/x", 302)
+			http.Redirect(w, q, "https://"+q.Host+"/x", http.StatusFound)
 		}, 0, wire.Rejected, "elsewhere"},
 		"compressed": {func(w http.ResponseWriter, q *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
