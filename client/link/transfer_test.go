@@ -168,12 +168,14 @@ func TestPutEnds(t *testing.T) {
 		outcome wire.Outcome
 		words   string
 	}{
-		"refuses":    {func(w http.ResponseWriter, q *http.Request) { w.WriteHeader(http.StatusForbidden) }, wire.Rejected, "does not allow that (HTTP status 403)"},
-		"slot gone":  {func(w http.ResponseWriter, q *http.Request) { w.WriteHeader(http.StatusNotFound) }, wire.Rejected, "does not have this file"},
-		"too large":  {func(w http.ResponseWriter, q *http.Request) { w.WriteHeader(413) }, wire.TooLarge, "of this size"},
-		"busy":       {func(w http.ResponseWriter, q *http.Request) { w.WriteHeader(503) }, wire.Broke, "cannot do that now"},
-		"early":      {func(w http.ResponseWriter, q *http.Request) { w.WriteHeader(http.StatusCreated) }, wire.Broke, ""},
-		"redirects":  {func(w http.ResponseWriter, q *http.Request) { http.Redirect(w, q, "/elsewhere", http.StatusTemporaryRedirect) }, wire.Rejected, "elsewhere"},
+		"refuses":   {func(w http.ResponseWriter, q *http.Request) { w.WriteHeader(http.StatusForbidden) }, wire.Rejected, "does not allow that (HTTP status 403)"},
+		"slot gone": {func(w http.ResponseWriter, q *http.Request) { w.WriteHeader(http.StatusNotFound) }, wire.Rejected, "does not have this file"},
+		"too large": {func(w http.ResponseWriter, q *http.Request) { w.WriteHeader(413) }, wire.TooLarge, "of this size"},
+		"busy":      {func(w http.ResponseWriter, q *http.Request) { w.WriteHeader(503) }, wire.Broke, "cannot do that now"},
+		"early":     {func(w http.ResponseWriter, q *http.Request) { w.WriteHeader(http.StatusCreated) }, wire.Broke, ""},
+		"redirects": {func(w http.ResponseWriter, q *http.Request) {
+			http.Redirect(w, q, "/elsewhere", http.StatusTemporaryRedirect)
+		}, wire.Rejected, "elsewhere"},
 		"breaks off": {func(w http.ResponseWriter, q *http.Request) { io.CopyN(io.Discard, q.Body, 100_000); reset(w) }, wire.Broke, ""},
 		"stalls": {func(w http.ResponseWriter, q *http.Request) {
 			io.CopyN(io.Discard, q.Body, 100_000)
