@@ -39,8 +39,10 @@ var measurements = []measurement{
 	{"doing nothing", 2 * time.Minute, idle},
 	{"catching up, client alone", 3 * time.Minute, catchUpAlone},
 	{"catching up through the relay", 2 * time.Minute, catchUpRelay},
+	{"scrolling", 5 * time.Minute, scrolling},
 	{"a million messages", 30 * time.Minute, large},
 	{"embedded relay", 10 * time.Minute, embeddedRelay},
+	{"relays side by side", 5 * time.Minute, relays},
 	{"other messengers, for comparison", 4 * time.Minute, beside},
 }
 

@@ -125,12 +125,15 @@ func has(text string) func(string) bool {
 	return func(screen string) bool { return strings.Contains(screen, text) }
 }
 
-// has says whether a text is on the screen now.
-func (s *screen) has(text string) bool {
+// text returns what is on the screen.
+func (s *screen) text() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return strings.Contains(s.term.String(), text)
+	return s.term.String()
 }
+
+// has says whether a text is on the screen now.
+func (s *screen) has(text string) bool { return strings.Contains(s.text(), text) }
 
 // press sends keys and returns when.
 func (s *screen) press(keys string) time.Time {
