@@ -41,6 +41,9 @@ func (c *Client) roomStanza(tx *store.Tx, fx *effects, e *stanza.Element, m *sta
 	case stanza.IsCarbon(e):
 		c.log.Warn("forged copy of a message", "from", m.From.String())
 		return true, nil
+	case m.Type == "error" && m.From.Resourcepart() != "": // as good as a private message: it says nothing of what the room took
+		c.log.Warn("error of a member, and not of the room", "from", m.From.String())
+		return true, nil
 	case m.Type == "error":
 		return true, c.roomBounced(tx, fx, r, e, m)
 	case m.Type != "groupchat" && m.From.Resourcepart() == "":
