@@ -122,15 +122,11 @@ func attach(ctx context.Context, c *client.Client, s Sending, caption string) (c
 	if int64(len(content)) > most {
 		return client.Message{}, fmt.Errorf("%s is larger than the %d MiB that can be sent. Nothing was sent", s.Name, most>>20)
 	}
-	name, mediaType := s.Name, ""
-	if picture.Sniff(content) != "" {
-		bare, format, err := picture.Strip(ctx, content)
-		if err != nil {
-			return client.Message{}, fmt.Errorf("%s cannot be sent, because what it says of itself cannot be taken out of it: %w", s.Name, err)
-		}
-		clear(content)
-		content, name, mediaType = bare, format.Name(name), string(format)
+	name, mediaType, clean, err := picture.Clean(ctx, s.Name, content)
+	if err != nil {
+		return client.Message{}, fmt.Errorf("%w. Nothing was sent", err)
 	}
+	content = clean
 	return c.Attach(ctx, s.To, name, mediaType, content, caption)
 }
 

@@ -1,9 +1,15 @@
 package job
 
 import (
+	"errors"
+	"net"
 	"strings"
 	"testing"
 
+	"github.com/awnumar/memguard"
+
+	"sotto/client"
+	"sotto/client/picture"
 	"sotto/client/store"
 )
 
@@ -39,4 +45,34 @@ func TestParseFingerprint(t *testing.T) {
 			t.Errorf("%q is a fingerprint", s)
 		}
 	}
+}
+
+// An image whose camera's words cannot be taken out is not sent by a program either.
+func TestImagesThatCannotBeCleaned(t *testing.T) {
+	c, err := client.New(client.Config{Account: client.Account{Address: "alarm@mercy.example", Password: memguard.NewBufferFromBytes([]byte("pw"))}, Store: memoryStore(t), Link: quiet(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"photo.heic", "scan.tiff", "half.jpg"} {
+		sent, err := Send(t.Context(), c, Sending{To: "okafor@mercy.example", Text: strings.NewReader(""), Name: name, File: strings.NewReader("....ftypheic GPS 52.5, 13.4")})
+		if _, ok := errors.AsType[*picture.NotClean](err); !ok {
+			t.Errorf("%s: %+v, %v", name, sent, err)
+		}
+	}
+}
+
+func memoryStore(t *testing.T) *store.Store {
+	t.Helper()
+	s, err := store.OpenMemory(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func quiet(t *testing.T) net.Conn {
+	near, far := net.Pipe()
+	t.Cleanup(func() { near.Close(); far.Close() })
+	return near
 }

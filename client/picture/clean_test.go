@@ -22,7 +22,7 @@ func TestCleanMakesFilesFitToSend(t *testing.T) {
 	}
 	for name, content := range map[string][]byte{
 		"photo.HEIC": []byte("....ftypheic"), "scan.tiff": []byte("II*\x00"), "x.svg": []byte("<svg/>"), "ecg.png": []byte("no image"), "half.jpg": img[:60],
-		"cut": asPNG(t, corners(64, 64))[:90], "a\x1b[2J.bmp": nil,
+		"IMG_0001": []byte("\x00\x00\x00\x18ftypheic\x00\x00\x00\x00"), "IMG_0002.dat": []byte("MM\x00*\x00\x00"), "cut": asPNG(t, corners(64, 64))[:90], "a\x1b[2J.bmp": nil,
 	} {
 		_, _, got, err := Clean(t.Context(), name, content)
 		if _, ok := errors.AsType[*NotClean](err); !ok || got != nil {
