@@ -100,10 +100,10 @@ func (c *Client) checked(t *transfer, err error) {
 	switch {
 	case errors.Is(err, errNoFile):
 		c.stopTransfer(t)
-	case errors.Is(err, aesgcm.ErrAltered) && !t.fresh && t.tries < fetchTries:
+	case errors.Is(err, aesgcm.ErrAltered) && !t.fresh && t.spoiled+1 < fetchTries:
 		// It was put together from two answers: perhaps of two files.
 		c.files.Remove(t.name)
-		t.tries++
+		t.spoiled++
 		t.retryAt = time.Now().Add(fileRetry)
 	case errors.Is(err, aesgcm.ErrAltered):
 		c.files.Remove(t.name)

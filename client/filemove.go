@@ -51,6 +51,7 @@ type transfer struct {
 	used    bool         // something may have been put there
 	resumes bool         // the link was told so
 	tries   int          // that broke
+	spoiled int          // times that all of a download came and was not what was encrypted
 	refused int          // slots
 	retryAt time.Time
 
