@@ -22,6 +22,7 @@ type fakeFiles struct {
 	done     []string // what else was asked for
 	last     int64
 	max      int64
+	reading  func(ctx context.Context, id int64) // called where content is asked for, unless nil
 }
 
 type attachment struct {
@@ -112,8 +113,11 @@ func (f *fake) CancelFile(_ context.Context, id int64) error {
 	return f.broken
 }
 
-func (f *fake) Contents(_ context.Context, id int64) ([]byte, error) {
+func (f *fake) Contents(ctx context.Context, id int64) ([]byte, error) {
 	f.asked("contents " + itoa(int(id)))
+	if f.files.reading != nil {
+		f.files.reading(ctx, id)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if b, ok := f.files.content[id]; ok {

@@ -19,6 +19,15 @@ import (
 type pictures struct {
 	asked, kitty, sixel bool
 	cell                graphics.Cell // of the terminal; zero if it does not tell
+	one                 chan struct{} // holds something while a file is read for the viewer
+}
+
+// turn is what whoever reads a file for the viewer fills meanwhile.
+func (p *pictures) turn() chan struct{} {
+	if p.one == nil {
+		p.one = make(chan struct{}, 1)
+	}
+	return p.one
 }
 
 // asksGraphics reports whether there is something to ask: not simple terminals, which

@@ -51,6 +51,7 @@ type viewer struct {
 	want    shot   // asked for last
 	shown   sight  // drawn last
 	stop    func() // ends the drawing under way
+	unread  func() // ends the reading under way
 }
 
 // shot is what there is to draw of an image.
@@ -111,7 +112,10 @@ func (v *viewer) close() {
 	if v.stop != nil {
 		v.stop()
 	}
-	v.stop = nil
+	if v.unread != nil {
+		v.unread()
+	}
+	v.stop, v.unread = nil, nil
 }
 
 // proceed does what comes next: it has the file fetched, or reads it.
@@ -152,12 +156,35 @@ func (v *viewer) proceed(m *Model) tea.Cmd {
 		})
 	}
 	v.said, v.reading = "Opening it.", true
-	return m.query(func(q queryContext) tea.Msg { return readFile(q, v, f) })
+	wanted, unread := context.WithCancel(context.Background())
+	v.unread = unread
+	turn := m.pictures.turn()
+	return m.query(func(q queryContext) tea.Msg {
+		defer unread()
+		ctx, cancel := context.WithCancel(q.ctx)
+		defer cancel()
+		defer context.AfterFunc(wanted, cancel)()
+		q.ctx = ctx
+		msg := readFile(q, turn, v, f)
+		if msg.err != nil && wanted.Err() != nil {
+			return nil // another is shown by now
+		}
+		return msg
+	})
 }
 
-// readFile decrypts a file and reads it as what it is.
-func readFile(q queryContext, v *viewer, f client.File) contentMsg {
+// readFile decrypts a file and reads it as what it is, when it is its turn: an image
+// can take hundreds of megabytes, and a key that is held down asks for many.
+func readFile(q queryContext, turn chan struct{}, v *viewer, f client.File) contentMsg {
 	msg := contentMsg{v: v, file: f.ID}
+	select {
+	case turn <- struct{}{}:
+		defer func() { <-turn }()
+	case <-q.ctx.Done():
+	}
+	if msg.err = q.ctx.Err(); msg.err != nil {
+		return msg
+	}
 	content, err := q.Contents(q.ctx, f.ID)
 	if err != nil {
 		msg.err = err
