@@ -5,6 +5,7 @@ package role
 import (
 	"encoding/binary"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,10 +28,28 @@ const (
 	Blackout = "\x18\x1b\\\x1b[?2026l\x1b[0m" + Clear
 )
 
+// forgetImage ends what may be half a picture, in kitty's protocol, and takes the one
+// that a desk draws (see tui/graphics) out of the terminal's memory: there it would
+// outlive a desk that was killed, for whoever asks for it by its number.
+const forgetImage = "\x18\x1b\\\x1b_Gq=2,m=0\x1b\\\x1b_Gq=2,a=d,d=I,i=5074\x1b\\"
+
+// keepsImages reports whether a desk may have drawn pictures there: not within tmux
+// and screen, which would take the sequence for a title, nor on simple terminals.
+func keepsImages(getenv func(string) string) bool {
+	term := getenv("TERM")
+	for _, simple := range []string{"screen", "tmux", "dumb", "linux", "ansi", "cons25", "vt"} {
+		if strings.HasPrefix(term, simple) {
+			return false
+		}
+	}
+	return term != "" && getenv("TMUX") == "" && getenv("STY") == ""
+}
+
 // Terminal is the person's terminal.
 type Terminal struct {
 	in, out *os.File
 	saved   unix.Termios
+	forget  string // forgetImage, or "" where there can be none
 }
 
 // OpenTerminal takes standard input and output for the terminal and remembers
@@ -45,6 +64,9 @@ func OpenTerminal() (*Terminal, error) {
 		return nil, ErrNoTerminal
 	}
 	t.saved = *saved
+	if keepsImages(os.Getenv) {
+		t.forget = forgetImage
+	}
 	return t, nil
 }
 
@@ -86,7 +108,7 @@ func (t *Terminal) Raw() error {
 // Restore gives the terminal back as it was found: the modes, the screen, the
 // cursor. What was typed meanwhile and not read is dropped; it must not reach the shell.
 func (t *Terminal) Restore() error {
-	t.Write(Reset + Clear + AltOff)
+	t.Write(t.forget + Reset + Clear + AltOff)
 	err := retry(func() error { return unix.IoctlSetTermios(0, ioctlSetFlush, &t.saved) })
 	t.Flush() // what came between dropping and setting
 	return err
@@ -95,6 +117,12 @@ func (t *Terminal) Restore() error {
 // Abandon leaves the terminal to a shell that has it already, and has set the
 // modes it wants: what sotto had switched on goes, and what it showed.
 func (t *Terminal) Abandon() { t.Write(Reset + Clear + AltOff) }
+
+// Blackout blanks the screen in the place of a desk that did not, or could not.
+func (t *Terminal) Blackout() { t.Write(t.forget + Blackout) }
+
+// Repair makes the screen usable after a role that died.
+func (t *Terminal) Repair() { t.Write(t.forget + Reset + Clear) }
 
 // Flush drops what was typed and not read yet.
 func (t *Terminal) Flush() { flush(0, flushInput) }

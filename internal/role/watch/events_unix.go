@@ -241,7 +241,7 @@ func (w *watch) killDesk() {
 			if front {
 				w.term.Drop()
 			}
-			w.term.Write(role.Blackout)
+			w.term.Blackout()
 		})
 	}
 }

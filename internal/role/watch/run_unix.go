@@ -227,7 +227,7 @@ func (w *watch) repair() {
 	if w.full {
 		w.draw(func() {
 			w.term.Raw()
-			w.term.Write(role.Reset + role.Clear)
+			w.term.Repair()
 		})
 	}
 }

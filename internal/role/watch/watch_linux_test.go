@@ -417,6 +417,30 @@ func TestKilledRoles(t *testing.T) {
 	ends(t, c, 0)
 }
 
+// A picture that a killed desk has drawn does not stay in the terminal's memory.
+func TestKilledDeskLeavesNoPicture(t *testing.T) {
+	const forgets = "\x1b_Gq=2,a=d,d=I,i=5074\x1b\\"
+	for name, kill := range map[string]func(c *roletest.Console){
+		"by somebody":     func(c *roletest.Console) { c.Kill("desk") },
+		"for not locking": func(c *roletest.Console) { c.Type("h"); c.See("DEAF"); c.Cmd.Process.Signal(signalToLock) },
+	} {
+		for env, pictures := range map[string]bool{"TERM=xterm-kitty": true, "TERM=tmux-256color": false, "TMUX=/tmp/x,1,0": false, "TERM=linux": false} {
+			t.Run(name+" "+env, func(t *testing.T) {
+				t.Parallel()
+				c := unlocked(t, env)
+				before := len(c.Output())
+				kill(c)
+				c.See("GATE")
+				if got := strings.Contains(string(c.Output()[before:]), forgets); got != pictures {
+					t.Errorf("the terminal is told to forget: %v", got)
+				}
+				c.Type("q")
+				ends(t, c, 0)
+			})
+		}
+	}
+}
+
 func TestGateThatHandsOverNothing(t *testing.T) {
 	c := start(t)
 	c.See("GATE")
