@@ -46,6 +46,8 @@ func (j *fileJob) broke(ctx context.Context, err error) *wire.Ended {
 	host := j.url.Hostname()
 	var f *failure
 	switch {
+	case errors.As(err, &f) && f.course == never:
+		return ended(wire.Rejected, "%s", f.words)
 	case errors.As(err, &f):
 		return ended(wire.Broke, "%s", f.words)
 	case errors.Is(context.Cause(ctx), errStalled):

@@ -107,7 +107,7 @@ func (o *owner) fileJob(id uint64, address string) *fileJob {
 		return refuse(wire.Rejected, asFailure(err).words)
 	}
 	t := &transfer{id: id}
-	return &fileJob{t: t, url: u, tell: o.fileMoves, client: o.fileClient(u), stall: o.cfg.StallTimeout}
+	return &fileJob{t: t, url: u, tell: o.fileMoves, client: o.fileClient(u, relay), stall: o.cfg.StallTimeout}
 }
 
 // carry runs a transfer of up to size bytes.
@@ -185,9 +185,10 @@ func fileURL(s string, relay *url.URL) (*url.URL, error) {
 }
 
 // fileClient makes connections for one transfer, with the trust of the stream.
-func (o *owner) fileClient(u *url.URL) *http.Client {
-	dial := o.cfg.Dial
+func (o *owner) fileClient(u, relay *url.URL) *http.Client {
+	dial, dialer := o.cfg.Dial, o.dialer
 	plain := u.Scheme == "http"
+	local := relay != nil && loopbackName(relay.Hostname())
 	tr := &http.Transport{
 		TLSClientConfig:        o.acct.trust.config(o.acct.login.Legacy),
 		TLSHandshakeTimeout:    o.cfg.StallTimeout,
@@ -203,6 +204,10 @@ func (o *owner) fileClient(u *url.URL) *http.Client {
 			if plain && !loopbackConn(c) {
 				c.Close()
 				return nil, &failure{words: "The file's address has no TLS and leads to another computer. Nothing was sent.", course: never}
+			}
+			if n := nearbyOf(c.RemoteAddr()); n != notNear && !(n == onThisComputer && local) && !dialer.near(n) {
+				c.Close()
+				return nil, &failure{words: "The file's address leads to this computer itself or its own wire, and the relay is not there. Nothing was asked for or sent.", course: never}
 			}
 			return c, nil
 		},
