@@ -215,9 +215,10 @@ func (c *Client) MarkRead(ctx context.Context, peer string, upTo int64) error {
 	return nil
 }
 
-// SetDraft keeps the unsent text of a conversation; "" removes it.
-func (c *Client) SetDraft(ctx context.Context, peer, draft string) error {
-	err := c.store.Update(ctx, func(tx *store.Tx) error { return tx.SetDraft(peer, strings.ToValidUTF8(draft, "\ufffd")) })
+// SetDraft keeps what is being written in a conversation; the zero Draft removes it.
+func (c *Client) SetDraft(ctx context.Context, peer string, draft store.Draft) error {
+	draft.Text = strings.ToValidUTF8(draft.Text, "\ufffd")
+	err := c.store.Update(ctx, func(tx *store.Tx) error { return tx.SetDraft(peer, draft) })
 	if err != nil {
 		return fmt.Errorf("keep the draft: %w", err)
 	}

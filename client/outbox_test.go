@@ -223,7 +223,7 @@ func TestForget(t *testing.T) {
 	if _, err := c.Send(ctx, typo, "queued"); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.SetDraft(ctx, typo, "a draft"); err != nil {
+	if err := c.SetDraft(ctx, typo, store.Draft{Text: "a draft"}); err != nil {
 		t.Fatal(err)
 	}
 	d.deliver(stanza.NewIQ("set", me+"/test", "push", stanza.New(stanza.NSRoster, "query",

@@ -155,15 +155,15 @@ func (c *Client) Security(ctx context.Context, peer string) (Security, error) {
 	return s, nil
 }
 
-// Draft returns the unsent text of a conversation.
-func (c *Client) Draft(ctx context.Context, peer string) (string, error) {
-	var draft string
+// Draft returns what is being written in a conversation.
+func (c *Client) Draft(ctx context.Context, peer string) (store.Draft, error) {
+	var draft store.Draft
 	err := c.store.View(ctx, func(tx *store.Tx) (err error) {
 		draft, err = tx.Draft(peer)
 		return err
 	})
 	if err != nil {
-		return "", fmt.Errorf("read the draft: %w", err)
+		return store.Draft{}, fmt.Errorf("read the draft: %w", err)
 	}
 	return draft, nil
 }

@@ -72,7 +72,7 @@ func TestRecallLeavesEverySotto(t *testing.T) {
 		t.Fatalf("%+v, %v", answered, err)
 	}
 	a1.has(b, answered.Body.String())
-	if err := b.SetDraft(ctx, a1.jid, "> Give 100 mg of midazolam\nare you sure"); err != nil {
+	if err := b.SetDraft(ctx, a1.jid, store.Draft{Text: "> Give 100 mg of midazolam\nare you sure"}); err != nil {
 		t.Fatal(err)
 	}
 	a1.delivered(b, wrong)

@@ -55,8 +55,14 @@ func (m *Model) excerpt(msg *client.Message) string {
 func (m *Model) reply() {
 	msg := m.target(func(x *client.Message) bool { return isText(x) && (!x.Outgoing || m.tl.chosen == x.ID) },
 		"There is nothing here to answer.", "This cannot be answered: its text is not here, or these are sotto's own words.")
-	if msg != nil {
-		m.composer().about = &about{id: msg.ID, words: "answers " + m.excerpt(msg)}
+	c := m.composer()
+	switch {
+	case msg == nil:
+	case c.about != nil && c.about.correct: // its words would be sent as an answer
+		m.say("You are correcting a message. Enter sends that, Esc gives it up.")
+	default:
+		c.about = &about{id: msg.ID, words: "answers " + m.excerpt(msg)}
+		c.dirty = true
 		m.unchooseFor(msg)
 	}
 }
@@ -81,6 +87,7 @@ func (m *Model) correct() {
 	default:
 		c.set(msg.Body.String())
 		c.about = &about{id: msg.ID, correct: true, words: "corrects " + m.excerpt(msg)}
+		c.dirty = true
 		m.unchooseFor(msg)
 	}
 }
@@ -92,6 +99,7 @@ func (m *Model) giveUpAbout() {
 		c.clear()
 	}
 	c.about = nil
+	c.dirty = true
 }
 
 // aboutHint says what the message that is being written is about; "" if about none.
@@ -232,6 +240,7 @@ func (m *Model) forgetWords(old client.Message) {
 			c.clear()
 		}
 		c.about = nil
+		c.dirty = true
 		m.say("What you were writing about was taken back.")
 	}
 	if s, ok := quote.Without(c.String(), old.Body.String()); ok {

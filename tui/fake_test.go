@@ -24,7 +24,7 @@ type fake struct {
 	msgs     map[string][]client.Message
 	devices  map[string][]client.Device
 	security map[string]client.Security
-	drafts   map[string]string
+	drafts   map[string]store.Draft
 	state    client.State
 	events   chan client.Event
 	now      func() time.Time
@@ -67,7 +67,7 @@ var night = time.Date(2026, 11, 21, 19, 8, 0, 0, time.UTC)
 func newFake(now func() time.Time) *fake {
 	f := &fake{
 		msgs: map[string][]client.Message{}, devices: map[string][]client.Device{},
-		security: map[string]client.Security{}, drafts: map[string]string{},
+		security: map[string]client.Security{}, drafts: map[string]store.Draft{},
 		events: make(chan client.Event, 4096), now: now,
 		state: client.State{Phase: wire.Online, CaughtUp: true, Since: night},
 	}
@@ -173,7 +173,7 @@ func (f *fake) Conversations(context.Context) ([]client.Conversation, error) {
 	list := slices.Clone(f.convs)
 	for i := range list {
 		c := &list[i]
-		c.Draft = f.drafts[c.Peer]
+		c.Draft = f.drafts[c.Peer].Text
 		for _, m := range f.msgs[c.Peer] {
 			c.Last = m.Time
 			if !m.Read {
@@ -334,7 +334,7 @@ func (f *fake) Security(_ context.Context, peer string) (client.Security, error)
 	return f.security[peer], nil
 }
 
-func (f *fake) Draft(_ context.Context, peer string) (string, error) {
+func (f *fake) Draft(_ context.Context, peer string) (store.Draft, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.drafts[peer], nil
@@ -487,7 +487,7 @@ func (f *fake) SetLifespan(_ context.Context, peer string, d time.Duration) erro
 	return f.broken
 }
 
-func (f *fake) SetDraft(_ context.Context, peer, draft string) error {
+func (f *fake) SetDraft(_ context.Context, peer string, draft store.Draft) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.drafts[peer] = draft
@@ -563,4 +563,7 @@ func (f *fake) AcceptReaders(_ context.Context, n *client.NewReaders) error {
 	return f.room("accept", n.Peer)
 }
 
-func (f *fake) draft(peer string) string { d, _ := f.Draft(context.Background(), peer); return d }
+func (f *fake) draft(peer string) string {
+	d, _ := f.Draft(context.Background(), peer)
+	return d.Text
+}

@@ -11,7 +11,6 @@ import (
 
 	"sotto/client"
 	"sotto/client/store"
-	"sotto/client/text"
 )
 
 // storeTime bounds one reading or writing of the store.
@@ -106,7 +105,8 @@ type openedMsg struct {
 	part     client.Part
 	gaps     []client.Gap
 	security client.Security
-	draft    string
+	draft    store.Draft
+	about    *client.Message // what the draft is about, if it is still here
 	anchor   anchor
 	err      error
 }
@@ -147,7 +147,9 @@ func (m *Model) openAt(peer string, at anchor) tea.Cmd {
 		if msg.security, msg.err = q.Security(q.ctx, peer); msg.err != nil {
 			return msg
 		}
-		msg.draft, msg.err = q.Draft(q.ctx, peer)
+		if msg.draft, msg.err = q.Draft(q.ctx, peer); msg.err == nil {
+			msg.about, msg.err = q.aboutOf(peer, msg.draft)
+		}
 		return msg
 	})
 	return tea.Batch(keep, load)
@@ -179,13 +181,7 @@ func (m *Model) opened(msg openedMsg) tea.Cmd {
 			break
 		}
 	}
-	draft := text.Sanitize(msg.draft).String()
-	if c := m.composer(); c.empty() && draft != "" {
-		c.set(draft)
-	} else if m.tl.blank && draft != "" { // typing began before the draft was there
-		c.set(draft + "\n" + c.written())
-		c.dirty = true
-	}
+	m.offerDraft(msg)
 	m.arrange() // the timeline must know its lines to find one
 	if msg.anchor.id != 0 && m.tl.index(msg.anchor.id) >= 0 {
 		m.tl.anchor, m.tl.follow = msg.anchor, false
@@ -321,7 +317,7 @@ func (m *Model) post(text string) tea.Cmd {
 		msg, err := sendAccepting(q, accepted, peer, text, about)
 		if err == nil && !unread {
 			// A draft that stays behind is offered again: a nuisance, no loss.
-			err = q.SetDraft(q.ctx, peer, "")
+			err = q.SetDraft(q.ctx, peer, store.Draft{})
 		}
 		return sentMsg{peer, text, msg, err, about}
 	})
@@ -382,9 +378,9 @@ func (m *Model) keepDraft() tea.Cmd {
 		return nil
 	}
 	c.dirty = false
-	peer, text := m.open, c.written()
+	peer, draft := m.open, c.kept()
 	return m.must(func(q queryContext) tea.Msg {
-		return draftMsg{peer, q.SetDraft(q.ctx, peer, text)}
+		return draftMsg{peer, q.SetDraft(q.ctx, peer, draft)}
 	})
 }
 

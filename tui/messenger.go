@@ -29,7 +29,7 @@ type Messenger interface {
 	Inbox(ctx context.Context) ([]client.Waiting, error)
 	Devices(ctx context.Context, peer string) ([]client.Device, error)
 	Security(ctx context.Context, peer string) (client.Security, error)
-	Draft(ctx context.Context, peer string) (string, error)
+	Draft(ctx context.Context, peer string) (store.Draft, error)
 
 	Send(ctx context.Context, peer, text string) (client.Message, error)
 	Reply(ctx context.Context, peer string, id int64, text string) (client.Message, error)
@@ -47,7 +47,7 @@ type Messenger interface {
 	MaxFile() int64
 	MarkRead(ctx context.Context, peer string, upTo int64) error
 	SetLifespan(ctx context.Context, peer string, d time.Duration) error
-	SetDraft(ctx context.Context, peer, text string) error
+	SetDraft(ctx context.Context, peer string, draft store.Draft) error
 	Dismiss(ctx context.Context, id int64) error
 	SetRole(ctx context.Context, role string, has bool) error
 	CreateRoom(ctx context.Context, name string) (peer string, err error)

@@ -135,9 +135,9 @@ func besieged(all []string) func(*fake) {
 			}
 			c.Group, c.Presence.Status, c.Presence.Show = text.Line(next()), text.Line(next()), next()
 			c.Preview = text.Line(next())
-			f.drafts[c.Peer] = next()
+			f.drafts[c.Peer] = store.Draft{Text: next()}
 		}
-		f.drafts[ada] = ""
+		f.drafts[ada] = store.Draft{}
 		for _, s := range all {
 			f.say(ada, ada, s, time.Hour, read)
 			f.say(icu, icu+"/"+s, "!stat "+s, time.Hour)

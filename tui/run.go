@@ -13,6 +13,7 @@ import (
 	"github.com/charmbracelet/x/term"
 
 	"sotto/client"
+	"sotto/client/store"
 )
 
 // draftTime bounds how long the end waits for a draft to be stored.
@@ -157,11 +158,11 @@ func (m *Model) keepLast() error {
 		switch msg := j.do(m.cfg.Messenger).(type) {
 		case sentMsg:
 			if msg.msg.ID == 0 {
-				errs = append(errs, fmt.Errorf("send a message, which is kept as a draft: %w", msg.err), m.keep(msg.peer, msg.text))
+				errs = append(errs, fmt.Errorf("send a message, which is kept as a draft: %w", msg.err), m.keep(msg.peer, msg.about.draft(msg.text)))
 			}
 		case attachedMsg:
 			if msg.err != nil {
-				errs = append(errs, fmt.Errorf("attach a file: %w", msg.err), m.keep(msg.peer, msg.typed))
+				errs = append(errs, fmt.Errorf("attach a file: %w", msg.err), m.keep(msg.peer, store.Draft{Text: msg.typed}))
 			}
 		case draftMsg:
 			errs = append(errs, msg.err)
@@ -172,13 +173,13 @@ func (m *Model) keepLast() error {
 		}
 	}
 	if c := m.composers[m.open]; c != nil && m.open != "" && c.dirty {
-		errs = append(errs, m.keep(m.open, c.written()))
+		errs = append(errs, m.keep(m.open, c.kept()))
 	}
 	return errors.Join(errs...)
 }
 
 // keep stores a draft.
-func (m *Model) keep(peer, draft string) error {
+func (m *Model) keep(peer string, draft store.Draft) error {
 	ctx, cancel := context.WithTimeout(context.Background(), draftTime)
 	defer cancel()
 	if err := m.cfg.Messenger.SetDraft(ctx, peer, draft); err != nil {

@@ -169,7 +169,7 @@ func TestLockingBlanksFirstAndKeepsTheDraft(t *testing.T) {
 	}
 	again := start(t, terminalSetup{config: func(c *Config) { c.Place = r.Place; c.Open = "" }, fake: func(f *fake) {
 		f.ward()
-		f.drafts[ada] = "half a thou"
+		f.drafts[ada] = store.Draft{Text: "half a thou"}
 	}})
 	again.sees("Okafor, Ada", ">  half a thou")
 }
@@ -462,7 +462,7 @@ func TestWhatIsTypedAtOnceGoesToTheConversationJustOpened(t *testing.T) {
 	reading := make(chan struct{})
 	term := start(t, terminalSetup{fake: func(f *fake) {
 		f.ward()
-		f.drafts[per] = "kept"
+		f.drafts[per] = store.Draft{Text: "kept"}
 		f.slowly(per, reading)
 	}})
 	term.sees("Okafor, Ada", "Repeat K in 30 min")

@@ -165,20 +165,3 @@ func (tx *Tx) Contacts() (peers []string, err error) {
 		func(st *sqlite3.Stmt) { peers = append(peers, st.ColumnText(0)) })
 	return peers, err
 }
-
-// Draft returns the unsent text of a conversation.
-func (tx *Tx) Draft(peer string) (draft string, err error) {
-	_, err = tx.one(`SELECT draft FROM conversation WHERE peer = ?`,
-		func(st *sqlite3.Stmt) { draft = st.ColumnText(0) }, peer)
-	return draft, err
-}
-
-// SetDraft keeps the unsent text of a conversation; "" removes it.
-func (tx *Tx) SetDraft(peer, draft string) error {
-	if peer == "" {
-		return fmt.Errorf("storing a draft: %w", errNoPeer)
-	}
-	_, err := tx.change(`INSERT INTO conversation (peer, draft) VALUES (?, ?)
-		ON CONFLICT DO UPDATE SET draft = excluded.draft`, peer, draft)
-	return err
-}

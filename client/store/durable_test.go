@@ -63,7 +63,7 @@ func TestNothingReadableOnDisk(t *testing.T) {
 		if _, err := tx.AddMessage(m); err != nil {
 			return err
 		}
-		return errors.Join(tx.SetDraft(ben, canary), tx.PutContact(ben, canary, canary), tx.SetValue(canary, secret),
+		return errors.Join(tx.SetDraft(ben, Draft{Text: canary}), tx.PutContact(ben, canary, canary), tx.SetValue(canary, secret),
 			tx.PutSession(omemo.Address{JID: canary, Device: 1}, secret), tx.PutPreKey(1, secret), tx.PutIdentity(secret),
 			tx.QueueOut(m.ID), tx.SetOut(m.ID, secret))
 	})

@@ -153,6 +153,9 @@ func (tx *Tx) forget(id int64, why Gone, by string, at time.Time) (bool, error) 
 			return false, err
 		}
 	}
+	if err := tx.forgetInDraft(id); err != nil {
+		return false, err
+	}
 	tx.s.purge = true // even if it was a notice
 	return true, nil
 }

@@ -307,7 +307,7 @@ func TestConversationOrder(t *testing.T) {
 				return err
 			}
 		}
-		return tx.SetDraft("stranger@x.example", "dear")
+		return tx.SetDraft("stranger@x.example", Draft{Text: "dear"})
 	})
 	for i, m := range []struct {
 		name    string
@@ -388,14 +388,14 @@ func TestContactsAndDrafts(t *testing.T) {
 	s := memory(t)
 	update(t, s, func(tx *Tx) error {
 		for _, err := range []error{tx.PutContact(ben, "Ben", "ICU"), tx.PutContact(carla, "Carla", ""), tx.SetSubscription(ben, "both"),
-			tx.SetDraft(ben, "half a thought"), tx.PutContact(ben, "Ben W.", "Ward")} {
+			tx.SetDraft(ben, Draft{Text: "half a thought"}), tx.PutContact(ben, "Ben W.", "Ward")} {
 			if err != nil {
 				return err
 			}
 		}
 		draft, err := tx.Draft(ben)
-		if draft != "half a thought" {
-			t.Errorf("draft: %q", draft)
+		if draft.Text != "half a thought" {
+			t.Errorf("draft: %+v", draft)
 		}
 		return err
 	})
@@ -411,7 +411,7 @@ func TestContactsAndDrafts(t *testing.T) {
 		if len(list) != 1 || list[0].Peer != ben || list[0].Contact || list[0].Subscription != "" {
 			t.Errorf("after removing: %+v", list)
 		}
-		tx.SetDraft(ben, "")
+		tx.SetDraft(ben, Draft{})
 		if list, _ = tx.Conversations(); len(list) != 0 {
 			t.Errorf("without a draft: %+v", list)
 		}
@@ -419,7 +419,7 @@ func TestContactsAndDrafts(t *testing.T) {
 		if len(contacts) != 0 {
 			t.Errorf("contacts: %v", contacts)
 		}
-		for _, err := range []error{tx.PutContact("", "x", ""), tx.SetDraft("", "x")} {
+		for _, err := range []error{tx.PutContact("", "x", ""), tx.SetDraft("", Draft{Text: "x"})} {
 			if !errors.Is(err, errNoPeer) {
 				t.Errorf("no address: %v", err)
 			}

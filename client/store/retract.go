@@ -87,9 +87,10 @@ func (tx *Tx) RemoveQuotes(peer, body string) (ids []int64, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if s, ok := quote.Without(draft, body); ok {
+	if s, ok := quote.Without(draft.Text, body); ok {
 		tx.s.purge = true
-		return ids, tx.SetDraft(peer, s)
+		draft.Text = s
+		return ids, tx.SetDraft(peer, draft)
 	}
 	return ids, nil
 }

@@ -340,6 +340,10 @@ CREATE TABLE recall_answer (                  -- what others still have to be to
 	outcome INTEGER NOT NULL
 ) WITHOUT ROWID;
 `,
+	`
+ALTER TABLE conversation ADD COLUMN draft_message INTEGER NOT NULL DEFAULT 0;  -- type Draft; 0: about none
+ALTER TABLE conversation ADD COLUMN draft_corrects INTEGER NOT NULL DEFAULT 0;
+`,
 }
 
 // migrate brings the schema up to this version, in one transaction.

@@ -69,7 +69,7 @@ func TestViewCannotWrite(t *testing.T) {
 		_, activeErr := tx.SetActiveDevices(ben, []uint32{1})
 		for name, err := range map[string]error{
 			"AddMessage": addErr, "AddMessage to someone new": newErr, "SetState": stateErr, "MarkRead": markErr, "SetActiveDevices": activeErr,
-			"SetValue": tx.SetValue("a", []byte{1}), "SetDraft": tx.SetDraft(ben, "x"), "PutContact": tx.PutContact(ben, "", ""),
+			"SetValue": tx.SetValue("a", []byte{1}), "SetDraft": tx.SetDraft(ben, Draft{Text: "x"}), "PutContact": tx.PutContact(ben, "", ""),
 			"QueueOut": tx.QueueOut(m.ID), "PutSession": tx.PutSession(omemo.Address{JID: ben, Device: 1}, []byte{1}),
 			"DeletePreKey": tx.DeletePreKey(1), "PutIdentity": tx.PutIdentity([]byte{1}),
 		} {
@@ -149,7 +149,7 @@ func TestCancellation(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 		defer cancel()
 		err := s.Update(ctx, func(tx *Tx) error {
-			tx.SetDraft(ben, "x")
+			tx.SetDraft(ben, Draft{Text: "x"})
 			return tx.query(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT count(*) FROM n`, func(*sqlite3.Stmt) {})
 		})
 		if !errors.Is(err, context.DeadlineExceeded) {
@@ -192,14 +192,14 @@ func TestCancellation(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		if err := s.Update(ctx, func(tx *Tx) error {
 			defer cancel()
-			return tx.SetDraft(ben, "x")
+			return tx.SetDraft(ben, Draft{Text: "x"})
 		}); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
 		}
 	})
 	view(t, s, func(tx *Tx) error {
 		draft, err := tx.Draft(ben)
-		if draft != "" {
+		if draft != (Draft{}) {
 			t.Error("a cancelled transaction was committed")
 		}
 		return err
