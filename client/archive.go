@@ -190,6 +190,7 @@ func (c *Client) caughtUp() {
 	}
 	c.refill()
 	c.noneBehind(c.self, &a.pager)
+	c.standBefore(&a.pager, a.base)
 	if !first {
 		return
 	}
@@ -201,4 +202,5 @@ func (c *Client) caughtUp() {
 	c.events.put(CaughtUp{})
 	c.tellState()
 	c.flush()
+	c.fillNext()
 }

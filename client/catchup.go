@@ -29,6 +29,7 @@ type pager struct {
 	count                    int       // results of this catching up
 	restUntil                time.Time // it was left alone; zero: it was not
 	lost                     *lost     // its position is, and no result has come since
+	gap                      int64     // what that has left; 0: nothing
 
 	page pageSoFar
 }
@@ -39,6 +40,7 @@ type pageSoFar struct {
 	last           string
 	newest         time.Time
 	found          bool // where it goes on after a loss
+	gap            int64
 }
 
 // begin is called when catching up begins.
@@ -59,7 +61,7 @@ func (p *pager) took(x pageSoFar) {
 		p.page.newest = x.newest
 	}
 	if x.found {
-		p.lost = nil
+		p.lost, p.gap = nil, x.gap
 	}
 }
 
@@ -128,12 +130,12 @@ type lost struct {
 
 // gapBefore notes a gap where an archive that has forgotten the position goes on
 // later than that was. Call it with the first result after the loss.
-func gapBefore(tx *store.Tx, archive string, l *lost, r stanza.MAMResult) (noted bool, err error) {
+// It returns the gap's id; 0 if there is none.
+func gapBefore(tx *store.Tx, archive string, l *lost, r stanza.MAMResult) (id int64, err error) {
 	if l.since.IsZero() || r.Time.IsZero() || !r.Time.After(l.since) {
-		return false, nil
+		return 0, nil
 	}
-	_, err = tx.AddGap(store.Gap{Archive: archive, After: l.after, Before: r.ID, Since: l.since, Until: r.Time})
-	return err == nil, err
+	return tx.AddGap(store.Gap{Archive: archive, After: l.after, Before: r.ID, Since: l.since, Until: r.Time})
 }
 
 // pending notes, or moves, the gap between what was taken from an archive so far
@@ -172,7 +174,9 @@ func noPending(tx *store.Tx, archive string) (closed bool, err error) {
 
 // Gap is a time in a conversation of which messages may be missing.
 type Gap struct {
+	ID           int64
 	Since, Until time.Time // Until is zero where it reaches to what came live
+	After        int64     // id of the last message before it; 0 if it is at the beginning, or pending
 }
 
 // Pending reports whether the archive is still being taken over there.
@@ -234,8 +238,8 @@ func (c *Client) result(tx *store.Tx, fx *effects, archive string, p *pager, r s
 		return true, nil
 	}
 	x.found = true
-	noted, err := gapBefore(tx, archive, p.lost, r)
-	if noted {
+	id, err := gapBefore(tx, archive, p.lost, r)
+	if x.gap = id; id != 0 {
 		fx.events = append(fx.events, GapsChanged{})
 	}
 	return true, err
@@ -297,7 +301,10 @@ func (c *Client) Gaps(ctx context.Context, peer string) ([]Gap, error) {
 		rows, err := tx.Gaps(archive)
 		list = make([]Gap, len(rows))
 		for i, g := range rows {
-			list[i] = Gap{Since: g.Since, Until: g.Until}
+			list[i] = Gap{ID: g.ID, Since: g.Since, Until: g.Until}
+			if err == nil && g.Before != "" {
+				list[i].After, err = tx.GapEdge(g.ID, peer)
+			}
 		}
 		return err
 	})

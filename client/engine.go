@@ -40,6 +40,8 @@ type engine struct {
 	sendBy                               time.Time // even if archiveDone is not
 	noPEP                                text.Safe // why this relay cannot carry keys, or ""
 	archive                              archive
+	filling                              *filling       // the gap that is being filled; nil: none is
+	lookedInto                           map[int64]bool // gaps that were, in this session
 
 	backlog []inbound // what the store did not take yet
 	retryAt time.Time // when to offer it again
@@ -450,6 +452,7 @@ type effects struct {
 	roomsLive     map[*room]bool          // where something came that the archive is to confirm
 	after         []func()                // what else is to be done
 	pages         map[*pager]*pageSoFar   // what came of pages under way
+	fill          *filled                 // what came of the gap that is being filled
 }
 
 type receipt struct{ to, id string }
@@ -492,6 +495,7 @@ func (c *Client) apply(fx *effects) {
 	c.placed(fx)
 	c.expireBy(fx.ends)
 	c.tookPages(fx)
+	c.tookFilled(fx)
 	if fx.sent {
 		c.resendBy(c.resendAfter[0])
 	}

@@ -13,6 +13,15 @@ import (
 
 // put stores a message where it belongs.
 func (c *Client) put(tx *store.Tx, fx *effects, x *envelope, row *store.Message) (added bool, err error) {
+	if x.fill != nil {
+		added, reordered, err := tx.AddInGap(row, fx.filling(x.fill).gap)
+		if added {
+			fx.page(&x.fill.pager).fresh++
+		}
+		fx.reordered = fx.reordered || reordered
+		fx.expires(row)
+		return added, err
+	}
 	if x.origin == archived {
 		base, pager := c.archive.base, &c.archive.pager
 		if x.room != nil {
@@ -47,7 +56,13 @@ func (c *Client) settle(tx *store.Tx, fx *effects, x *envelope, old *store.Messa
 	if x.origin != archived {
 		return nil
 	}
-	moved, err := tx.Settle(old.ID, x.archiveID, old.Outgoing && old.Device == c.device.ID())
+	keeps := old.Outgoing && old.Device == c.device.ID()
+	if x.fill != nil {
+		moved, err := tx.SettleInGap(old.ID, fx.filling(x.fill).gap, x.archiveID, keeps)
+		fx.reordered = fx.reordered || moved
+		return err
+	}
+	moved, err := tx.Settle(old.ID, x.archiveID, keeps)
 	fx.reordered = fx.reordered || moved
 	return err
 }

@@ -37,6 +37,7 @@ type envelope struct {
 	room      *room        // nil: it is between two people
 	file      *aesgcm.Link // what its text was the link to, if it was one
 	ended     bool         // its time to live was over when it came
+	fill      *filling     // the gap that it is in; nil: it comes next in its archive
 }
 
 // messages stores a run of message stanzas in one transaction. Only an error of
@@ -52,6 +53,9 @@ func (c *Client) messages(list []inbound) error {
 			}
 		}
 		if err := c.keepRoomPositions(tx, &fx); err != nil {
+			return err
+		}
+		if err := keepFilled(tx, &fx); err != nil {
 			return err
 		}
 		return c.keepPosition(tx, &fx)
@@ -78,6 +82,12 @@ func (c *Client) message(tx *store.Tx, fx *effects, e *stanza.Element) error {
 	// What comes without an address is from the own account (RFC 6120 section 8.1.2.1).
 	own := m.From.Equal(c.selfID) || e.Get("from") == ""
 	if r, ok := stanza.ReadMAMResult(e); ok {
+		if f := c.filling; own && f != nil && f.room == nil && r.QueryID == f.query {
+			if ok, err := c.inGap(tx, fx, f, r); !ok || err != nil {
+				return err
+			}
+			return c.forwarded(tx, fx, r.Stanza, envelope{origin: archived, archiveID: r.ID, at: r.Time, fill: f})
+		}
 		if !own || c.archive.query == "" || r.QueryID != c.archive.query {
 			c.log.Warn("archived message that nobody asked for", "from", m.From.String())
 			return nil
@@ -372,7 +382,10 @@ func (c *Client) undecryptable(tx *store.Tx, fx *effects, x *envelope, enc *stan
 
 // pastOf reports whether what cannot be read may be from before this device.
 func (c *Client) pastOf(x *envelope) bool {
-	if x.room != nil {
+	switch {
+	case x.fill != nil:
+		return false
+	case x.room != nil:
 		return x.room.archive.past
 	}
 	return c.archive.past

@@ -144,6 +144,7 @@ func (c *Client) roomCaughtUp(r *room) {
 	first := !a.done
 	a.done, a.past = true, false
 	c.noneBehind(r.peer, &a.pager)
+	c.standBefore(&a.pager, a.base)
 	if !first {
 		return
 	}
@@ -161,6 +162,7 @@ func (c *Client) roomCaughtUp(r *room) {
 		}
 	}
 	c.flush()
+	c.fillNext()
 }
 
 // roomPosition is the last result of a room's archive in a transaction.

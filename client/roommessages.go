@@ -22,6 +22,12 @@ func (c *Client) roomStanza(tx *store.Tx, fx *effects, e *stanza.Element, m *sta
 	res, archived := stanza.ReadMAMResult(e)
 	switch {
 	case archived:
+		if f := c.filling; f != nil && f.room == r && m.From.Resourcepart() == "" && res.QueryID == f.query {
+			if ok, err := c.inGap(tx, fx, f, res); !ok || err != nil {
+				return true, err
+			}
+			return true, c.roomArchived(tx, fx, r, res, f)
+		}
 		if m.From.Resourcepart() != "" || r.archive.query == "" || res.QueryID != r.archive.query {
 			c.log.Warn("archived message that nobody asked for", "from", m.From.String())
 			return true, nil
@@ -37,7 +43,7 @@ func (c *Client) roomStanza(tx *store.Tx, fx *effects, e *stanza.Element, m *sta
 			p.at = res.Time
 		}
 		fx.roomPositions[peer] = p
-		return true, c.roomArchived(tx, fx, r, res)
+		return true, c.roomArchived(tx, fx, r, res, nil)
 	case stanza.IsCarbon(e):
 		c.log.Warn("forged copy of a message", "from", m.From.String())
 		return true, nil
@@ -90,7 +96,7 @@ func (c *Client) roomStanza(tx *store.Tx, fx *effects, e *stanza.Element, m *sta
 
 // roomArchived handles a result of a room's archive. It names the sender's real
 // address (XEP-0313 section 6.1.2); what it names wrongly does not decrypt.
-func (c *Client) roomArchived(tx *store.Tx, fx *effects, r *room, res stanza.MAMResult) error {
+func (c *Client) roomArchived(tx *store.Tx, fx *effects, r *room, res stanza.MAMResult, f *filling) error {
 	m, err := stanza.ReadMessage(res.Stanza)
 	if err != nil || m.Type != "groupchat" || m.From.Bare().String() != r.peer {
 		c.log.Warn("archived message refused", "room", r.peer, "err", err)
@@ -102,7 +108,7 @@ func (c *Client) roomArchived(tx *store.Tx, fx *effects, r *room, res stanza.MAM
 	if _, ok := stanza.ReadRoomSubject(res.Stanza); ok || m.From.Resourcepart() == "" {
 		return nil
 	}
-	x := envelope{Message: m, stanza: res.Stanza, origin: archived, archiveID: res.ID, at: res.Time, room: r, peer: r.peer}
+	x := envelope{Message: m, stanza: res.Stanza, origin: archived, archiveID: res.ID, at: res.Time, room: r, peer: r.peer, fill: f}
 	u, _ := stanza.ReadRoomUser(res.Stanza)
 	item := u.Item()
 	if item.JID.Localpart() != "" {

@@ -33,6 +33,7 @@ func (c *Client) startSession() {
 	c.resendBy(c.resendAfter[0])
 	c.noPEP = text.Safe{}
 	c.archive = archive{}
+	c.lookedInto = make(map[int64]bool)
 	c.mu.Lock()
 	clear(c.presence)
 	c.mu.Unlock()

@@ -27,6 +27,9 @@ func (m *Model) chosenMessage() (client.Message, bool) {
 
 // chosenHint names the keys that act on the chosen message; "" if none is chosen.
 func (m *Model) chosenHint() string {
+	if m.tl != nil && m.tl.chosenGap() != nil {
+		return m.look.dots("Enter ask the relay again", "Esc back")
+	}
 	msg, ok := m.chosenMessage()
 	if !ok {
 		return ""

@@ -39,6 +39,7 @@ type fake struct {
 	readers *client.NewReaders // what sending answers until they are accepted
 
 	gaps      []client.Gap
+	gapErr    error
 	searched  []client.Query
 	acked     map[int64]bool
 	dismissed []int64
@@ -258,6 +259,17 @@ func (f *fake) FirstUnread(_ context.Context, peer string, urgent bool) (int64, 
 		}
 	}
 	return 0, nil
+}
+
+// FillGap closes a gap, or says that the relay has nothing of it if f.err is that.
+func (f *fake) FillGap(_ context.Context, gap int64) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.gapErr == nil {
+		f.gaps = slices.DeleteFunc(slices.Clone(f.gaps), func(g client.Gap) bool { return g.ID == gap })
+		return 12, nil
+	}
+	return 0, f.gapErr
 }
 
 func (f *fake) Gaps(context.Context, string) ([]client.Gap, error) {

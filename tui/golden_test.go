@@ -171,9 +171,14 @@ var scenes = []scene{
 		f.say(ada, ada, "before it", 6*time.Hour, read)
 		f.say(ada, ada, "after it", 3*time.Hour, read)
 		f.say(ada, ada, "came live", time.Minute, read)
-		f.gaps = []client.Gap{{Since: night.Add(-5 * time.Hour), Until: night.Add(-4 * time.Hour)}, {Since: night.Add(-2 * time.Hour)}}
+		f.gaps = []client.Gap{{ID: 1, Since: night.Add(-5 * time.Hour), Until: night.Add(-4 * time.Hour), After: f.msgs[ada][0].ID}, {ID: 2, Since: night.Add(-2 * time.Hour)}}
 		f.state.CatchUp = client.CatchUp{Active: true, Count: 3200, At: night.Add(-29 * time.Hour)}
 	}, func(*Model) {}, nil},
+	{"gap-chosen", func(f *fake) {
+		f.say(ada, ada, "before it", 6*time.Hour, read)
+		f.say(ada, ada, "after it", 3*time.Hour, read)
+		f.gaps = []client.Gap{{ID: 1, Since: night.Add(-5 * time.Hour), Until: night.Add(-4 * time.Hour), After: f.msgs[ada][0].ID}}
+	}, func(m *Model) { m.choose(-1); m.choose(-1); feed(m, tickMsg{}) }, nil},
 	{"about", aboutMessages, func(*Model) {}, nil},
 	{"answering", aboutMessages, func(m *Model) {
 		for range 5 {

@@ -206,6 +206,9 @@ func (m *Model) enter() tea.Cmd {
 		return m.runCommand(s)
 	}
 	if s = trimmed(s); s == "" {
+		if cmd, ok := m.askGap(); ok {
+			return cmd
+		}
 		cmd, done := m.lookAtFile()
 		if _, ok := m.chosenMessage(); ok && !done {
 			return m.showFate()

@@ -182,53 +182,6 @@ func (t *timeline) unreadSTAT() bool {
 	return false
 }
 
-// gapsMsg says what may be missing in a conversation.
-type gapsMsg struct {
-	peer string
-	gaps []client.Gap
-	err  error
-}
-
-func (m *Model) loadGaps() tea.Cmd {
-	peer := m.open
-	if peer == "" {
-		return nil
-	}
-	return m.query(func(q queryContext) tea.Msg {
-		gaps, err := q.Gaps(q.ctx, peer)
-		return gapsMsg{peer, gaps, err}
-	})
-}
-
-func (m *Model) gapsRead(msg gapsMsg) {
-	if msg.err == nil && m.tl != nil && m.tl.peer == msg.peer {
-		m.tl.gaps = msg.gaps
-		m.tl.touch()
-	}
-}
-
-// gapBefore is what to say of messages that may be missing right before message i;
-// "" if none are. Beyond the last message, i is the number of messages.
-func (t *timeline) gapBefore(k *look, i int, now time.Time) string {
-	for _, g := range t.gaps {
-		edge := g.Until
-		if g.Pending() {
-			edge = g.Since.Add(time.Nanosecond) // before what is newer than it
-		}
-		past := i == len(t.msgs) && t.newer == 0 || i < len(t.msgs) && !t.msgs[i].Time.Before(edge)
-		first := i == 0 && !t.older || i > 0 && t.msgs[i-1].Time.Before(edge)
-		if !past || !first {
-			continue
-		}
-		since := k.moment(g.Since, now)
-		if g.Pending() {
-			return "Messages after " + since + " are still being fetched."
-		}
-		return "Messages between " + since + " and " + k.until(g.Since, g.Until, now) + " may be missing. The relay no longer has them."
-	}
-	return ""
-}
-
 // moment says when something was, as short as it can be told: 14:10, yesterday
 // 14:10, Sat 14 Nov 14:10.
 func (k *look) moment(t, now time.Time) string {
@@ -251,16 +204,4 @@ func (k *look) until(since, t, now time.Time) string {
 		return t.In(k.zone).Format("15:04")
 	}
 	return k.moment(t, now)
-}
-
-// gap draws the line about messages that may be missing.
-func (k *look) gap(words string, w int) (lines []string) {
-	if words == "" {
-		return nil
-	}
-	for _, s := range wrap(k.m, words, max(w-2, 1)) {
-		l := line{m: k.m}
-		lines = append(lines, l.space(max((w-width(k.m, s))/2, 1)).add(k.Warning, s).String())
-	}
-	return lines
 }

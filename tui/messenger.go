@@ -25,6 +25,7 @@ type Messenger interface {
 	After(ctx context.Context, peer string, after int64, limit int) (client.Part, error)
 	FirstUnread(ctx context.Context, peer string, urgent bool) (id int64, err error)
 	Gaps(ctx context.Context, peer string) ([]client.Gap, error)
+	FillGap(ctx context.Context, gap int64) (n int, err error)
 	Search(ctx context.Context, q client.Query) (client.Found, error)
 	Inbox(ctx context.Context) ([]client.Waiting, error)
 	Devices(ctx context.Context, peer string) ([]client.Device, error)

@@ -21,6 +21,9 @@ func (t *timeline) hides(m *client.Message) bool {
 // there. Where none is chosen it begins with the last one on the screen, or on
 // the way down with the first that is unread. Beyond the newest none is chosen.
 func (t *timeline) choose(n int) {
+	if t.chooseGap(n) {
+		return
+	}
 	i := t.index(t.chosen)
 	switch {
 	case len(t.msgs) == 0:
@@ -64,10 +67,10 @@ func (t *timeline) firstUnread() int {
 
 // unchoose covers the chosen message again. It reports false if none was chosen.
 func (t *timeline) unchoose() bool {
-	if t.chosen == 0 {
+	if t.chosen == 0 && t.chosenGap() == nil {
 		return false
 	}
-	t.chosen = 0
+	t.chosen, t.gap = 0, 0
 	t.touch()
 	return true
 }
@@ -128,6 +131,10 @@ func (m *Model) choose(n int) {
 
 // showChosen brings the chosen message into view.
 func (m *Model) showChosen() {
+	if m.tl.chosenGap() != nil {
+		m.arrange()
+		m.tl.showGap()
+	}
 	if m.tl.chosen != 0 {
 		m.tl.kept = true
 		m.arrange() // its lines are others now

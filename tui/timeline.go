@@ -36,6 +36,7 @@ type timeline struct {
 
 	reveal bool  // text is shown of the chosen message only
 	chosen int64 // id of the chosen message; 0: none
+	gap    int64 // id of the gap whose line is chosen; 0: none
 	kept   bool  // it is kept in view
 	about  func(*client.Message) sayings
 	shown  map[int64]bool // which were shown to their end, with reveal
@@ -117,7 +118,7 @@ func (t *timeline) replaced() {
 	if t.replacing--; t.replacing <= 0 {
 		t.replacing, t.came = 0, nil
 	}
-	if t.index(t.chosen) < 0 {
+	if t.chosen != 0 && t.index(t.chosen) < 0 {
 		t.unchoose()
 	}
 }

@@ -79,7 +79,7 @@ func (t *timeline) draw(k *look, names func(client.Message) string, now time.Tim
 			above++
 			t.rows = append(t.rows, row{i, 0, s})
 		}
-		for _, s := range k.gap(t.gapBefore(k, i, now), w) {
+		for _, s := range t.gapLine(k, i, now, w) {
 			sep(s)
 		}
 		newDay := t.newDay(i, k.zone)
@@ -117,7 +117,7 @@ func (t *timeline) draw(k *look, names func(client.Message) string, now time.Tim
 			t.rows = append(t.rows, row{i, n, s})
 		}
 		if i == len(t.msgs)-1 {
-			for n, s := range k.gap(t.gapBefore(k, i+1, now), w) {
+			for n, s := range t.gapLine(k, i+1, now, w) {
 				t.rows = append(t.rows, row{i, len(b.lines) + n, s})
 			}
 		}

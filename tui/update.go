@@ -118,6 +118,8 @@ func (m *Model) handle(msg tea.Msg) tea.Cmd {
 		return msg.d.take(m, msg)
 	case gapsMsg:
 		m.gapsRead(msg)
+	case gapAskedMsg:
+		m.gapAsked(msg)
 	case securityMsg:
 		if msg.err == nil && msg.peer == m.open {
 			m.security = &msg.security

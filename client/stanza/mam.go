@@ -17,6 +17,7 @@ const (
 type MAMQuery struct {
 	QueryID string
 	Start   time.Time // only what was archived at or after this; zero: no bound
+	End     time.Time // only what was archived at or before this; zero: no bound
 	After   string    // the archive id the page follows; "" from the start
 	Last    bool      // the newest page instead of the one after After
 	Max     int       // at most so many messages; the relay may give fewer
@@ -25,8 +26,15 @@ type MAMQuery struct {
 // Element builds the payload of an IQ set.
 func (q MAMQuery) Element() *Element {
 	e := New(NSMAM, "query").With("queryid", q.QueryID)
+	var fields []Field
 	if !q.Start.IsZero() {
-		e.Add(Form(NSMAM, Field{"start", q.Start.UTC().Format(time.RFC3339)}))
+		fields = append(fields, Field{"start", q.Start.UTC().Format(time.RFC3339)})
+	}
+	if !q.End.IsZero() {
+		fields = append(fields, Field{"end", q.End.UTC().Format(time.RFC3339)})
+	}
+	if len(fields) > 0 {
+		e.Add(Form(NSMAM, fields...))
 	}
 	set := New(NSRSM, "set", TextElement(NSRSM, "max", strconv.Itoa(q.Max)))
 	switch {

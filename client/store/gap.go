@@ -23,7 +23,7 @@ type Gap struct {
 const MaxGaps = 64
 
 // AddGap notes a gap, and returns its id. One that lies between the same two is
-// the same.
+// the same. Call it before anything is stored that stands behind it.
 func (tx *Tx) AddGap(g Gap) (id int64, err error) {
 	if g.Archive == "" || len(g.After) > maxID || len(g.Before) > maxID {
 		return 0, fmt.Errorf("noting a gap in an archive: %w", errNoPeer)
@@ -50,16 +50,24 @@ func (tx *Tx) AddGap(g Gap) (id int64, err error) {
 		g.Archive, g.After, g.Before, g.Since, g.Until); err != nil {
 		return 0, err
 	}
-	return tx.s.conn.LastInsertRowID(), nil
+	id = tx.s.conn.LastInsertRowID()
+	if g.Before == "" {
+		return id, nil
+	}
+	return id, tx.noteEdges(id, g.Archive)
 }
 
 // Gaps returns the gaps of an archive, oldest first.
 func (tx *Tx) Gaps(archive string) (list []Gap, err error) {
 	err = tx.query(`SELECT id, archive, after, before, since, until FROM gap WHERE archive = ? ORDER BY since, id`, func(st *sqlite3.Stmt) {
-		list = append(list, Gap{st.ColumnInt64(0), st.ColumnText(1), st.ColumnText(2), st.ColumnText(3),
-			fromMicro(st.ColumnInt64(4)), fromMicro(st.ColumnInt64(5))})
+		list = append(list, scanGap(st))
 	}, archive)
 	return list, err
+}
+
+func scanGap(st *sqlite3.Stmt) Gap {
+	return Gap{st.ColumnInt64(0), st.ColumnText(1), st.ColumnText(2), st.ColumnText(3),
+		fromMicro(st.ColumnInt64(4)), fromMicro(st.ColumnInt64(5))}
 }
 
 // FillGap notes that what follows a gap's beginning is here up to the message with

@@ -338,6 +338,9 @@ func (tx *Tx) MoveToEnd(id int64) (moved bool, err error) {
 	if err != nil || !found {
 		return false, err
 	}
+	if err := tx.leaveEdges(conversation, id); err != nil {
+		return false, err
+	}
 	// It will be in the archive once more, or for the first time.
 	if _, err := tx.change(`UPDATE conversation SET anchor = (SELECT id FROM message WHERE conversation = ?1 AND settled AND id <> ?2
 		ORDER BY place DESC LIMIT 1) WHERE id = ?1 AND anchor = ?2`, conversation, id); err != nil {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -234,4 +235,188 @@ func TestAnyArrival(t *testing.T) {
 			t.Fatalf("seed %d: theirs %v, mine %v", seed, theirs, mine)
 		}
 	}
+}
+
+// TestAnyGap hides a part of an archive in the middle of what two devices and this
+// one wrote, some of which came live; and fills it, in one go or in two, with what
+// comes later in between. In every second case the archive lies about the order.
+func TestAnyGap(t *testing.T) {
+	for seed := range uint64(100) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		s := memory(t)
+		const n = 60
+		truth := make([]*Message, n)
+		counts := map[string]int{}
+		for i := range truth {
+			m := written(i)
+			switch r.IntN(3) {
+			case 0:
+				m.Strand = []byte("session2")
+			case 1:
+				m.Strand, m.Epoch, m.Counter = nil, 0, 0
+			}
+			k := counts[string(m.Strand)]
+			counts[string(m.Strand)]++
+			if m.Strand != nil {
+				m.Epoch, m.Counter = int64(k/3), uint32(k%3)
+			}
+			truth[i] = m
+		}
+		from := 10 + r.IntN(10)
+		to := from + 5 + r.IntN(20)
+		at := func(i int) string { return fmt.Sprint("a", i) }
+		update(t, s, func(tx *Tx) error {
+			for i := range from {
+				if _, _, err := tx.AddArchived(archived(truth[i], at(i)), 0); err != nil {
+					return err
+				}
+			}
+			for i := from; i < to; i++ {
+				if r.IntN(4) == 0 {
+					x := *truth[i]
+					if _, err := tx.AddMessage(&x); err != nil {
+						return err
+					}
+				}
+			}
+			newest, err := tx.Newest()
+			if err != nil {
+				return err
+			}
+			gap, err := tx.AddGap(Gap{Archive: self, After: at(from - 1), Before: at(to), Since: truth[from-1].Time, Until: truth[to].Time})
+			if err != nil {
+				return err
+			}
+			for i := to; i < n; i++ {
+				if _, _, err := tx.AddArchived(archived(truth[i], at(i)), newest); err != nil {
+					return err
+				}
+			}
+			if _, err := tx.StandBefore(gap, newest); err != nil {
+				return err
+			}
+			edge, err := tx.GapEdge(gap, ben)
+			if err != nil {
+				return err
+			}
+			m, err := tx.Message(edge)
+			if err != nil {
+				return err
+			}
+			var last int
+			if fmt.Sscan(m.Body, &last); last < from-1 || last >= to {
+				t.Errorf("seed %d: the gap of %d to %d is behind %d", seed, from, to, last)
+			}
+			fill := func(gap int64, list []*Message, first int) error {
+				order := rand.Perm(len(list))
+				if seed%2 == 0 {
+					slices.Sort(order)
+				}
+				for _, i := range order {
+					if _, _, err := tx.AddInGap(archived(list[i], at(first+i)), gap); err != nil {
+						return err
+					}
+				}
+				return tx.FillGap(gap, at(first+len(list)-1), list[len(list)-1].Time)
+			}
+			middle := from
+			if r.IntN(2) == 0 { // the later part first
+				middle = from + 1 + r.IntN(to-from-1)
+				rest, err := tx.SplitGap(gap, at(middle), truth[middle].Time)
+				if err != nil {
+					return err
+				}
+				if err := fill(rest, truth[middle:to], middle); err != nil {
+					return err
+				}
+				if err := tx.CloseGap(rest); err != nil {
+					return err
+				}
+				if err := fill(gap, truth[from:middle], from); err != nil {
+					return err
+				}
+			} else if err := fill(gap, truth[from:to], from); err != nil {
+				return err
+			}
+			return tx.CloseGap(gap)
+		})
+		var is []int
+		sessions := map[string][]int{}
+		for _, b := range strings.Fields(order(t, s)) {
+			i := 0
+			fmt.Sscan(b, &i)
+			is = append(is, i)
+			if k := string(truth[i].Strand); k != "" {
+				sessions[k] = append(sessions[k], i)
+			}
+		}
+		if len(is) != n || seed%2 == 0 && !slices.IsSorted(is) {
+			t.Fatalf("seed %d, gap of %d to %d: %d messages, %v", seed, from, to, len(is), is)
+		}
+		for k, list := range sessions {
+			if !slices.IsSorted(list) {
+				t.Errorf("seed %d: what one device wrote in %s: %v", seed, k, list)
+			}
+		}
+	}
+}
+
+func TestEdgesOfGaps(t *testing.T) {
+	s := memory(t)
+	var a, b *Message
+	for i, m := range []*Message{written(0), written(1), written(2)} {
+		x := archived(m, fmt.Sprint("a", i))
+		update(t, s, func(tx *Tx) error { _, _, err := tx.AddArchived(x, 0); return err })
+		a, b = b, x
+	}
+	edge := func(gap int64, peer string) (id int64) {
+		t.Helper()
+		view(t, s, func(tx *Tx) (err error) { id, err = tx.GapEdge(gap, peer); return err })
+		return id
+	}
+	var own, room int64
+	update(t, s, func(tx *Tx) (err error) {
+		if err := tx.PutRoom(Room{Address: icu, Name: "ICU", Nick: "ng"}); err != nil {
+			return err
+		}
+		m := incoming(icu, "r", 1)
+		if _, err := tx.AddMessage(m); err != nil {
+			return err
+		}
+		if own, err = tx.AddGap(Gap{Archive: self, After: "a2", Before: "b", Since: at(1), Until: at(2)}); err != nil {
+			return err
+		}
+		room, err = tx.AddGap(Gap{Archive: icu, After: "r", Before: "s", Since: at(1), Until: at(2)})
+		return err
+	})
+	if edge(own, ben) != b.ID || edge(own, icu) != 0 || edge(room, ben) != 0 || edge(room, icu) == 0 {
+		t.Errorf("edges: %d %d %d %d", edge(own, ben), edge(own, icu), edge(room, ben), edge(room, icu))
+	}
+	update(t, s, func(tx *Tx) error { return tx.RemoveMessage(b.ID) })
+	if got := edge(own, ben); got != a.ID {
+		t.Errorf("the edge was taken away, and is %d now", got)
+	}
+	update(t, s, func(tx *Tx) error {
+		m := incoming("new@h.example", "n1", 1)
+		if _, err := tx.AddMessage(m); err != nil {
+			return err
+		}
+		_, _, err := tx.AddInGap(archived(incoming("new@h.example", "n0", 0), "a3"), own)
+		return err
+	})
+	list := messages(t, s, "new@h.example", 0, 10)
+	if len(list) != 2 || list[0].OriginID != "n0" || edge(own, "new@h.example") != list[0].ID {
+		t.Errorf("in a conversation that began after the gap: %+v", list)
+	}
+	update(t, s, func(tx *Tx) error {
+		for i := range MaxGaps - 1 {
+			if _, err := tx.AddGap(Gap{Archive: self, After: fmt.Sprint("x", i), Before: fmt.Sprint("y", i), Since: at(i + 10)}); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.SplitGap(own, "m", at(1)); !errors.Is(err, ErrTooManyGaps) {
+			t.Errorf("one gap too many: %v", err)
+		}
+		return nil
+	})
 }

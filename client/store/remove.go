@@ -18,6 +18,9 @@ func (tx *Tx) RemoveMessage(id int64) error {
 	if err != nil || !found {
 		return err
 	}
+	if err := tx.leaveEdges(conversation, id); err != nil {
+		return err
+	}
 	for _, sql := range []string{
 		`UPDATE conversation SET last = (SELECT id FROM message WHERE conversation = ?1 AND id <> ?2 ORDER BY place DESC LIMIT 1) WHERE id = ?1 AND last = ?2`,
 		`UPDATE conversation SET anchor = (SELECT id FROM message WHERE conversation = ?1 AND settled AND id <> ?2 ORDER BY place DESC LIMIT 1)

@@ -344,6 +344,21 @@ CREATE TABLE recall_answer (                  -- what others still have to be to
 ALTER TABLE conversation ADD COLUMN draft_message INTEGER NOT NULL DEFAULT 0;  -- type Draft; 0: about none
 ALTER TABLE conversation ADD COLUMN draft_corrects INTEGER NOT NULL DEFAULT 0;
 `,
+	`
+CREATE TABLE gap_edge (                       -- where a gap begins in conversations (see gapplace.go)
+	gap          INTEGER NOT NULL REFERENCES gap ON DELETE CASCADE,
+	conversation INTEGER NOT NULL REFERENCES conversation ON DELETE CASCADE,
+	message      INTEGER NOT NULL REFERENCES message ON DELETE CASCADE, -- the last before it
+	PRIMARY KEY (gap, conversation)
+) WITHOUT ROWID;
+CREATE INDEX gap_edge_message ON gap_edge (message);
+INSERT INTO gap_edge (gap, conversation, message)
+	SELECT gap, conversation, message FROM (SELECT g.id AS gap, c.id AS conversation, (SELECT m.id FROM message m
+			WHERE m.conversation = c.id AND m.settled AND m.time <= g.since ORDER BY m.place DESC LIMIT 1) AS message
+		FROM gap g JOIN conversation c ON CASE WHEN EXISTS (SELECT 1 FROM conversation x JOIN room r ON r.conversation = x.id WHERE x.peer = g.archive)
+			THEN c.peer = g.archive ELSE NOT EXISTS (SELECT 1 FROM room r WHERE r.conversation = c.id) END
+		WHERE g.before <> '') WHERE message IS NOT NULL;
+`,
 }
 
 // migrate brings the schema up to this version, in one transaction.
