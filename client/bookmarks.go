@@ -4,6 +4,7 @@ import (
 	"mellium.im/xmpp/jid"
 
 	"sotto/client/stanza"
+	"sotto/client/store"
 )
 
 // Bookmarks (XEP-0402) have all own devices be in the same rooms. A room that was
@@ -39,6 +40,10 @@ func (c *Client) followBookmarks() {
 				c.log.Warn("more bookmarks than rooms one can be in")
 				continue
 			}
+			if c.isKnownPerson(peer) { // whose messages would then be taken for a room's, and dropped
+				c.log.Warn("bookmark of a person, and not of a room", "of", peer)
+				continue
+			}
 			if r == nil {
 				r = newRoom(peer, bounded(b.Nick, 128))
 				c.rooms[peer] = r
@@ -59,6 +64,16 @@ func (c *Client) followBookmarks() {
 		}
 		c.publishBookmark(r, true)
 	}
+}
+
+// isKnownPerson is isPerson for Run. Where that cannot be found out, it is so.
+func (c *Client) isKnownPerson(peer string) bool {
+	person := true
+	err := c.store.View(c.ctx, func(tx *store.Tx) (err error) {
+		person, err = c.isPerson(tx, peer)
+		return err
+	})
+	return err != nil || person || peer == c.self
 }
 
 // leftElsewhere leaves a room that was left on another own device.
