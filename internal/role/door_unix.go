@@ -5,6 +5,7 @@ package role
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 
@@ -86,7 +87,8 @@ func Answer(door *os.File) (*os.File, error) {
 	}
 	s.raw = raw
 	for {
-		if _, err := s.Read(make([]byte, 1)); err != nil {
+		// A datagram can be empty, and is not the end of anything.
+		if _, err := s.Read(make([]byte, 1)); err != nil && !errors.Is(err, io.EOF) {
 			return nil, err
 		}
 		s.in.Lock()

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestDoor(t *testing.T) {
@@ -26,6 +28,7 @@ func TestDoor(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v %v", info.Mode(), err)
 	}
+	knockEmptily(t, path)
 	ours, there, err := Knock(path)
 	if !there || err != nil {
 		t.Fatal(there, err)
@@ -56,5 +59,20 @@ func TestDoor(t *testing.T) {
 	door.Close()
 	if _, err := Answer(door); err == nil {
 		t.Error("a closed door answers")
+	}
+}
+
+// knockEmptily sends what hands over nothing, and is nothing.
+func knockEmptily(t *testing.T, path string) {
+	t.Helper()
+	fd, err := datagrams()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	for _, b := range [][]byte{nil, {0}, make([]byte, 100)} {
+		if err := unix.Sendto(fd, b, 0, &unix.SockaddrUnix{Name: path}); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
