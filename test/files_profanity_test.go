@@ -26,8 +26,8 @@ func TestFilesProfanity(t *testing.T) {
 		defer cancel()
 		people := team(t, s, "Okafor, Ada", "Lind, Per")
 		a, p := s.Address(people[0]), s.Address(people[1])
+		ada := start(t, s, people[0], s.WebSocket) // first: profanity asks for nobody's devices by itself
 		per := profanity.Start(t, s, people[1])
-		ada := start(t, s, people[0], s.WebSocket)
 		per.Secure(a)
 		per.Say("Is there an ECG?")
 		sees(t, ctx, ada, p, "Is there an ECG?")

@@ -156,8 +156,8 @@ func TestRoomWithProfanity(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 		defer cancel()
 		people := team(t, s, "Okafor, Ada", "Lind, Per", "Haddad, Rana")
-		other := profanity.Start(t, s, people[1])
 		ada, rana := start(t, s, people[0], s.WebSocket), start(t, s, people[2], s.WebSocket)
+		other := profanity.Start(t, s, people[1]) // last, so that their keys are there
 		room, err := ada.CreateRoom(ctx, "Ward")
 		if err != nil {
 			t.Fatal(err)
