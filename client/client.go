@@ -59,6 +59,10 @@ type Config struct {
 	// compared: being the first one seen is not enough.
 	ComparedOnly bool
 
+	// Unattended says that a program takes what comes: recalls wait for it, too, see
+	// [Client.Waiting], where on a screen they are no lines of their own.
+	Unattended bool
+
 	Logger *slog.Logger // nil: no log. No text of a message and no key is ever logged
 }
 

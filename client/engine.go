@@ -470,6 +470,9 @@ func (fx *effects) changed(tx *store.Tx, id int64, why string) error {
 	if err != nil || row == nil {
 		return err
 	}
+	if row, err = lineFor(tx, row); err != nil || row == nil {
+		return err
+	}
 	m, err := messageOf(tx, row)
 	if err != nil {
 		return err
@@ -481,6 +484,10 @@ func (fx *effects) changed(tx *store.Tx, id int64, why string) error {
 
 // added notes a new message.
 func (fx *effects) added(tx *store.Tx, row *store.Message) error {
+	if line, err := lineFor(tx, row); err != nil || line != row {
+		fx.list = true
+		return err
+	}
 	m, err := messageOf(tx, row)
 	if err != nil {
 		return err

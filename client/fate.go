@@ -23,7 +23,10 @@ func aboutOf(tx *store.Tx, r *store.Message, m *Message) error {
 				m.Carried++
 			}
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return ownRecall(tx, r, m)
 	}
 	if r.Kind == store.Notice {
 		return nil
@@ -31,6 +34,9 @@ func aboutOf(tx *store.Tx, r *store.Message, m *Message) error {
 	about, err := targetOf(tx, r)
 	if err != nil {
 		return err
+	}
+	if r.Kind == store.Retraction && about != nil && about.Gone != store.Recalled {
+		about = nil // it is another's, which stays
 	}
 	if r.Kind == store.Text {
 		_, old, err := tx.Corrects(r.ID)

@@ -187,8 +187,15 @@ func (c *Client) Inbox(ctx context.Context) ([]Waiting, error) {
 		}
 		rows, err := tx.Inbox(me, time.Now(), maxInbox)
 		for i := range rows {
+			row := &rows[i].Message
+			if row, err = lineFor(tx, row); err == nil && row == nil {
+				continue
+			}
 			var m Message
-			if m, err = messageOf(tx, &rows[i].Message); err != nil {
+			if err == nil {
+				m, err = messageOf(tx, row)
+			}
+			if err != nil {
 				break
 			}
 			list = append(list, Waiting{m, rows[i].Reason})

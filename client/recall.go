@@ -336,7 +336,7 @@ func (c *Client) takenBack(tx *store.Tx, fx *effects, x *envelope, row *store.Me
 		outcome = store.Refused
 		row.Kind, row.Body = store.Notice, c.short(x.sender)+" asked to take back a message"+ofTime(m)+" "+stays+". It stays."
 	} else {
-		row.Kind, row.Reply, row.Body, row.Urgency = store.Retraction, id, words, store.Routine
+		row.Kind, row.Reply, row.Body, row.Urgency, row.Read = store.Retraction, id, words, store.Routine, !c.cfg.Unattended
 	}
 	if err := tx.Spend(x.peer, row.Cipher); err != nil { // a repeat is known by it
 		return err

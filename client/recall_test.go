@@ -94,15 +94,23 @@ func TestRecallLeavesEverySotto(t *testing.T) {
 	if m.Gone != store.Recalled || m.GoneBy.String() != a1.jid || m.GoneAt.IsZero() {
 		t.Errorf("the line says %+v", m)
 	}
-	line, ok := b.find(a1.jid, "I take back my message of")
-	if !ok || line.Kind != store.Retraction || line.About != m.ID || line.Read || strings.Contains(line.Body.String(), "!recall") {
-		t.Errorf("the recall is shown as %+v", line)
+	for _, p := range []*person{a1, a2, b} { // one line says it
+		peer := a1.jid
+		if p != b {
+			peer = b.jid
+		}
+		if line, ok := p.find(peer, "I take back my message of"); ok {
+			t.Errorf("%s is shown the recall itself: %+v", p.name, line)
+		}
+		p.shownNowhere(peer, "I take back")
 	}
 	if got := bodies(t, b.Client, a1.jid); !strings.Contains(got, "> [taken back]\nReally?") {
 		t.Errorf("the answer to it is %q", got)
 	}
-	own := messages(t, a1.Client, b.jid)
-	a1.delivered(b, own[len(own)-1]) // the recall itself
+	eventually(t, "the recall is delivered, and its line says so", func() bool {
+		m, _ := a1.find(b.jid, "")
+		return m.ID == wrong.ID && m.Recall.State == store.Delivered && m.Recall.Why.Empty()
+	})
 	f, err := a1.Fate(ctx, wrong.ID)
 	if err != nil || len(f.Recall) != 2 || f.Recall[0].Outcome != store.CarriedOut || f.Recall[0].Time.IsZero() || f.Recall[0].Own == f.Recall[1].Own {
 		t.Errorf("%+v, %v", f, err)
@@ -121,8 +129,47 @@ func TestRecallLeavesEverySotto(t *testing.T) {
 	if _, err := a1.Recall(ctx, b.jid, wrong.ID); err == nil {
 		t.Error("what is gone was taken back again")
 	}
-	if _, err := b.Recall(ctx, a1.jid, firstID(t, b, a1.jid, "I take back")); err == nil {
+	if m, _ := a1.find(b.jid, ""); m.Recall.ID == 0 {
+		t.Error("the line does not know its recall")
+	} else if _, err := a1.Recall(ctx, b.jid, m.Recall.ID); err == nil {
 		t.Error("a recall was taken back")
+	}
+}
+
+// shownNowhere holds that words are in no list: not beside a name, not unread, not in
+// the inbox, not to be found.
+func (p *person) shownNowhere(peer, words string) {
+	p.t.Helper()
+	list, err := p.Conversations(ctx)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, c := range list {
+		if strings.Contains(c.Preview.String(), words) || c.Peer == peer && c.Last.IsZero() {
+			p.t.Errorf("%s: the conversation list has %+v", p.name, c)
+		}
+	}
+	unread, err := p.Waiting(ctx, peer, 100)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, m := range unread {
+		if strings.Contains(m.Body.String(), words) {
+			p.t.Errorf("%s: unread is %+v", p.name, m)
+		}
+	}
+	inbox, err := p.Inbox(ctx)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, m := range inbox {
+		if strings.Contains(m.Body.String(), words) {
+			p.t.Errorf("%s: the inbox has %+v", p.name, m)
+		}
+	}
+	found, err := p.Search(ctx, Query{Text: words, Limit: 10})
+	if err != nil || len(found.Hits) > 0 {
+		p.t.Errorf("%s: found %+v, %v", p.name, found.Hits, err)
 	}
 }
 
@@ -168,8 +215,7 @@ func TestRecallReachesWhoIsAway(t *testing.T) {
 	if _, err := a.Recall(ctx, b.jid, wrong.ID); err != nil {
 		t.Fatal(err)
 	}
-	own := messages(t, a.Client, b.jid)
-	eventually(t, "the recall is with the relay", func() bool { return a.state(b, own[len(own)-1].ID) == store.Sent })
+	eventually(t, "the recall is with the relay", func() bool { m, _ := a.find(b.jid, ""); return m.ID == wrong.ID && m.Recall.State == store.Sent })
 	if on, of := a.carried(b.jid, wrong.ID); on != 0 || of != 1 {
 		t.Errorf("carried out on %d of %d, and nobody was there", on, of)
 	}

@@ -66,9 +66,14 @@ type Message struct {
 	// that they have removed it, of CarriedOf that may have had it.
 	Carried, CarriedOf int
 
+	// And Recall is the message that asks the others for the same, which is no line
+	// of its own here.
+	Recall Recall
+
 	// About is the id of the message that this one answers, corrects or, if Kind is
-	// store.Retraction, takes back; 0 if it does none of this, or the other is not
-	// here. AboutTime is the other's.
+	// store.Retraction, took back; 0 if it does none of this, or the other is not
+	// here. AboutTime is the other's. A Retraction is among the Messages of a
+	// conversation only if About is 0: else the line of the other one says it.
 	About     int64
 	AboutTime time.Time
 	Corrects  bool // About is what it corrects
@@ -80,6 +85,13 @@ type Message struct {
 
 	Acks      []Acknowledgement // who has said, encrypted, that they have it in hand
 	Reactions []Reaction        // what was said of it unencrypted: by anybody, for all one knows
+}
+
+// Recall is how an own message stands that takes another one back.
+type Recall struct {
+	ID    int64       // 0: there is none, as somebody else has taken it back
+	State store.State // how far it has come
+	Why   text.Safe   // why it is still queued, or has failed; else ""
 }
 
 // Acknowledgement is somebody's word that they have a message in hand.

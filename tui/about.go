@@ -73,16 +73,17 @@ func (m *Model) instead(msg *client.Message) (string, themes.Style) {
 			by = m.person(msg.Sender.String())
 		}
 		words := "taken back by " + by + " at " + m.at(msg.GoneAt, msg.Time)
-		if msg.CarriedOf > 0 {
+		switch s := msg.Recall.State; {
+		case msg.Carried == 0 && (s == store.Queued || s == store.Sent):
+			words = k.dots(words, s.String())
+		case msg.CarriedOf > 0:
 			words = k.dots(words, "gone on "+itoa(msg.Carried)+" of "+count(msg.CarriedOf, "other device"))
 		}
 		return words, k.Faint
 	case msg.Gone != store.Here:
 		return k.gone(msg)
-	case msg.Kind == store.Retraction && msg.About == 0:
+	case msg.Kind == store.Retraction: // else the other's line says it
 		return "took back a message that is not here", k.Notice
-	case msg.Kind == store.Retraction:
-		return "took back the message of " + m.at(msg.AboutTime, msg.Time), k.Notice
 	}
 	return "", k.Text
 }

@@ -212,7 +212,7 @@ func (m *Model) recall(id int64) tea.Cmd {
 	m.tl.unchoose()
 	return m.must(func(q queryContext) tea.Msg {
 		withdrawn, err := q.Recall(q.ctx, peer, id)
-		words := "Taken back. Its text is gone here, and the others are asked. Alt+I on it shows on which devices it is gone."
+		words := "Taken back. Its text is gone here, and the others are asked. Alt+W on it shows on which devices it is gone."
 		if withdrawn {
 			words = "Taken back. It had not left this computer."
 		}

@@ -25,7 +25,8 @@ func (m *Model) chosenMessage() (client.Message, bool) {
 	return m.tl.msgs[i], true
 }
 
-// chosenHint names the keys that act on the chosen message; "" if none is chosen.
+// chosenHint names the keys that act on the chosen message, within 80 columns; "" if
+// none is chosen.
 func (m *Model) chosenHint() string {
 	if m.tl != nil && m.tl.chosenGap() != nil {
 		return m.look.dots("Enter ask the relay again", "Esc back")
@@ -34,7 +35,19 @@ func (m *Model) chosenHint() string {
 	if !ok {
 		return ""
 	}
-	return m.look.dots(append(m.actsOn(&msg), "Esc back")...)
+	return m.look.dots(append(m.actsOn(&msg), "Esc")...)
+}
+
+// fullScreen reports whether a dialog has the whole screen: keys for messages do
+// nothing there.
+func (m *Model) fullScreen() bool {
+	for _, d := range m.dialogs {
+		switch d.(type) {
+		case *viewer, *searchDialog, *inboxDialog:
+			return true
+		}
+	}
+	return false
 }
 
 // actsOn names what can be done with a message, and by which key.
@@ -47,12 +60,15 @@ func (m *Model) actsOn(msg *client.Message) (keys []string) {
 	}
 	if msg.Kind == store.Text && msg.Gone == store.Here {
 		keys = append(keys, "Alt+R answer")
+		if msg.Outgoing && len(msg.Files) == 0 {
+			keys = append(keys, "Alt+E correct")
+		}
 		if msg.Outgoing {
-			keys = append(keys, "Alt+E correct", "Alt+T take back")
+			keys = append(keys, "Alt+T take back")
 		}
 	}
 	if msg.Kind != store.Notice {
-		keys = append(keys, "Alt+I who has it")
+		keys = append(keys, "Alt+W who has it")
 	}
 	return keys
 }

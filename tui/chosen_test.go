@@ -5,6 +5,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sotto/client"
+	"sotto/client/text"
 )
 
 // chosenText is the text of the message that is chosen, or "".
@@ -19,11 +22,11 @@ func chosenText(m *Model) string {
 func TestAMessageIsChosenAndGivenUp(t *testing.T) {
 	term := start(t, terminalSetup{})
 	term.sees("Repeat K in 30 min").quiet()
-	term.press(keyAltUp).sees(">               Repeat K in 30 min", "Esc back")
+	term.press(keyAltUp).sees(">               Repeat K in 30 min", "Alt+R answer · Alt+W who has it · Esc\n")
 	term.press(keyAltUp).sees(">19:07  Okafor  STAT").misses(">               Repeat")
 	term.press("typing goes on").sees(">  typing goes on", ">19:07")
 	term.press(keyAltDown).sees(">               Repeat K in 30 min")
-	term.press(keyAltDown).misses("Esc back") // beyond the newest none is
+	term.press(keyAltDown).misses("Alt+R answer · Alt+W who has it · Esc\n") // beyond the newest none is
 	term.press(keyAltUp).sees(">               Repeat").press(keyEsc).misses(">         Repeat")
 }
 
@@ -86,5 +89,38 @@ func TestNothingIsChosenWhereNothingIs(t *testing.T) {
 	}
 	if _, ok := m.chosenMessage(); ok {
 		t.Error("a message was chosen in an empty conversation")
+	}
+}
+
+// TestTheHintFitsOneLine holds for every message that can be chosen, and has it stand
+// under no dialog that has the whole screen.
+func TestTheHintFitsOneLine(t *testing.T) {
+	f := newFake(newWristwatch().now)
+	image := func(m *client.Message) { m.Files = []client.File{{Name: text.Line("a.png")}} }
+	f.say(ada, ada, "!stat [image] a.png", 9*time.Minute, image)
+	f.say(ada, ada, "!stat Calcium", 8*time.Minute)
+	f.say(ada, "", "[image] a.png", 7*time.Minute, image)
+	f.say(ada, "", "a text", 6*time.Minute)
+	m := still(t, 80, 24, Config{Open: ada}, f)
+	for range f.msgs[ada] {
+		m.choose(-1)
+		feed(m, eventsMsg{})
+		hint := m.chosenHint()
+		if n := len([]rune(hint)); n > 78 || !strings.Contains(hint, "Alt+W who has it") || !strings.HasSuffix(hint, " Esc") {
+			t.Errorf("%d columns: %s", n, hint)
+		}
+		if len(m.frame.notice) != 1 {
+			t.Errorf("the hint has the rows %q", m.frame.notice)
+		}
+	}
+	for _, d := range []dialog{&searchDialog{}, &inboxDialog{}, &viewer{}} {
+		m.dialogs = []dialog{d}
+		if rows, _ := m.notices(); len(rows) > 0 {
+			t.Errorf("under %T stands %q", d, rows)
+		}
+	}
+	m.dialogs = []dialog{&helpDialog{}}
+	if rows, _ := m.notices(); len(rows) == 0 {
+		t.Error("a small dialog takes the hint away")
 	}
 }

@@ -424,13 +424,10 @@ func (f *fake) Recall(_ context.Context, peer string, id int64) (bool, error) {
 	list := f.msgs[peer]
 	m := &list[slices.IndexFunc(list, func(x client.Message) bool { return x.ID == id })]
 	m.Gone, m.GoneAt, m.GoneBy, m.Body, m.Urgency, m.CarriedOf = store.Recalled, f.now(), text.Line(self), text.Safe{}, 0, 2
+	m.Recall = client.Recall{ID: 1 << 40, State: store.Queued}
 	gone := *m
 	f.mu.Unlock()
-	line := f.say(peer, "", "I take it back", 0, func(m *client.Message) {
-		m.Kind, m.About, m.AboutTime, m.State = store.Retraction, id, gone.Time, store.Queued
-	})
 	f.events <- client.MessageChanged{Message: gone}
-	f.events <- client.MessageAdded{Message: line}
 	return false, nil
 }
 

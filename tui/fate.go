@@ -109,6 +109,9 @@ func (d *fateDialog) about(m *Model, say func(themes.Style, string), entry func(
 	if words, st := m.instead(msg); words != "" {
 		say(st, words)
 	}
+	if words, st := k.recall(msg.Recall); words != "" {
+		say(st, words)
+	}
 	if !msg.Encrypted {
 		say(k.Warning, "It came unencrypted: anybody along the way could read and change it.")
 	}

@@ -137,12 +137,12 @@ func TestInboxEmptiesAsThingsAreDealtWith(t *testing.T) {
 		f.say(icu, rana, "@ng can you take bed 2?", 10*time.Minute)
 	}})
 	term.sees(" inbox 3  ").press(keyF4).sees("3 messages waiting", "STAT, not acknowledged", "names you", "failed")
-	term.press("d").sees("stays here until it is acknowledged")
+	term.press("\x04").sees("stays here until it is acknowledged")
 	term.press(keyDown, keyEnter).sees("ICU night", "@ng can you take bed 2?").misses("3 messages waiting")
 	term.sees(" inbox 2  ").press("\x1b").sees("2 messages waiting").misses("names you")
-	term.press(keyDown, "r")
+	term.press(keyDown, "\x12")
 	term.until("sending again", func() bool { term.fake.mu.Lock(); defer term.fake.mu.Unlock(); return term.fake.resent == 1 })
-	term.press("d")
+	term.press("\x04")
 	term.until("done with it", func() bool { term.fake.mu.Lock(); defer term.fake.mu.Unlock(); return len(term.fake.dismissed) == 1 })
 	term.press("\x1b").misses("messages waiting").press("/role cardiology", keyEnter).sees("@role/cardiology is for you now")
 }
@@ -167,10 +167,11 @@ func TestNextUnreadGoesToTheSTATFirst(t *testing.T) {
 	}
 	term.fake.mu.Unlock()
 	term.press(keyAltA).sees("chatter 0", "chatter 1").misses("STAT  bed 4")
-	for range 40 {
+	term.until("the end", func() bool { // which is read on the way
 		term.press(keyPgDn)
-	}
-	term.sees("more 99", "1 unread")
+		return strings.Contains(term.text(), "more 99")
+	})
+	term.sees("1 unread")
 }
 
 // Who scrolls through a long conversation has no more than a part of it in memory.
@@ -270,6 +271,41 @@ func TestSwitcherOrder(t *testing.T) {
 	} {
 		if got := names(typed); typed != "a" && !slices.Equal(got, want) {
 			t.Errorf("%q: %v, want %v", typed, got, want)
+		}
+	}
+}
+
+// TestTypingInTheInboxDoesNothing: letters are no commands there, and Enter behind
+// them opens nothing.
+func TestTypingInTheInboxDoesNothing(t *testing.T) {
+	term := start(t, terminalSetup{cols: 120, rows: 30, fake: func(f *fake) {
+		f.ward()
+		f.acked = map[int64]bool{}
+		f.say(per, "", "Stop the infusion", time.Hour, func(m *client.Message) { m.State = store.Failed })
+		f.say(icu, rana, "@ng can you take bed 2?", 10*time.Minute)
+	}})
+	term.sees(" inbox 3  ").press(keyF4).sees("3 messages waiting")
+	for range 3 {
+		term.press("/recall drdq ", keyEnter).sees("This is the inbox: Enter again").press(keyDown).sees("Ctrl+D done")
+	}
+	term.fake.mu.Lock()
+	if term.fake.resent != 0 || len(term.fake.dismissed) != 0 {
+		t.Errorf("sent again %d, dismissed %v", term.fake.resent, term.fake.dismissed)
+	}
+	term.fake.mu.Unlock()
+	term.press("x", keyEnter, keyEnter).misses("messages waiting")
+	if got := term.sent(); len(got) > 0 {
+		t.Errorf("sent %q", got)
+	}
+}
+
+// TestCtrlKLeavesAListOfMessages as it leaves everything.
+func TestCtrlKLeavesAListOfMessages(t *testing.T) {
+	term := start(t, terminalSetup{cols: 100, rows: 30})
+	for _, open := range []string{keyF4, "\x06"} {
+		for _, key := range []string{keyCtrlK, "\x1bg"} {
+			term.press(open).sees("Enter go there").press(key).sees("go to")
+			term.press(keyEsc).misses("go to").misses("Enter go there").sees("cardiology")
 		}
 	}
 }

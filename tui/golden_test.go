@@ -82,9 +82,15 @@ func aboutMessages(f *fake) {
 	f.say(ada, ada, "> Give 10 mg\nTen or a hundred?", 4*time.Minute, read, func(m *client.Message) { m.About = 4 })
 	f.say(ada, "", "", 3*time.Minute, func(m *client.Message) {
 		m.Gone, m.GoneAt, m.GoneBy, m.State, m.Carried, m.CarriedOf = store.Recalled, night.Add(-2*time.Minute), text.Line(self), store.Read, 1, 2
+		m.Recall = client.Recall{ID: 100, State: store.Delivered}
 	})
-	f.say(ada, "", "I take it back", 2*time.Minute, func(m *client.Message) {
-		m.Kind, m.About, m.AboutTime, m.State = store.Retraction, 6, night.Add(-3*time.Minute), store.Delivered
+	f.say(ada, "", "", 2*time.Minute, func(m *client.Message) {
+		m.Gone, m.GoneAt, m.GoneBy, m.State, m.CarriedOf = store.Recalled, night.Add(-time.Minute), text.Line(self), store.Read, 2
+		m.Recall = client.Recall{ID: 101, State: store.Queued}
+	})
+	f.say(ada, "", "", 2*time.Minute, func(m *client.Message) {
+		m.Gone, m.GoneAt, m.GoneBy, m.State, m.CarriedOf = store.Recalled, night.Add(-time.Minute), text.Line(self), store.Read, 2
+		m.Recall = client.Recall{ID: 102, State: store.Failed, Why: text.Line("Not sent: no device of Okafor is trusted. Compare first (/trust), then send again.")}
 	})
 	f.say(ada, ada, "", time.Minute, read, func(m *client.Message) { m.Kind = store.Retraction })
 	f.say(ada, "", "All to bay 3", 0, func(m *client.Message) {

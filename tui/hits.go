@@ -39,6 +39,15 @@ func (l *hitList) key(key string, all int) bool {
 	return true
 }
 
+// leaves does the keys of a list of messages that lead elsewhere: to the switcher.
+func (l *hitList) leaves(m *Model, key string) bool {
+	if key == "ctrl+k" || key == "alt+g" {
+		m.push(&switcher{})
+		return true
+	}
+	return false
+}
+
 // line is the message at row y of the screen; -1 if there is none.
 func (l *hitList) line(y int) int {
 	if i := (y - l.first) / 2; y >= l.first && i < l.rows {
@@ -89,6 +98,9 @@ func (l *hitList) draw(m *Model, all, first, w, h int, hit func(int) (client.Mes
 			body.add(k.Text, k.hidden)
 		} else {
 			text := msg.Body.String()
+			if words, st := m.instead(&msg); words != "" {
+				body.add(st, clip(k.m, words, w-1-body.width, k.more))
+			}
 			rest := withoutMark(text, msg.Urgency) // for the badge stands for it
 			k.snippet(body, rest, shift(spans, len(rest)-len(text)), w-1)
 		}

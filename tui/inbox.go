@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -15,6 +16,7 @@ import (
 type inboxDialog struct {
 	chosen int64 // id of the chosen message; 0: the first
 	hits   hitList
+	typed  bool // letters, which do nothing here: Enter behind them does not, either
 }
 
 // setInbox takes what waits for the person.
@@ -32,14 +34,26 @@ func (d *inboxDialog) at(m *Model) int {
 	return min(max(d.hits.chosen, 0), max(len(m.inbox)-1, 0)) // what was chosen is dealt with
 }
 
-func (d *inboxDialog) key(m *Model, key, _ string) (bool, tea.Cmd) {
+// What acts are chords, and never letters: who believes to be writing writes
+// nothing, and does no harm.
+func (d *inboxDialog) key(m *Model, key, typed string) (bool, tea.Cmd) {
 	d.hits.chosen = d.at(m)
+	if typed != "" {
+		d.typed = true
+		m.say("This is the inbox: nothing is written here. Esc leads back.")
+		return false, nil
+	}
+	behind := d.typed
+	d.typed = false
 	if d.hits.key(key, len(m.inbox)) {
 		d.keep(m)
 		return false, nil
 	}
+	if d.hits.leaves(m, key) {
+		return true, nil
+	}
 	switch key {
-	case "esc", "f4", "alt+n", "ctrl+c", "q":
+	case "esc", "f4", "alt+n", "ctrl+c":
 		return true, nil
 	}
 	if len(m.inbox) == 0 {
@@ -47,20 +61,26 @@ func (d *inboxDialog) key(m *Model, key, _ string) (bool, tea.Cmd) {
 	}
 	w := m.inbox[d.hits.chosen]
 	switch key {
-	case "enter":
-		d.keep(m)
-		return true, m.jump(w.Peer, w.ID, d)
-	case "r":
-		if w.Reason == store.NotSent && w.State == store.Failed {
-			return false, m.query(func(q queryContext) tea.Msg { return doneMsg{"send again", q.Resend(q.ctx, w.ID)} })
-		}
-		m.say("Only what has failed is sent again.")
-	case "d", "delete":
-		if w.Reason == store.Unacknowledged {
-			m.say("What is urgent stays here until it is acknowledged: Enter goes there, /ack answers.")
+	case "enter", "kpenter":
+		if behind {
+			m.say("This is the inbox: Enter again goes to the message, Esc leads back.")
 			return false, nil
 		}
-		return false, m.query(func(q queryContext) tea.Msg { return doneMsg{"take it out of the inbox", q.Dismiss(q.ctx, w.ID)} })
+		d.keep(m)
+		return true, m.jump(w.Peer, w.ID, d)
+	case "ctrl+r":
+		if id := failedID(&w.Message); w.Reason == store.NotSent && id != 0 {
+			return false, m.query(func(q queryContext) tea.Msg { return doneMsg{"send again", q.Resend(q.ctx, id)} })
+		}
+		m.say("Only what has failed is sent again.")
+	case "ctrl+d", "delete":
+		if w.Reason == store.Unacknowledged {
+			m.say("What is urgent stays here until it is acknowledged: Enter goes there, then Alt+Enter.")
+			return false, nil
+		}
+		return false, m.query(func(q queryContext) tea.Msg {
+			return doneMsg{"take it out of the inbox", q.Dismiss(q.ctx, cmp.Or(failedID(&w.Message), w.ID))}
+		})
 	}
 	return false, nil
 }
@@ -97,7 +117,7 @@ func (k *look) why(w *client.Waiting) (string, themes.Style) {
 			return word + ", not acknowledged", st
 		}
 	case store.NotSent:
-		if w.State == store.Failed {
+		if failedID(&w.Message) != 0 {
 			return "failed", k.Failed
 		}
 		return "not sent yet", k.Warning
@@ -126,7 +146,7 @@ func (d *inboxDialog) render(m *Model, w, h int) ([]string, rect, *point) {
 			return m.inbox[i].Message, nil, word, st
 		})...)
 	}
-	return k.wholeScreen(lines, k.dots("Enter go there", "r send again", "d done with it", "Esc back"), m, w, h), rect{0, 0, w, h}, nil
+	return k.wholeScreen(lines, k.dots("Enter go there", "Ctrl+R send again", "Ctrl+D done", "Esc back"), m, w, h), rect{0, 0, w, h}, nil
 }
 
 // commandRole says which @role/… is for this person.

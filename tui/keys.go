@@ -61,7 +61,7 @@ func bindings(reveal bool) []binding {
 		{replyTo, []string{"alt+r"}, "Alt+R, Alt+E", "answer a message, correct your own"},
 		{correct, []string{"alt+e"}, "", ""},
 		{takeBack, []string{"alt+t"}, "Alt+T", "take your message back, everywhere"},
-		{showFate, []string{"alt+i"}, "Alt+I", "who has the message, and since when"},
+		{showFate, []string{"alt+w"}, "Alt+W", "who has the message, and since when"},
 		{showList, []string{"f2", "alt+l"}, "F2, Alt+L", "conversation list"},
 		{showDevices, []string{"f3"}, "F3", "who can read, and compare devices"},
 		{help, []string{"f1", "alt+h"}, "F1, Alt+H", "this help"},
@@ -77,7 +77,7 @@ func bindings(reveal bool) []binding {
 		{interrupt, []string{"ctrl+c"}, "Ctrl+C", "clear what is written; nothing is copied"},
 		{quit, []string{"ctrl+q", "ctrl+alt+q"}, "Ctrl+Q", "quit"},
 		{stopNow, []string{"ctrl+z", "ctrl+alt+z"}, "Ctrl+Z", "lock, and back to the shell"},
-		{copyKey, []string{"ctrl+shift+c", "ctrl+insert", "alt+w", "super+c", "ctrl+x", "ctrl+shift+x"}, "", ""},
+		{copyKey, []string{"ctrl+shift+c", "ctrl+insert", "super+c", "ctrl+x", "ctrl+shift+x"}, "", ""},
 		{pasteKey, []string{"ctrl+v", "shift+insert", "super+v", "ctrl+shift+v"}, "", ""},
 	}
 	return chooseLabels(list, reveal)

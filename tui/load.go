@@ -358,9 +358,9 @@ func (m *Model) resend() tea.Cmd {
 	}
 	var cmds []tea.Cmd
 	for _, msg := range m.tl.msgs {
-		if msg.Outgoing && msg.State == store.Failed {
+		if id := failedID(&msg); id != 0 {
 			cmds = append(cmds, m.query(func(q queryContext) tea.Msg {
-				return doneMsg{"send again", q.Resend(q.ctx, msg.ID)}
+				return doneMsg{"send again", q.Resend(q.ctx, id)}
 			}))
 		}
 	}
@@ -369,6 +369,18 @@ func (m *Model) resend() tea.Cmd {
 		return nil
 	}
 	return tea.Sequence(cmds...)
+}
+
+// failedID is the id of what has failed of a message: of one that was taken back, of
+// what asks the others for the same; 0 if nothing has.
+func failedID(msg *client.Message) int64 {
+	switch {
+	case msg.Gone == store.Recalled && msg.Recall.State == store.Failed:
+		return msg.Recall.ID
+	case msg.Gone == store.Here && msg.Outgoing && msg.State == store.Failed:
+		return msg.ID
+	}
+	return 0
 }
 
 // keepDraft stores what is written in the open conversation, if it changed.

@@ -75,7 +75,6 @@ func TestCopyKeysAreAnswered(t *testing.T) {
 		{"Ctrl+Insert", "\x1b[2;5~", "Copying is off"},
 		{"Cmd+C", "\x1b[99;9u", "Copying is off"},
 		{"Cmd+X", "\x1b[120;9u", "Copying is off"},
-		{"Alt+W", "\x1bw", "Copying is off"},
 		{"Ctrl+X", "\x18", "Copying is off"},
 		{"Ctrl+V", keyCtrlV, "Paste with your"},
 		{"Shift+Insert", "\x1b[2;2~", "Paste with your"},

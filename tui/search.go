@@ -141,6 +141,9 @@ func (d *searchDialog) key(m *Model, key, typed string) (bool, tea.Cmd) {
 	if d.hits.key(key, len(d.found)) {
 		return false, d.further(m)
 	}
+	if d.hits.leaves(m, key) {
+		return true, nil
+	}
 	switch key {
 	case "esc", "ctrl+f", "alt+s":
 		return true, nil

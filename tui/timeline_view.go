@@ -32,6 +32,8 @@ type blockKey struct {
 	body                  string
 	about, instead        string
 	progress              store.Progress
+	recall                store.State // of what asks others to forget it
+	recallWhy             string
 }
 
 // columns is how the width of the timeline is divided.
@@ -108,6 +110,7 @@ func (t *timeline) draw(k *look, names func(client.Message) string, now time.Tim
 			said = t.about(&m)
 		}
 		key.about, key.instead, key.progress = said.key(), said.instead.words, m.Progress
+		key.recall, key.recallWhy = m.Recall.State, m.Recall.Why.String()
 		b, ok := t.blocks[m.ID]
 		if !ok || b.key != key {
 			b = block{key, k.message(m, names(m), key, c, said)}
@@ -253,7 +256,7 @@ func (k *look) message(m client.Message, name string, key blockKey, c columns, a
 	switch {
 	case said == "":
 		end()
-	case m.State == store.Failed && m.Gone == store.Here || m.Why.String() != "":
+	case m.State == store.Failed && m.Gone == store.Here || m.Why.String() != "" || m.Gone == store.Recalled && m.Recall.State == store.Failed || !m.Recall.Why.Empty():
 		end()
 		for _, s := range wrap(k.m, said, room) {
 			l.to(c.body).add(saidStyle, s)
@@ -277,7 +280,9 @@ func (k *look) delivery(m client.Message, show bool) (string, themes.Style) {
 	}
 	why := strings.TrimRight(m.Why.String(), ".")
 	switch {
-	case m.Kind == store.Notice, m.Gone == store.Recalled: // sotto's own words went nowhere
+	case m.Gone == store.Recalled:
+		return k.recall(m.Recall)
+	case m.Kind == store.Notice: // sotto's own words went nowhere
 		return "", k.State
 	case !m.Outgoing && plain != "":
 		return plain, k.Warning
@@ -299,6 +304,22 @@ func (k *look) delivery(m client.Message, show bool) (string, themes.Style) {
 		return m.State.String() + ", " + plain, k.Warning
 	}
 	return progress(m), k.State
+}
+
+// recall is what keeps others from being asked to forget a message that was taken
+// back; "" if nothing does.
+func (k *look) recall(r client.Recall) (string, themes.Style) {
+	why := strings.TrimPrefix(strings.TrimRight(r.Why.String(), "."), "Not sent: ")
+	switch r.State {
+	case store.Failed:
+		if why != "" {
+			why = ": " + why
+		}
+		return "the others were not asked" + why + ". Ask again: /again", k.Failed
+	case store.Queued, store.Sent:
+		return strings.TrimPrefix(why, "Waiting: "), k.Warning
+	}
+	return "", k.State
 }
 
 // progress is how far an own message has come; in a room, with how many.

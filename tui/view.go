@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -176,14 +177,16 @@ func (m *Model) notices() ([]string, themes.Style) {
 	k := &m.look
 	words, st := m.notice.words, m.notice.style
 	hide := m.covered() && !m.notice.covered // it answers what was written
-	switch hint := m.hint(); {
+	hint := ""
+	if words == "" && !m.fullScreen() {
+		if hint = cmp.Or(m.hint(), m.aboutHint()); hint == "" && m.height >= roomyHeight { // elsewhere its row is one of the message's
+			hint = m.chosenHint()
+		}
+	}
+	switch {
 	case words != "":
 	case hint != "":
 		words, st = hint, k.Faint
-	case m.aboutHint() != "":
-		words, st = m.aboutHint(), k.Faint
-	case m.chosenHint() != "" && m.height >= roomyHeight: // elsewhere its row is one of the message's
-		words, st = m.chosenHint(), k.Faint
 	case m.offline():
 		hide = false
 		words, st = m.state.Words.String(), k.Warning

@@ -191,6 +191,9 @@ func (tx *Tx) recallAhead(conversation int64, m *Message, text string) error {
 	}
 	gone, _, err := tx.recall(m.ID, m.Sender, at)
 	if err == nil {
+		err = tx.findLast(conversation) // which may have been the Retraction
+	}
+	if err == nil {
 		place := m.Place
 		*m = *gone
 		m.Place = max(place, gone.Place)

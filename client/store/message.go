@@ -240,6 +240,9 @@ func (tx *Tx) addMessage(m *Message, after int64, settles bool) (outcome, error)
 	if err := tx.added(conversation, m); err != nil || !end {
 		return inside, err
 	}
+	if m.Kind == Retraction {
+		return last, tx.findLast(conversation)
+	}
 	_, err = tx.change(`UPDATE conversation SET last = ? WHERE id = ?`, m.ID, conversation)
 	return last, err
 }
@@ -316,7 +319,7 @@ func (tx *Tx) Spend(peer string, cipher []byte) error {
 
 // Messages returns up to limit messages of a conversation that stand before the
 // message with the id before, or the last ones if before is 0: in the order of
-// their places.
+// their places. It leaves out what is no line of its own, see IsShown.
 func (tx *Tx) Messages(peer string, before int64, limit int) ([]Message, error) {
 	if limit <= 0 {
 		return nil, nil
@@ -326,10 +329,10 @@ func (tx *Tx) Messages(peer string, before int64, limit int) ([]Message, error) 
 	var err error
 	if before == 0 {
 		err = tx.query(`SELECT `+messageColumns+` FROM conversation c JOIN message m ON m.conversation = c.id
-			WHERE c.peer = ? ORDER BY m.place DESC LIMIT ?`, row, peer, limit)
+			WHERE c.peer = ? AND `+isShown+` ORDER BY m.place DESC LIMIT ?`, row, peer, limit)
 	} else {
 		err = tx.query(`SELECT `+messageColumns+` FROM conversation c JOIN message m ON m.conversation = c.id
-			WHERE c.peer = ?1 AND m.place < (SELECT place FROM message WHERE id = ?2 AND conversation = c.id)
+			WHERE c.peer = ?1 AND m.place < (SELECT place FROM message WHERE id = ?2 AND conversation = c.id) AND `+isShown+`
 			ORDER BY m.place DESC LIMIT ?3`, row, peer, before, limit)
 	}
 	if err != nil {

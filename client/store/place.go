@@ -360,9 +360,7 @@ func (tx *Tx) move(id, conversation, after int64) error {
 	if _, err := tx.change(`UPDATE message SET place = ? WHERE id = ?`, place, id); err != nil {
 		return err
 	}
-	_, err = tx.change(`UPDATE conversation SET last = (SELECT id FROM message WHERE conversation = ?1 ORDER BY place DESC LIMIT 1)
-		WHERE id = ?1`, conversation)
-	return err
+	return tx.findLast(conversation)
 }
 
 // Newest returns the id of the message that was stored last, in any

@@ -22,7 +22,7 @@ func (tx *Tx) RemoveMessage(id int64) error {
 		return err
 	}
 	for _, sql := range []string{
-		`UPDATE conversation SET last = (SELECT id FROM message WHERE conversation = ?1 AND id <> ?2 ORDER BY place DESC LIMIT 1) WHERE id = ?1 AND last = ?2`,
+		`UPDATE conversation SET last = (SELECT m.id FROM message m WHERE m.conversation = ?1 AND m.id <> ?2 AND ` + isShown + ` ORDER BY m.place DESC LIMIT 1) WHERE id = ?1 AND last = ?2`,
 		`UPDATE conversation SET anchor = (SELECT id FROM message WHERE conversation = ?1 AND settled AND id <> ?2 ORDER BY place DESC LIMIT 1)
 			WHERE id = ?1 AND anchor = ?2`,
 		`DELETE FROM outbox WHERE message = ?2`,

@@ -359,6 +359,9 @@ INSERT INTO gap_edge (gap, conversation, message)
 			THEN c.peer = g.archive ELSE NOT EXISTS (SELECT 1 FROM room r WHERE r.conversation = c.id) END
 		WHERE g.before <> '') WHERE message IS NOT NULL;
 `,
+	`
+CREATE INDEX message_retraction ON message (conversation, reply, place) WHERE kind = 2; -- see shown.go
+`,
 }
 
 // migrate brings the schema up to this version, in one transaction.

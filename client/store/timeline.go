@@ -17,7 +17,7 @@ func (tx *Tx) MessagesAfter(peer string, after int64, limit int) ([]Message, err
 	messages := make([]Message, 0, min(limit, 256))
 	err := tx.query(`SELECT `+messageColumns+` FROM conversation c JOIN message m ON m.conversation = c.id
 		WHERE c.peer = ?1 AND m.place > (SELECT place FROM message WHERE id = ?2 AND conversation = c.id)
-		ORDER BY m.place LIMIT ?3`, func(st *sqlite3.Stmt) { messages = append(messages, scanMessage(st)) }, peer, after, limit)
+		AND `+isShown+` ORDER BY m.place LIMIT ?3`, func(st *sqlite3.Stmt) { messages = append(messages, scanMessage(st)) }, peer, after, limit)
 	return messages, err
 }
 
@@ -65,7 +65,7 @@ func (tx *Tx) At(peer string, t time.Time) (id int64, err error) {
 		middle := low + (high-low)/2
 		var here int64
 		found, err := tx.one(`SELECT m.id, m.place, m.time FROM conversation c JOIN message m ON m.conversation = c.id
-			WHERE c.peer = ? AND m.place >= ? ORDER BY m.place LIMIT 1`, func(st *sqlite3.Stmt) {
+			WHERE c.peer = ? AND m.place >= ? AND `+isShown+` ORDER BY m.place LIMIT 1`, func(st *sqlite3.Stmt) {
 			here, place, at = st.ColumnInt64(0), st.ColumnInt64(1), st.ColumnInt64(2)
 		}, peer, middle)
 		if err != nil {
@@ -99,6 +99,15 @@ func (tx *Tx) Below(peer string, after int64, limit int) (n, stats int, err erro
 		func(st *sqlite3.Stmt) { n = st.ColumnInt(0) }, peer, after, limit)
 	if err != nil || n == 0 {
 		return n, 0, err
+	}
+	if n < limit {
+		hidden := 0
+		if _, err := tx.one(`SELECT count(*) FROM conversation c JOIN message m ON m.conversation = c.id
+			WHERE c.peer = ?1 AND m.kind = 2 AND m.place > (SELECT place FROM message WHERE id = ?2 AND conversation = c.id) AND NOT `+isShown,
+			func(st *sqlite3.Stmt) { hidden = st.ColumnInt(0) }, peer, after); err != nil {
+			return 0, 0, err
+		}
+		n -= hidden
 	}
 	_, err = tx.one(`SELECT count(*) FROM (SELECT 1 FROM conversation c JOIN message m ON m.conversation = c.id
 		WHERE c.peer = ?1 AND m.outgoing = 0 AND m.urgency > 0 AND m.urgency >= ?4

@@ -153,6 +153,7 @@ func (d *desk) run() (int, error) {
 			Address: a.Address, Relay: a.Relay, CA: a.CA, Legacy: a.Legacy, Password: a.Password, Next: a.Next,
 		},
 		Store: db, Files: files, Link: d.self.Link, ComparedOnly: d.setup.ComparedOnly,
+		Unattended: d.setup.Task.Job != role.Screen,
 	})
 	if err != nil {
 		a.Destroy()
