@@ -35,7 +35,7 @@ func (tx *Tx) noteEdges(gap int64, archive string) error {
 const ofArchive = `CASE WHEN EXISTS (SELECT 1 FROM conversation x JOIN room r ON r.conversation = x.id WHERE x.peer = ?2)
 	THEN c.peer = ?2 ELSE NOT EXISTS (SELECT 1 FROM room r WHERE r.conversation = c.id) END`
 
-// GapEdge returns the id of the last message before a gap in a conversation; 0 if
+// GapEdge returns the id of the last shown message before a gap in a conversation; 0 if
 // the gap is at its beginning. What the archive has not settled, and stands before
 // what it has behind the gap, is before the gap.
 func (tx *Tx) GapEdge(gap int64, peer string) (message int64, err error) {
@@ -43,7 +43,10 @@ func (tx *Tx) GapEdge(gap int64, peer string) (message int64, err error) {
 				WHERE n.conversation = p.conversation AND n.place > p.place AND n.settled ORDER BY n.place LIMIT 1) ORDER BY m.place DESC LIMIT 1), p.id)
 			FROM gap_edge e JOIN conversation c ON c.id = e.conversation JOIN message p ON p.id = e.message WHERE e.gap = ? AND c.peer = ?`,
 		func(st *sqlite3.Stmt) { message = st.ColumnInt64(0) }, gap, peer)
-	return message, err
+	if err != nil || message == 0 {
+		return message, err
+	}
+	return tx.lineUpTo(message)
 }
 
 func (tx *Tx) edge(gap, conversation int64) (message int64, err error) {

@@ -24,6 +24,14 @@ func (tx *Tx) IsShown(id int64) (bool, error) {
 	return tx.one(`SELECT 1 FROM message m WHERE m.id = ? AND `+isShown, func(*sqlite3.Stmt) {}, id)
 }
 
+// lineUpTo returns the id of the last line of a conversation up to a message; 0 if
+// there is none.
+func (tx *Tx) lineUpTo(message int64) (id int64, err error) {
+	_, err = tx.one(`SELECT m.id FROM message e CROSS JOIN message m ON m.conversation = e.conversation AND m.place <= e.place
+		WHERE e.id = ? AND `+isShown+` ORDER BY m.place DESC LIMIT 1`, func(st *sqlite3.Stmt) { id = st.ColumnInt64(0) }, message)
+	return id, err
+}
+
 // RetractionOf returns the newest own Retraction of a message, or nil.
 func (tx *Tx) RetractionOf(messageID int64) (m *Message, err error) {
 	_, err = tx.one(`SELECT `+messageColumns+` FROM message o JOIN message m ON m.conversation = o.conversation AND m.reply = o.origin AND m.kind = 2

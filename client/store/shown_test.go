@@ -79,6 +79,9 @@ func TestARetractionIsNoLine(t *testing.T) {
 					if shown, err := tx.IsShown(retraction.ID); shown || err != nil {
 						t.Errorf("the retraction is shown: %v", err)
 					}
+					if id, err := tx.lineUpTo(retraction.ID); id == retraction.ID || id == 0 || err != nil {
+						t.Errorf("the line up to the retraction is %d, %v", id, err)
+					}
 					return nil
 				}); err != nil {
 					t.Fatal(err)
