@@ -37,7 +37,7 @@ func (c *Client) expire(now time.Time) {
 		return
 	}
 	c.expireLook = now
-	gone, err := c.store.Expire(c.ctx, now)
+	gone, quoting, err := c.store.Expire(c.ctx, now)
 	if err == nil {
 		err = c.store.View(c.ctx, func(tx *store.Tx) (err error) {
 			c.expireAt, err = tx.NextExpiry()
@@ -56,20 +56,24 @@ func (c *Client) expire(now time.Time) {
 		return
 	}
 	c.log.Info("messages expired", "messages", len(gone))
-	c.tellGone(gone)
+	ids := quoting
+	for i := range gone {
+		ids = append(ids, gone[i].ID)
+	}
+	c.tellGone(ids)
 	c.flush() // what had not left yet does not go out
 }
 
-// tellGone has the screens drop what has expired.
-func (c *Client) tellGone(gone []store.Expired) {
-	if len(gone) > maxExpiredEvents {
+// tellGone has the screens drop what has expired, and where it was quoted.
+func (c *Client) tellGone(ids []int64) {
+	if len(ids) > maxExpiredEvents {
 		c.events.put(Resync{})
 		return
 	}
 	var fx effects
 	err := c.store.View(c.ctx, func(tx *store.Tx) error {
-		for i := range gone {
-			row, err := tx.Message(gone[i].ID)
+		for _, id := range ids {
+			row, err := tx.Message(id)
 			if err != nil || row == nil {
 				return err
 			}

@@ -224,13 +224,13 @@ func (m *Model) recall(id int64) tea.Cmd {
 // being written, too.
 func (m *Model) changed(msg client.Message) {
 	if i := m.tl.index(msg.ID); i >= 0 && msg.Gone != store.Here && m.tl.msgs[i].Gone == store.Here {
-		m.forgetWords(m.tl.msgs[i])
+		m.forgetWords(m.tl.msgs[i], msg.Gone)
 	}
 	m.tl.change(msg)
 }
 
 // forgetWords takes the words of a message out of what is being written about it.
-func (m *Model) forgetWords(old client.Message) {
+func (m *Model) forgetWords(old client.Message, why store.Gone) {
 	c := m.composers[old.Peer]
 	if c == nil {
 		return
@@ -241,9 +241,13 @@ func (m *Model) forgetWords(old client.Message) {
 		}
 		c.about = nil
 		c.dirty = true
-		m.say("What you were writing about was taken back.")
+		m.say(map[bool]string{true: "What you were writing about was taken back.", false: "What you were writing about has expired."}[why == store.Recalled])
 	}
-	if s, ok := quote.Without(c.String(), old.Body.String()); ok {
+	instead := quote.TakenBack
+	if why == store.RanOut {
+		instead = quote.Expired
+	}
+	if s, ok := quote.Without(c.String(), old.Body.String(), instead); ok {
 		c.set(s)
 		c.dirty = true
 	}

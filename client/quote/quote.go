@@ -25,8 +25,11 @@ const (
 	cut = " …"
 )
 
-// TakenBack stands in a quote for words that are gone.
-const TakenBack = "> [taken back]"
+// These stand in a quote for words that are gone.
+const (
+	TakenBack = "> [taken back]"
+	Expired   = "> [expired]" // their time to live has ended
+)
 
 // marks stand at the beginning of a text, on a line of their own before a quote.
 var marks = [...]string{"!stat", "!urgent", "!ack"}
@@ -116,14 +119,14 @@ func Matches(quoted, body string) bool {
 	return ok && utf8.RuneCountInString(start) >= least && strings.HasPrefix(words, start)
 }
 
-// Without takes the words of a text out of an answer that quotes them. It reports
-// false if the answer does not.
-func Without(answer, body string) (string, bool) {
+// Without takes the words of a text out of an answer that quotes them, and puts
+// instead, which is TakenBack or Expired. It reports false if the answer does not.
+func Without(answer, body, instead string) (string, bool) {
 	mark, quoted, rest := Split(answer)
 	if quoted == "" || !Matches(quoted, body) {
 		return answer, false
 	}
-	out := TakenBack
+	out := instead
 	if mark != "" {
 		out = mark + "\n" + out
 	}

@@ -65,7 +65,7 @@ func TestWithout(t *testing.T) {
 		{"> Give 20 mg\nyes", "Give 10 mg", ""},
 		{"Give 10 mg", "Give 10 mg", ""},
 	} {
-		got, ok := Without(x.answer, x.body)
+		got, ok := Without(x.answer, x.body, TakenBack)
 		if ok != (x.want != "") || ok && got != x.want {
 			t.Errorf("%q without %q: %q, %v", x.answer, x.body, got, ok)
 		}
@@ -82,10 +82,14 @@ func FuzzQuote(f *testing.F) {
 				t.Errorf("an answer to %q quotes nothing: %q", original, body)
 			}
 		}
-		if out, ok := Without(answer, original); ok {
-			if _, quoted, _ := Split(out); !strings.HasPrefix(quoted, "[taken back]") {
+		if out, ok := Without(answer, original, Expired); ok {
+			if _, quoted, _ := Split(out); !strings.HasPrefix(quoted, "[expired]") {
 				t.Errorf("%q is left in %q", quoted, out)
 			}
+		}
+		one, _ := Without(answer, original, Expired)
+		if set, _ := NewSet("another", original, "!stat "+original).Without(answer, Expired); set != one {
+			t.Errorf("a set makes %q of %q, and one text %q", set, answer, one)
 		}
 	})
 }

@@ -56,7 +56,7 @@ func TestRemovedAttachments(t *testing.T) {
 	if got := gone(); !slices.Equal(got, []string{"key of alone", "key of recalled", "key of removed"}) {
 		t.Errorf("gone: %q", got)
 	}
-	if _, err := s.Expire(ctx, now); err != nil {
+	if _, _, err := s.Expire(ctx, now); err != nil {
 		t.Fatal(err)
 	}
 	if got := gone(); !slices.Equal(got, []string{"key of expired"}) {

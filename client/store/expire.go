@@ -3,9 +3,12 @@ package store
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
+
+	"sotto/client/quote"
 )
 
 // Expired is a message whose time to live has ended, and what is known of it
@@ -20,26 +23,45 @@ type Expired struct {
 	Due      time.Time // when its life ended
 }
 
+// ending are the texts of a conversation whose time has ended, and the place where
+// the first of them stands.
+type ending struct {
+	from   int64
+	bodies []string
+}
+
 // expireBatch bounds the messages that expire in one transaction.
 const expireBatch = 1000
 
 // Expire removes what the messages say whose time to live has ended by now: text,
-// index, marks, reactions and the keys of attachments. Their lines stay, as gone.
-// When it returns they are gone from the file and its WAL; an error says that
+// index, marks, reactions and the keys of attachments, and their words where they are
+// quoted further down. Their lines stay, as gone. quoting are the messages that have
+// quoted them. When it returns they are gone from the file and its WAL; an error says that
 // some may not be, and what is returned with it is gone. Audit what it returns.
 //
 // Open does the same before it returns, so that what has expired meanwhile is
 // never shown; see [Store.ExpiredAtOpen]. After that, call Expire at NextExpiry.
-func (s *Store) Expire(ctx context.Context, now time.Time) (gone []Expired, err error) {
+func (s *Store) Expire(ctx context.Context, now time.Time) (gone []Expired, quoting []int64, err error) {
 	for {
-		var batch []Expired
+		var (
+			batch  []Expired
+			quotes []int64
+		)
 		err := s.Update(ctx, func(tx *Tx) error {
-			batch = nil
-			if err := tx.query(`SELECT m.id, c.peer, m.origin, m.sender, m.outgoing, m.time, m.expires
+			batch, quotes = nil, nil
+			ends := make(map[string]*ending)
+			if err := tx.query(`SELECT m.id, c.peer, m.origin, m.sender, m.outgoing, m.time, m.expires, m.place, m.body
 				FROM message m CROSS JOIN conversation c ON c.id = m.conversation
 				WHERE m.expires > 0 AND m.expires <= ? ORDER BY m.expires LIMIT ?`, func(st *sqlite3.Stmt) {
 				batch = append(batch, Expired{st.ColumnInt64(0), st.ColumnText(1), st.ColumnText(2), st.ColumnText(3), st.ColumnBool(4),
 					fromMicro(st.ColumnInt64(5)), fromMicro(st.ColumnInt64(6))})
+				e := ends[st.ColumnText(1)]
+				if e == nil {
+					e = &ending{from: math.MaxInt64}
+					ends[st.ColumnText(1)] = e
+				}
+				e.from = min(e.from, st.ColumnInt64(7))
+				e.bodies = append(e.bodies, st.ColumnText(8))
 			}, now, expireBatch); err != nil {
 				return err
 			}
@@ -48,13 +70,21 @@ func (s *Store) Expire(ctx context.Context, now time.Time) (gone []Expired, err 
 					return err
 				}
 			}
+			for peer, e := range ends {
+				ids, err := tx.removeQuotes(peer, e.from, e.bodies, quote.Expired)
+				if err != nil {
+					return err
+				}
+				quotes = append(quotes, ids...)
+			}
 			return nil
 		})
 		if err != nil {
-			return gone, err
+			return gone, quoting, err
 		}
-		if gone = append(gone, batch...); len(batch) < expireBatch {
-			return gone, s.Purge(ctx)
+		gone, quoting = append(gone, batch...), append(quoting, quotes...)
+		if len(batch) < expireBatch {
+			return gone, quoting, s.Purge(ctx)
 		}
 	}
 }

@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"sotto/client/quote"
 )
 
 func TestExpiry(t *testing.T) {
@@ -27,7 +30,7 @@ func TestExpiry(t *testing.T) {
 		t.Errorf("the conversation's lifespan: %v", a.Expires)
 	}
 	expire := func(n int) string {
-		gone, err := s.Expire(context.Background(), at(n))
+		gone, _, err := s.Expire(context.Background(), at(n))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -138,5 +141,43 @@ func TestExpiredWhileClosed(t *testing.T) {
 		if m.Body != "" || m.Gone != RanOut {
 			t.Fatalf("%+v", m)
 		}
+	}
+}
+
+// TestExpiredWordsLeaveTheirQuotes: an answer that lives longer keeps none of the words
+// that it quotes, nor does a draft.
+func TestExpiredWordsLeaveTheirQuotes(t *testing.T) {
+	s := memory(t)
+	long := strings.Repeat("The code of the door is 4711. ", 20)
+	first, second, answer, other := incoming(ben, "1", 0), incoming(ben, "2", 0), incoming(ben, "3", 0), incoming(carla, "4", 0)
+	first.Body, first.Expires = "!stat "+long, at(60)
+	second.Body, second.Expires = "Bed 4", at(60)
+	answer.Body = quote.Join(first.Body, "Thanks")
+	other.Body = quote.Join(first.Body, "in another conversation")
+	for _, m := range []*Message{first, second, answer, other} {
+		add(t, s, m)
+	}
+	update(t, s, func(tx *Tx) error {
+		return tx.SetDraft(ben, Draft{Text: quote.Join(second.Body, "which one"), Message: second.ID})
+	})
+	gone, quoting, err := s.Expire(context.Background(), at(60))
+	if err != nil || len(gone) != 2 || len(quoting) != 1 || quoting[0] != answer.ID {
+		t.Fatalf("%+v, %v, %v", gone, quoting, err)
+	}
+	view(t, s, func(tx *Tx) error {
+		if m, err := tx.Message(answer.ID); m.Body != "> [expired]\nThanks" || err != nil {
+			t.Errorf("%+v, %v", m, err)
+		}
+		if m, err := tx.Message(other.ID); m.Body != other.Body || err != nil {
+			t.Errorf("%+v, %v", m, err)
+		}
+		d, err := tx.Draft(ben)
+		if d.Text != "> [expired]\nwhich one" || d.Message != 0 || err != nil {
+			t.Errorf("the draft is %+v, %v", d, err)
+		}
+		return err
+	})
+	if got := found(t, s, Search{Text: "4711", Peer: ben}); len(got) != 0 {
+		t.Errorf("found %s", got)
 	}
 }

@@ -140,7 +140,7 @@ func TestGoneTextIsNowhere(t *testing.T) {
 					goOne(t, s, p.Message, p.how)
 				}
 			}
-			if gone, err := s.Expire(context.Background(), at(2)); err != nil || len(gone) == 0 {
+			if gone, _, err := s.Expire(context.Background(), at(2)); err != nil || len(gone) == 0 {
 				t.Fatal(len(gone), err)
 			}
 			found := onDisk(t, path, canaries...)

@@ -2,7 +2,7 @@ package store
 
 import (
 	"fmt"
-	"strings"
+	"math"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -58,18 +58,25 @@ func (tx *Tx) CorrectedBy(messageID int64) (m *Message, err error) {
 // RemoveQuotes takes the words of a text that is gone out of the messages and the
 // draft of a conversation that quote it. It returns the ids of those messages.
 func (tx *Tx) RemoveQuotes(peer, body string) (ids []int64, err error) {
-	if strings.TrimSpace(body) == "" {
+	return tx.removeQuotes(peer, math.MinInt64, []string{body}, quote.TakenBack)
+}
+
+// removeQuotes is RemoveQuotes for several texts, in what stands from a place on, with
+// what is put for their words.
+func (tx *Tx) removeQuotes(peer string, from int64, bodies []string, instead string) (ids []int64, err error) {
+	texts := quote.NewSet(bodies...)
+	if len(texts) == 0 {
 		return nil, nil
 	}
 	without := make(map[int64]string)
 	if err := tx.query(`SELECT m.id, m.body FROM conversation c JOIN message m ON m.conversation = c.id
-		WHERE c.peer = ? AND m.kind = ? AND m.gone = 0 AND (m.body LIKE '>%' OR m.body LIKE '!%' AND instr(m.body, char(10) || '>') > 0)`,
+		WHERE c.peer = ? AND m.place >= ? AND m.kind = ? AND m.gone = 0 AND (m.body LIKE '>%' OR m.body LIKE '!%' AND instr(m.body, char(10) || '>') > 0)`,
 		func(st *sqlite3.Stmt) {
-			if s, ok := quote.Without(st.ColumnText(1), body); ok {
+			if s, ok := texts.Without(st.ColumnText(1), instead); ok {
 				ids = append(ids, st.ColumnInt64(0))
 				without[st.ColumnInt64(0)] = s
 			}
-		}, peer, int(Text)); err != nil {
+		}, peer, from, int(Text)); err != nil {
 		return nil, err
 	}
 	for _, id := range ids {
@@ -87,7 +94,7 @@ func (tx *Tx) RemoveQuotes(peer, body string) (ids []int64, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if s, ok := quote.Without(draft.Text, body); ok {
+	if s, ok := texts.Without(draft.Text, instead); ok {
 		tx.s.purge = true
 		draft.Text = s
 		return ids, tx.SetDraft(peer, draft)

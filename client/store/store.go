@@ -134,7 +134,7 @@ func open(ctx context.Context, path string, key *memguard.LockedBuffer, base vfs
 		err = syncFolder(filepath.Dir(abs))
 	}
 	if err == nil {
-		s.expired, err = s.Expire(ctx, time.Now())
+		s.expired, _, err = s.Expire(ctx, time.Now())
 	}
 	if err != nil {
 		s.abandon()

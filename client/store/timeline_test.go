@@ -254,7 +254,7 @@ func everything(t *testing.T, s *Store, m *Message) {
 		}
 		return nil
 	})
-	if _, err := s.Expire(context.Background(), at(5)); err != nil {
+	if _, _, err := s.Expire(context.Background(), at(5)); err != nil {
 		t.Fatal(err)
 	}
 	view(t, s, func(tx *Tx) error { return tx.query(`SELECT 1`, func(*sqlite3.Stmt) {}) })
