@@ -145,7 +145,7 @@ func (c *Client) positionLost() {
 		}
 		var t time.Time
 		if t.UnmarshalBinary(b) == nil {
-			a.since, a.lost = t.Add(-archiveMargin), &lost{a.after, t}
+			a.since, a.lost = t.Add(-archiveMargin), &lost{a.after, t, a.base}
 		}
 		return nil
 	})

@@ -124,8 +124,9 @@ func (p *pager) advance(t time.Time) {
 
 // lost is a position that an archive does not know any more.
 type lost struct {
-	after string
-	since time.Time // its stamp
+	after  string
+	since  time.Time // its stamp
+	newest int64     // the message that was stored last when the archive was asked
 }
 
 // gapBefore notes a gap where an archive that has forgotten the position goes on
@@ -135,7 +136,7 @@ func gapBefore(tx *store.Tx, archive string, l *lost, r stanza.MAMResult) (id in
 	if l.since.IsZero() || r.Time.IsZero() || !r.Time.After(l.since) {
 		return 0, nil
 	}
-	return tx.AddGap(store.Gap{Archive: archive, After: l.after, Before: r.ID, Since: l.since, Until: r.Time})
+	return tx.AddGap(store.Gap{Archive: archive, After: l.after, Before: r.ID, Since: l.since, Until: r.Time, Newest: l.newest})
 }
 
 // pending notes, or moves, the gap between what was taken from an archive so far

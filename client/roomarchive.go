@@ -126,7 +126,7 @@ func (c *Client) roomPositionLost(r *room) {
 		}
 		var t time.Time
 		if t.UnmarshalBinary(b) == nil {
-			a.since, a.lost = t.Add(-archiveMargin), &lost{a.after, t}
+			a.since, a.lost = t.Add(-archiveMargin), &lost{a.after, t, a.base}
 		}
 		return nil
 	})

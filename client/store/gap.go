@@ -16,6 +16,7 @@ type Gap struct {
 	Before  string    // of the first that is here behind it; "" if it reaches to the end
 	Since   time.Time // when those two were sent, as far as known
 	Until   time.Time
+	Newest  int64 // id of the message that was stored last before the gap was found; 0 if unknown
 }
 
 // MaxGaps is how many gaps of one archive are remembered. Beyond, the two oldest
@@ -46,8 +47,8 @@ func (tx *Tx) AddGap(g Gap) (id int64, err error) {
 			return 0, err
 		}
 	}
-	if _, err := tx.change(`INSERT INTO gap (archive, after, before, since, until) VALUES (?, ?, ?, ?, ?)`,
-		g.Archive, g.After, g.Before, g.Since, g.Until); err != nil {
+	if _, err := tx.change(`INSERT INTO gap (archive, after, before, since, until, newest) VALUES (?, ?, ?, ?, ?, ?)`,
+		g.Archive, g.After, g.Before, g.Since, g.Until, g.Newest); err != nil {
 		return 0, err
 	}
 	id = tx.s.conn.LastInsertRowID()
@@ -59,7 +60,7 @@ func (tx *Tx) AddGap(g Gap) (id int64, err error) {
 
 // Gaps returns the gaps of an archive, oldest first.
 func (tx *Tx) Gaps(archive string) (list []Gap, err error) {
-	err = tx.query(`SELECT id, archive, after, before, since, until FROM gap WHERE archive = ? ORDER BY since, id`, func(st *sqlite3.Stmt) {
+	err = tx.query(`SELECT id, archive, after, before, since, until, newest FROM gap WHERE archive = ? ORDER BY since, id`, func(st *sqlite3.Stmt) {
 		list = append(list, scanGap(st))
 	}, archive)
 	return list, err
@@ -67,7 +68,7 @@ func (tx *Tx) Gaps(archive string) (list []Gap, err error) {
 
 func scanGap(st *sqlite3.Stmt) Gap {
 	return Gap{st.ColumnInt64(0), st.ColumnText(1), st.ColumnText(2), st.ColumnText(3),
-		fromMicro(st.ColumnInt64(4)), fromMicro(st.ColumnInt64(5))}
+		fromMicro(st.ColumnInt64(4)), fromMicro(st.ColumnInt64(5)), st.ColumnInt64(6)}
 }
 
 // FillGap notes that what follows a gap's beginning is here up to the message with

@@ -37,11 +37,12 @@ const ofArchive = `CASE WHEN EXISTS (SELECT 1 FROM conversation x JOIN room r ON
 
 // GapEdge returns the id of the last shown message before a gap in a conversation; 0 if
 // the gap is at its beginning. What the archive has not settled, and stands before
-// what it has behind the gap, is before the gap.
+// what it has behind the gap, or was here when the gap was found, is before it.
 func (tx *Tx) GapEdge(gap int64, peer string) (message int64, err error) {
 	_, err = tx.one(`SELECT coalesce((SELECT m.id FROM message m WHERE m.conversation = p.conversation AND m.place < (SELECT n.place FROM message n
-				WHERE n.conversation = p.conversation AND n.place > p.place AND n.settled ORDER BY n.place LIMIT 1) ORDER BY m.place DESC LIMIT 1), p.id)
-			FROM gap_edge e JOIN conversation c ON c.id = e.conversation JOIN message p ON p.id = e.message WHERE e.gap = ? AND c.peer = ?`,
+				WHERE n.conversation = p.conversation AND n.place > p.place AND n.settled ORDER BY n.place LIMIT 1) ORDER BY m.place DESC LIMIT 1),
+				(SELECT m.id FROM message m WHERE m.conversation = p.conversation AND m.place > p.place AND m.id <= g.newest ORDER BY m.place DESC LIMIT 1), p.id)
+			FROM gap_edge e JOIN gap g ON g.id = e.gap JOIN conversation c ON c.id = e.conversation JOIN message p ON p.id = e.message WHERE e.gap = ? AND c.peer = ?`,
 		func(st *sqlite3.Stmt) { message = st.ColumnInt64(0) }, gap, peer)
 	if err != nil || message == 0 {
 		return message, err
@@ -230,8 +231,8 @@ func (tx *Tx) moveBehind(id, conversation, after int64) (moved bool, err error) 
 // is returned if there is no room for one more.
 func (tx *Tx) SplitGap(id int64, archiveID string, at time.Time) (behind int64, err error) {
 	var g Gap
-	found, err := tx.one(`SELECT archive, before, until FROM gap WHERE id = ?`, func(st *sqlite3.Stmt) {
-		g = Gap{Archive: st.ColumnText(0), Before: st.ColumnText(1), Until: fromMicro(st.ColumnInt64(2))}
+	found, err := tx.one(`SELECT archive, before, until, newest FROM gap WHERE id = ?`, func(st *sqlite3.Stmt) {
+		g = Gap{Archive: st.ColumnText(0), Before: st.ColumnText(1), Until: fromMicro(st.ColumnInt64(2)), Newest: st.ColumnInt64(3)}
 	}, id)
 	if err != nil {
 		return 0, err
@@ -246,8 +247,8 @@ func (tx *Tx) SplitGap(id int64, archiveID string, at time.Time) (behind int64, 
 	if len(gaps) >= MaxGaps {
 		return 0, ErrTooManyGaps
 	}
-	if _, err := tx.change(`INSERT INTO gap (archive, after, before, since, until) VALUES (?, ?, ?, ?, ?)`,
-		g.Archive, archiveID, g.Before, at, g.Until); err != nil {
+	if _, err := tx.change(`INSERT INTO gap (archive, after, before, since, until, newest) VALUES (?, ?, ?, ?, ?, ?)`,
+		g.Archive, archiveID, g.Before, at, g.Until, g.Newest); err != nil {
 		return 0, err
 	}
 	behind = tx.s.conn.LastInsertRowID()
@@ -259,7 +260,7 @@ func (tx *Tx) SplitGap(id int64, archiveID string, at time.Time) (behind int64, 
 
 // Gap returns a gap; nil if there is none of this id.
 func (tx *Tx) Gap(id int64) (g *Gap, err error) {
-	_, err = tx.one(`SELECT id, archive, after, before, since, until FROM gap WHERE id = ?`, func(st *sqlite3.Stmt) {
+	_, err = tx.one(`SELECT id, archive, after, before, since, until, newest FROM gap WHERE id = ?`, func(st *sqlite3.Stmt) {
 		x := scanGap(st)
 		g = &x
 	}, id)

@@ -345,6 +345,7 @@ ALTER TABLE conversation ADD COLUMN draft_message INTEGER NOT NULL DEFAULT 0;  -
 ALTER TABLE conversation ADD COLUMN draft_corrects INTEGER NOT NULL DEFAULT 0;
 `,
 	`
+ALTER TABLE gap ADD COLUMN newest INTEGER NOT NULL DEFAULT 0; -- the message that was stored last before the gap was found
 CREATE TABLE gap_edge (                       -- where a gap begins in conversations (see gapplace.go)
 	gap          INTEGER NOT NULL REFERENCES gap ON DELETE CASCADE,
 	conversation INTEGER NOT NULL REFERENCES conversation ON DELETE CASCADE,
