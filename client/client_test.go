@@ -436,7 +436,7 @@ func TestUndecryptable(t *testing.T) {
 		return err
 	})
 	wait(t, c, func(x MessageAdded) bool {
-		return x.Message.Kind == store.Notice && x.Message.Body.String() == "This message was not encrypted for this device. Ask okafor to send it again."
+		return x.Message.Kind == store.Notice && x.Message.Body.String() == "This message was not encrypted for this device. Ask okafor to compare this device first, and then to send it again."
 	})
 
 	// The session is lost here: said once, and renewed.

@@ -163,7 +163,7 @@ func (c *Client) VerifyCode(ctx context.Context, code Code) (n int, err error) {
 		c.call(c.retry)
 	}
 	if len(wrong) > 0 {
-		return 0, fmt.Errorf("the key of device %s is NOT the one that the relay has given for it: somebody may read along. Nothing is sent to it any more", strings.Join(wrong, ", "))
+		return 0, fmt.Errorf("the key of device %s is NOT the one that the relay has given for it: somebody may read along. Nothing is sent to it any more. If you typed the code, compare it letter by letter, and try again", strings.Join(wrong, ", "))
 	}
 	return n, nil
 }

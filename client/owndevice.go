@@ -107,7 +107,7 @@ func (c *Client) dropDevice(tx *store.Tx, fx *effects, id uint32, ids []uint32) 
 func (c *Client) Rejoin(ctx context.Context) error {
 	err := c.do(ctx, func(done chan<- error) {
 		if !c.removed {
-			done <- errors.New("this device is in the list of your devices")
+			done <- errors.New("it is in the list of your devices already")
 			return
 		}
 		if !c.update("note that this device is back", func(tx *store.Tx, fx *effects) error {

@@ -343,8 +343,10 @@ func (c *Client) undecryptable(tx *store.Tx, fx *effects, x *envelope, enc *stan
 	from := omemo.Address{JID: x.sender, Device: sid}
 	who := c.short(x.sender)
 	again := "Ask " + who + " to send it again."
+	compare := "Ask " + who + " to compare this device first, and then to send it again."
 	if x.outgoing {
 		who, again = "you", "If you have another device, it has it."
+		compare = again
 	}
 	repair := false
 	switch {
@@ -354,7 +356,7 @@ func (c *Client) undecryptable(tx *store.Tx, fx *effects, x *envelope, enc *stan
 		row.Outgoing, row.Sender, row.State, row.Read = false, x.peer, 0, true
 		row.Body = "Messages from before this device was set up cannot be read here. If you have other devices, they have them."
 	case errors.Is(err, omemo.ErrNotForUs):
-		row.Body = "This message was not encrypted for this device. " + again
+		row.Body = "This message was not encrypted for this device. " + compare
 		fx.relist = append(fx.relist, x.sender)
 	case errors.Is(err, omemo.ErrDuplicate):
 		// Its key was used for something that is not here: for a copy that the

@@ -120,6 +120,9 @@ func (c *Client) Invite(ctx context.Context, peer, who string) error {
 		item := stanza.RoomItem{Affiliation: stanza.Member, JID: j}
 		c.ask("set", r.peer, stanza.SetAffiliations(item), func(_ *stanza.Element, err error) {
 			if err != nil {
+				if condition(err) == "item-not-found" { // the person, for in the room we are
+					err = fmt.Errorf("the relay knows nobody of the address %s. Check how it is written", who)
+				}
 				done(err)
 				return
 			}

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -79,6 +80,9 @@ func (m *Model) attached(msg attachedMsg) {
 	if msg.err == nil {
 		if m.tl != nil && m.tl.peer == msg.peer && m.tl.index(msg.msg.ID) < 0 {
 			m.tl.put(msg.msg)
+		}
+		if slices.ContainsFunc(msg.msg.Files, func(f client.File) bool { return !readable(&f) }) {
+			m.warn("On its way. But sotto shows images and text only: whoever reads with sotto cannot open this file.")
 		}
 		return
 	}
@@ -161,6 +165,10 @@ func (m *Model) offered(msg offerMsg) {
 	m.offer = offer{}
 	switch len(msg.found) {
 	case 0:
+		if s := strings.TrimPrefix(msg.typed, attachPrefix); strings.HasSuffix(s, " ") && !strings.HasSuffix(s, `\ `) && strings.TrimSpace(s) != "" {
+			m.say("Enter sends it. What you write after the name goes with it.")
+			return
+		}
 		m.say("There is nothing here to attach that begins so.")
 		return
 	case 1:

@@ -38,6 +38,7 @@ func TestRemoveADevice(t *testing.T) {
 func TestCodes(t *testing.T) {
 	term := start(t, terminalSetup{})
 	term.press("/code", keyEnter).sees("Scan this", "▀").press(keyEsc).misses("Scan this")
+	term.press("/code", keyEnter).sees("Scan this").press("t").sees("xmpp:", "Type it on the other one").press("t").misses("xmpp:")
 	term.press("/verify", keyEnter).sees("takes the code").press(keyCtrlU)
 	term.press("/verify okafor@mercy.example", keyEnter).sees("This is not a code").press(keyCtrlU)
 	code := "xmpp:" + ada + "?omemo-sid-71=" + strings.Repeat("0a", 32)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sotto/client"
+	"sotto/client/aesgcm"
 	"sotto/client/store"
 	"sotto/client/text"
 )
@@ -97,6 +98,9 @@ func (f *fake) Attach(_ context.Context, peer, name, mediaType string, content [
 	f.mu.Unlock()
 	if broken != nil {
 		return client.Message{}, broken
+	}
+	if mediaType == "" {
+		mediaType = aesgcm.TypeOf(name)
 	}
 	m := f.file(peer, "", name, mediaType, int64(len(content)), store.Uploading, bytes.Clone(content), 0, func(m *client.Message) { m.State = store.Queued })
 	f.events <- client.MessageAdded{Message: m}

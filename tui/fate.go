@@ -1,6 +1,8 @@
 package tui
 
 import (
+	"slices"
+
 	tea "charm.land/bubbletea/v2"
 
 	"sotto/client"
@@ -135,7 +137,9 @@ func (d *fateDialog) about(m *Model, say func(themes.Style, string), entry func(
 				entry(name, "no answer yet", k.Warning)
 			}
 		}
-		say(k.Faint, "No answer: it is offline, or another app, of which nobody can tell. Other apps may keep the text.")
+		if slices.ContainsFunc(f.Recall, func(r client.Recalled) bool { return r.Outcome != store.CarriedOut && r.Outcome != store.Refused }) {
+			say(k.Faint, "No answer: it is offline, or another app, of which nobody can tell. Other apps may keep the text.")
+		}
 	case len(f.Recipients) > 0 && msg.Gone == store.Here:
 		for _, r := range f.Recipients {
 			entry(r.Name.String(), r.State.String()+" "+m.at(r.Time, m.clock.wall), k.recipient(r.State))

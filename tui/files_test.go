@@ -117,7 +117,7 @@ func TestWhatCannotBeShownSaysWhy(t *testing.T) {
 		"binary": {[]byte("a\x00b"), "text/plain", "This is no plain text, and sotto does not open it."},
 		"empty":  {[]byte("\n\n"), "text/plain", "There is nothing in this file."},
 		"gone":   {nil, "image/png", "What was kept of this file is gone. Fetch it again."},
-		"a PDF":  {[]byte("%PDF"), "application/pdf", "sotto does not open files of this kind, and saves none."},
+		"a PDF":  {[]byte("%PDF"), "application/pdf", "sotto shows images and text, and saves nothing."},
 		"bomb":   {bomb, "image/png", "The image is damaged"},
 	} {
 		s := scene{fill: func(f *fake) { f.file(ada, ada, "file", c.kind, 100, store.Done, c.content, 0, read) },
@@ -209,6 +209,18 @@ func TestAttach(t *testing.T) {
 	if want := []string{"trueecg-bed9.pngimage/pngpeaked T", "truemy scan.pngimage/png", "truenotes.txt"}; !slices.Equal(got, want) {
 		t.Errorf("attached %q", got)
 	}
+}
+
+// Who attaches what sotto cannot show learns it when it is sent, not from the silence.
+func TestAttachWhatSottoCannotOpen(t *testing.T) {
+	folders := shelf(t)
+	if err := os.WriteFile(filepath.Join(folders[0].Path, "report.pdf"), []byte("%PDF-1.4"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	term := start(t, terminalSetup{config: func(c *Config) { c.AttachFrom = folders }})
+	term.press("/attach report.pdf ", keyTab).sees("Enter sends it.").press(keyEnter)
+	term.sees("[file] report.pdf", "On its way. But sotto shows images and text only").press("/attach notes.txt", keyEnter)
+	term.sees("[file] notes.txt").misses("On its way")
 }
 
 func TestAttachWithoutFolders(t *testing.T) {

@@ -12,21 +12,31 @@ import (
 
 // codeDialog shows this device's code, for another phone to scan or another
 // person to type. It holds a public key and nothing secret.
-type codeDialog struct{ code string }
+type codeDialog struct {
+	code  string
+	typed bool // it is shown as text, to be typed
+}
 
 func (m *Model) showCode() tea.Cmd {
-	m.push(&codeDialog{m.cfg.Messenger.Code().String()})
+	m.push(&codeDialog{code: m.cfg.Messenger.Code().String()})
 	return nil
 }
 
-func (d *codeDialog) key(*Model, string, string) (bool, tea.Cmd)    { return true, nil }
+func (d *codeDialog) key(_ *Model, key, _ string) (done bool, _ tea.Cmd) {
+	if key == "t" && !d.typed {
+		d.typed = true
+		return false, nil
+	}
+	return true, nil
+}
+
 func (d *codeDialog) wheel(*Model, int)                             {}
 func (d *codeDialog) click(*Model, int, int) (done bool, _ tea.Cmd) { return true, nil }
 func (d *codeDialog) covers() bool                                  { return false }
 func (d *codeDialog) render(m *Model, w, h int) ([]string, rect, *point) {
 	k := &m.look
-	hint := "Scan this, or type it there: /verify. Any key goes back."
-	if lines := m.drawQR(d.code, w, h-1); lines != nil {
+	hint := "Scan this. t shows it as text, for /verify. Any other key goes back."
+	if lines := m.drawQR(d.code, w, h-1); lines != nil && !d.typed {
 		return append(lines, fit(k.m, " "+paint(k.Faint, clip(k.m, hint, w-2, k.more)), w)), rect{0, 0, w, len(lines) + 1}, nil
 	}
 	bw := min(w-2, 79)

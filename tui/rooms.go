@@ -69,8 +69,12 @@ func (m *Model) commandRoom(arg string) (bool, tea.Cmd) {
 // inRoom does something with the open conversation.
 func (m *Model) inRoom(words string, f func(q queryContext, peer string) error) tea.Cmd {
 	peer := m.open
-	if peer == "" {
+	switch {
+	case peer == "":
 		m.say("Open a room first: Ctrl+K.")
+		return nil
+	case !m.conversation(peer).Room:
+		m.say("This is no room. Ctrl+K goes to one, /room NAME makes one.")
 		return nil
 	}
 	return m.query(func(q queryContext) tea.Msg { return roomMsg{"", words, f(q, peer)} })

@@ -55,6 +55,20 @@ func TestRoomCommands(t *testing.T) {
 	}
 }
 
+func TestRoomCommandsOfNoRoom(t *testing.T) {
+	f := newFake(newWristwatch().now)
+	f.ward()
+	m := still(t, 80, 24, Config{Open: ada}, f)
+	for _, typed := range []string{"/join", "/decline", "/leave", "/topic Bed 9", "/invite haddad", "/remove haddad", "/admin haddad"} {
+		m.composer().clear()
+		m.composer().paste(typed)
+		feed(m, tea.KeyPressMsg{Code: tea.KeyEnter})
+		if len(f.rooms) > 0 || !strings.Contains(m.notice.words, "This is no room") {
+			t.Errorf("%s: did %q, said %q", typed, f.rooms, m.notice.words)
+		}
+	}
+}
+
 func TestRoomPointsOutNewReaders(t *testing.T) {
 	m, f := inICU(t)
 	n := &client.NewReaders{Peer: icu, Readers: []client.Reader{{Address: rana, Name: text.Line("Haddad, Rana")}}}

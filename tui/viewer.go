@@ -125,7 +125,7 @@ func (v *viewer) proceed(m *Model) tea.Cmd {
 	case v.pic != nil || v.words != "" || v.reading:
 		return nil
 	case !readable(&f):
-		v.said = "sotto does not open files of this kind, and saves none."
+		v.said = "sotto shows images and text, and saves nothing. For this file you need another app with your account, or ask for it as an image or text."
 		return nil
 	case f.State == store.Lost:
 		v.said = "This file cannot be had any more. Ask for it again."

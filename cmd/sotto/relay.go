@@ -82,7 +82,7 @@ func relayServeCommand() *cobra.Command {
 	f.StringVar(&data, "data", "", "folder for users, archives and messages that wait")
 	f.StringVar(&cert, "cert", "", "file with the certificate chain, PEM")
 	f.StringVar(&key, "key", "", "file with the certificate's private key, PEM")
-	f.StringVar(&url, "url", "", "URL to announce to clients (WebSocket), if it is not the one listened on")
+	f.StringVar(&url, "url", "", "announce this URL to clients (WebSocket), if it is not the one listened on")
 	f.StringVar(&keep, "keep", "", "how long messages stay on the relay, such as 30d; without it until an archive is full")
 	f.StringVar(&keepFiles, "keep-files", "14d", "how long uploaded files stay, such as 14d; never longer than messages")
 	f.StringVar(&fileSize, "file-size", "64M", "the largest file that can be uploaded, such as 64M")

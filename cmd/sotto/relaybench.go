@@ -53,7 +53,7 @@ the command line is wrong.`,
 	f.StringArrayVar(&b.as, "as", nil, "an account to use; may be given several times")
 	f.StringVar(&b.users, "users", "", "file with accounts: an address, a blank and a password a line")
 	f.StringVar(&b.passwords, "password-file", "", "file with the passwords of --as, one a line")
-	f.StringVar(&b.ca, "ca", "", "PEM file with the certificate authorities to trust, instead of the system's")
+	f.StringVar(&b.ca, "ca", "", "file with the certificate authorities to trust, instead of the system's (PEM)")
 	f.IntVar(&b.load.Clients, "clients", 10, "sessions that send and receive")
 	f.IntVar(&b.load.Idle, "idle", 0, "sessions that only stay connected")
 	f.Float64Var(&b.load.Rate, "rate", 0, "messages a second of all clients; 0 is as fast as they arrive, 32 of each client under way")

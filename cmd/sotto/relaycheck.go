@@ -58,7 +58,7 @@ With --json the same for programs, as sotto doctor writes it:
 	f.StringVar(&c.and, "and", "", "address of a second account, who tries to get at what the first one has")
 	f.StringVar(&c.domain, "domain", "", "which domain the relay serves, if its URL has another name and --as is not given")
 	f.StringVar(&c.passwords, "password-file", "", "file with the passwords, one a line, first that of --as; - is standard input")
-	f.StringVar(&c.ca, "ca", "", "PEM file with the certificate authorities to trust, instead of the system's")
+	f.StringVar(&c.ca, "ca", "", "file with the certificate authorities to trust, instead of the system's (PEM)")
 	f.StringVar(&c.junit, "junit", "", "write the result to this file, too, for build servers")
 	f.BoolVar(&c.quick, "quick", false, "measure nothing: neither speed nor limits")
 	f.BoolVar(&c.json, "json", false, "write JSON")

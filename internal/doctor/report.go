@@ -66,7 +66,7 @@ const Schema = `  version   1; changes when a field changes its meaning or goes
   good, weak, bad, skip   how many checks came to each verdict
   checks    in the order of the page, each with
     id        stable name, such as memory.swap
-    group     memory, system, terminal, profile or relay
+    group     its heading on the page, such as memory
     verdict   good, weak, bad, or skip for what could not be looked at
     found     what is there
     meaning   what that means; left out if all is well

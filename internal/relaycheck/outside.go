@@ -39,7 +39,11 @@ func (x *examination) outside(ctx context.Context) {
 	}
 	p, err := x.target.Open(ctx)
 	if err != nil {
-		x.set("login.websocket", bad("failed", link.Words(err), "Serve RFC 7395 at this address, with the subprotocol xmpp."))
+		remedy := "Serve RFC 7395 at this address, with the subprotocol xmpp."
+		if x.guessed {
+			remedy += " If it serves another domain than " + line(x.Domain) + ", name that with --domain, or an account with --as."
+		}
+		x.set("login.websocket", bad("failed", link.Words(err), remedy))
 		return
 	}
 	x.reached = true

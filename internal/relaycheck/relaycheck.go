@@ -113,6 +113,7 @@ type examination struct {
 	Config
 	target   link.Target
 	run      string // a name for what is made on the relay
+	guessed  bool   // Domain is the host of Relay, for want of better
 	reached  bool
 	sessions int
 
@@ -174,7 +175,7 @@ func (x *examination) begin() {
 		x.Domain = x.As.Address.Domainpart()
 	}
 	if u, err := url.Parse(x.Relay); x.Domain == "" && err == nil {
-		x.Domain = u.Hostname()
+		x.Domain, x.guessed = u.Hostname(), true
 	}
 	x.target = link.Target{Domain: x.Domain, Relay: x.Relay, CA: x.CA, Dial: x.Dial}
 }

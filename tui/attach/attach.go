@@ -213,7 +213,7 @@ func plain(info fs.FileInfo) error {
 // explain says what an error of the system means for somebody who looks for a file.
 func explain(shown string, err error) error {
 	switch {
-	case errors.Is(err, os.ErrNotExist):
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return fmt.Errorf("there is %w %s. Tab shows what there is", notThere{}, shown)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%s cannot be read. Check its permissions, and that no link is on its way", shown)
