@@ -276,9 +276,9 @@ func TestRecallOnTheScreen(t *testing.T) {
 	ada.Press("M-t")
 	ada.SeeMatch(`taken back by you at \d\d:\d\d · gone on 1 of 1`)
 	per.SeeMatch(`taken back by Okafor at \d\d:\d\d`)
-	per.See("took back the message of")
 	for _, p := range []*person{ada, per} {
 		p.SeeGone("midazolam")
+		p.SeeGone("took back")
 	}
 
 	ada.say("Give 10 mg")
@@ -294,7 +294,7 @@ func TestRecallOnTheScreen(t *testing.T) {
 	per.See("answers", "Give 10 ml")
 	per.say("Done")
 	ada.See("> Give 10 ml", "Done")
-	ada.Press("M-i")
+	ada.Press("M-w")
 	ada.See("the message of", "Esc back")
 	ada.SeeMatch(`Lind, Per +(read|delivered) \d\d:\d\d`)
 	ada.Press("Escape")
