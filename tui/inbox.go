@@ -63,7 +63,7 @@ func (d *inboxDialog) key(m *Model, key, typed string) (bool, tea.Cmd) {
 	switch key {
 	case "enter", "kpenter":
 		if behind {
-			m.say("This is the inbox: Enter again goes to the message, Esc leads back.")
+			m.say("This is the inbox: Enter again goes there, Esc leads back.")
 			return false, nil
 		}
 		d.keep(m)

@@ -80,7 +80,7 @@ func (m *member) listen(ctx context.Context) {
 					close(m.ready)
 				}
 			case client.MessageAdded:
-				if e.Message.Outgoing || e.Message.Kind != store.Text {
+				if e.Message.Outgoing {
 					continue
 				}
 				m.mu.Lock()
@@ -152,7 +152,7 @@ func (m *member) answerTo(ctx context.Context, got client.Message, texts []strin
 		if !pause(ctx, 700*time.Millisecond+time.Duration(len(text))*25*time.Millisecond) {
 			return
 		}
-		if _, err := m.Send(ctx, got.Peer, text); err != nil {
+		if _, err := m.say(ctx, got.Peer, text); err != nil {
 			return
 		}
 	}

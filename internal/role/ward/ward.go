@@ -177,28 +177,6 @@ func settled(ctx context.Context, me *member, peer string) error {
 	}
 }
 
-// live lets Okafor answer until the ward closes.
-func (w *ward) live() {
-	okafor := w.members["okafor"]
-	said := make(chan client.Message, 64)
-	okafor.answerWith(func(m client.Message) {
-		select {
-		case said <- m:
-		default: // more than anyone on call can answer
-		}
-	})
-	go func() {
-		for n := 0; ; n++ {
-			select {
-			case m := <-said:
-				okafor.answerTo(w.ctx, m, answer(m.Body.String(), n))
-			case <-w.ctx.Done():
-				return
-			}
-		}
-	}()
-}
-
 // close ends everything.
 func (w *ward) close() error {
 	w.stop()
