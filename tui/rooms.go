@@ -69,11 +69,11 @@ func (m *Model) commandRoom(arg string) (bool, tea.Cmd) {
 // inRoom does something with the open conversation.
 func (m *Model) inRoom(words string, f func(q queryContext, peer string) error) tea.Cmd {
 	peer := m.open
-	switch {
+	switch c := m.conversation(peer); {
 	case peer == "":
 		m.say("Open a room first: Ctrl+K.")
 		return nil
-	case !m.conversation(peer).Room:
+	case c.Contact && !c.Room: // one that we are invited to is neither
 		m.say("This is no room. Ctrl+K goes to one, /room NAME makes one.")
 		return nil
 	}

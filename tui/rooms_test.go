@@ -69,6 +69,24 @@ func TestRoomCommandsOfNoRoom(t *testing.T) {
 	}
 }
 
+// A room that one is invited to is not known as a room yet.
+func TestInvitationsAreAnswered(t *testing.T) {
+	const ward = "ward-5@rooms.mercy.example"
+	f := newFake(newWristwatch().now)
+	f.ward()
+	f.convs = append(f.convs, client.Conversation{Peer: ward, Name: text.Line(ward)})
+	m := still(t, 80, 24, Config{Open: ward}, f)
+	for typed, done := range map[string]string{"/join": "join " + ward, "/decline": "decline " + ward} {
+		f.rooms = nil
+		m.composer().clear()
+		m.composer().paste(typed)
+		feed(m, tea.KeyPressMsg{Code: tea.KeyEnter})
+		if !slices.Equal(f.rooms, []string{done}) {
+			t.Errorf("%s: did %q, said %q", typed, f.rooms, m.notice.words)
+		}
+	}
+}
+
 func TestRoomPointsOutNewReaders(t *testing.T) {
 	m, f := inICU(t)
 	n := &client.NewReaders{Peer: icu, Readers: []client.Reader{{Address: rana, Name: text.Line("Haddad, Rana")}}}
