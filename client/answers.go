@@ -91,11 +91,18 @@ func answerTo(tx *store.Tx, row *store.Message, id int64) error {
 		return err
 	}
 	row.Body = quote.Join(m.Body, row.Body)
-	room, err := tx.Room(m.Peer)
-	if row.Reply, row.ReplyTo = m.OriginID, m.Sender; room != nil && m.ArchiveID != "" {
-		row.Reply = m.ArchiveID
+	row.Reply, row.ReplyTo = nameOfAnswered(m)
+	return nil
+}
+
+// nameOfAnswered is how a stored answer names what it answers: by the id that its
+// sender gave it. That of an archive is the archive's to change, and may be what
+// somebody else named another one by.
+func nameOfAnswered(m *store.Message) (id, sender string) {
+	if m.OriginID == "" {
+		return m.ArchiveID, m.Sender
 	}
-	return err
+	return m.OriginID, m.Sender
 }
 
 // extras are the elements that go with an encrypted message, unencrypted.
@@ -131,9 +138,21 @@ func extras(tx *store.Tx, m *store.Message) (list []*stanza.Element, err error) 
 	if mark != "" {
 		start = utf8.RuneCountInString(mark) + 1
 	}
-	list = append(list, stanza.ReplyTo(m.ReplyTo, m.Reply), stanza.Fallback{For: stanza.NSReply, Start: start, End: end}.Element())
+	id := m.Reply
+	if room, err := tx.Room(m.Peer); err != nil {
+		return nil, err
+	} else if room != nil { // whose archive names it for everybody (XEP-0461 section 3.1)
+		answered, err := targetOf(tx, m)
+		if err != nil {
+			return nil, err
+		}
+		if answered != nil && answered.ArchiveID != "" {
+			id = answered.ArchiveID
+		}
+	}
+	list = append(list, stanza.ReplyTo(m.ReplyTo, id), stanza.Fallback{For: stanza.NSReply, Start: start, End: end}.Element())
 	if store.Acknowledges(m.Body) {
-		list = append(list, stanza.Reactions(m.Reply, seen))
+		list = append(list, stanza.Reactions(id, seen))
 	}
 	return list, nil
 }
@@ -237,7 +256,7 @@ func (c *Client) findAnswered(tx *store.Tx, x *envelope, row *store.Message) err
 			return err
 		}
 		if m != nil && m.Kind == store.Text && m.Gone == store.Here && quote.Matches(quoted, m.Body) {
-			row.Reply, row.ReplyTo = id, m.Sender
+			row.Reply, row.ReplyTo = nameOfAnswered(m)
 			return nil
 		}
 		c.log.Warn("answer to something that it does not quote", "from", x.sender)
@@ -301,6 +320,11 @@ func targetOf(tx *store.Tx, r *store.Message) (m *store.Message, err error) {
 			return m, err
 		}
 		return tx.MessageByOrigin(r.Peer, r.Reply)
+	}
+	if r.ReplyTo != "" {
+		if m, err = tx.BySender(r.Peer, r.Reply, r.ReplyTo); err != nil || m != nil {
+			return m, err
+		}
 	}
 	if m, err = tx.ByArchive(r.Peer, r.Reply); err != nil || m != nil {
 		return m, err

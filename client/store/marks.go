@@ -204,8 +204,9 @@ func (tx *Tx) acknowledgeBy(conversation int64, m *Message) error {
 	row := func(st *sqlite3.Stmt) { ids = append(ids, st.ColumnInt64(0)) }
 	var err error
 	if m.Reply != "" {
-		err = tx.query(`SELECT id FROM message WHERE conversation = ?1 AND (origin = ?2 OR archive = ?2) AND sender <> ?3 AND urgency > 0 LIMIT 1`,
-			row, conversation, m.Reply, m.Sender)
+		// By the id of its sender, if there is such a one: an archive chooses its own.
+		err = tx.query(`SELECT id FROM message WHERE conversation = ?1 AND (origin = ?2 AND (?4 = '' OR sender = ?4) OR archive = ?2) AND sender <> ?3 AND urgency > 0
+			ORDER BY origin IS ?2 AND sender = ?4 DESC, archive IS ?2 DESC LIMIT 1`, row, conversation, m.Reply, m.Sender, m.ReplyTo)
 	} else if m.Outgoing && m.State == Queued {
 		err = tx.query(`SELECT id FROM message WHERE conversation = ? AND outgoing = ? AND urgency > 0 AND place < ? AND sender <> ?
 			ORDER BY place DESC LIMIT ?`, row, conversation, !m.Outgoing, m.Place, m.Sender, maxAcknowledged)
