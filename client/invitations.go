@@ -31,9 +31,9 @@ func (c *Client) invited(tx *store.Tx, fx *effects, inv stanza.Invitation, id st
 		c.log.Warn("invitation ignored", "to", peer, "by", by)
 		return nil
 	}
-	words := c.short(by) + " (" + by + ") invites you to this room. /join accepts"
+	words := c.short(by) + " (" + by + ") invites you to this room. /join accepts, /decline does not"
 	if by == peer {
-		words = "You are invited to this room. /join accepts"
+		words = "You are invited to this room. /join accepts, /decline does not"
 	}
 	if reason := text.Line(bounded(inv.Reason, 500)); !reason.Empty() {
 		words += ". They write: " + reason.String()

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -133,6 +134,12 @@ func (c *Client) Security(ctx context.Context, peer string) (Security, error) {
 				return nil
 			}
 			s, err = c.roomSecurity(tx, peer)
+			return err
+		}
+		if err := c.onlyInvited(tx, peer); errors.As(err, new(declined)) {
+			s = Security{Room: true, Words: lineOf("you are invited: /join or /decline")}
+			return nil
+		} else if err != nil {
 			return err
 		}
 		rows, err := tx.Devices(peer)

@@ -478,6 +478,9 @@ func TestInvitedWhileAway(t *testing.T) {
 	b.connect()
 	b.unlock()
 	eventually(t, "the invitation is there", func() bool { return strings.Contains(bodies(t, b.Client, peer), "invites you") })
+	if sec, err := b.Security(t.Context(), peer); err != nil || !sec.Room || !strings.Contains(sec.Words.String(), "/join or /decline") {
+		t.Errorf("the room that invites is shown as %+v, %v", sec, err)
+	}
 	if n := strings.Count(bodies(t, b.Client, peer), "invites you"); n != 1 {
 		t.Errorf("invited %d times", n)
 	}
