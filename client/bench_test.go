@@ -54,9 +54,7 @@ func BenchmarkCatchUp(b *testing.B) {
 		d.archive = append(d.archive, p.write(c, "m"+strconv.Itoa(i), "Calcium gluconate 10 ml now. #mrn:44120 repeat K in 30 min. "+strconv.Itoa(i)))
 	}
 
-	b.ReportAllocs()
-	b.ResetTimer()
-	start := time.Now()
+	watch := startWatch(b)
 	c = run(b, st, d.attach(2))
 	for !c.State().CaughtUp {
 		select {
@@ -64,8 +62,7 @@ func BenchmarkCatchUp(b *testing.B) {
 		case <-time.After(time.Second):
 		}
 	}
-	b.StopTimer()
-	b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "messages/s")
+	watch.stop()
 	n := 0
 	for _, p := range peers {
 		list, err := c.Messages(ctx, p.jid, 0, b.N+10)

@@ -192,7 +192,7 @@ func (d *double) page(e, q, answer *stanza.Element) {
 		fin.With("complete", "true")
 	}
 	for i := start; i < end; i++ {
-		d.deliverLocked(result(q.Get("queryid"), fmt.Sprintf("a%d", i), d.archive[i]))
+		d.deliverLocked(resultAt(q.Get("queryid"), fmt.Sprintf("a%d", i), evening.Add(time.Duration(i)*time.Second), d.archive[i]))
 	}
 	if end > start {
 		fin.Add(stanza.New(stanza.NSRSM, "set", stanza.TextElement(stanza.NSRSM, "last", fmt.Sprintf("a%d", end-1))))
@@ -200,11 +200,12 @@ func (d *double) page(e, q, answer *stanza.Element) {
 	answer.Add(fin)
 }
 
+// evening is when the double's archive begins.
+var evening = time.Date(2026, 11, 21, 19, 2, 0, 0, time.UTC)
+
 // result wraps a message as an archive does.
 func result(query, id string, m *stanza.Element) *stanza.Element {
-	return stanza.New(stanza.NSClient, "message", stanza.New(stanza.NSMAM, "result",
-		stanza.New(stanza.NSForward, "forwarded", stanza.New(stanza.NSDelay, "delay").With("stamp", "2026-11-21T19:02:00Z"), m)).
-		With("queryid", query).With("id", id)).With("to", me+"/test")
+	return resultAt(query, id, evening, m)
 }
 
 func (d *double) deliver(e *stanza.Element) {

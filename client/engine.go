@@ -14,7 +14,9 @@ import (
 
 // How Run paces itself.
 const (
-	batchSize       = 128              // stanzas stored in one transaction
+	batchSize       = 128 // stanzas stored in one transaction
+	pageBatch       = 64  // of a page so many are waited for
+	pagePatience    = 4 * time.Millisecond
 	storeRetry      = 2 * time.Second  // between tries to store while the disk is full
 	republishAfter  = 3 * time.Second  // from the use of a prekey to the new bundle
 	maintainEvery   = 24 * time.Hour   // the age of signed prekeys is looked at
@@ -160,7 +162,7 @@ func (c *Client) loop(ctx context.Context, in <-chan inbound) error {
 				c.log.Info("link", "err", m.err)
 				return ErrLinkEnded
 			}
-			if err := c.handle(gather(m, src)); err != nil {
+			if err := c.handle(gather(m, src, c.paging())); err != nil {
 				return err
 			}
 		case f := <-c.calls:
@@ -177,9 +179,11 @@ func (c *Client) loop(ctx context.Context, in <-chan inbound) error {
 	}
 }
 
-// gather takes what else is there already, up to a batch.
-func gather(first inbound, in <-chan inbound) []inbound {
+// gather takes what else is there already, up to a batch. Of a page of an archive it
+// waits a little for more: a transaction costs as much as several messages.
+func gather(first inbound, in <-chan inbound, paging bool) []inbound {
 	list := []inbound{first}
+	var patience <-chan time.Time
 	for len(list) < batchSize {
 		select {
 		case m, ok := <-in:
@@ -187,11 +191,39 @@ func gather(first inbound, in <-chan inbound) []inbound {
 				return append(list, inbound{})
 			}
 			list = append(list, m)
+			continue
 		default:
+		}
+		if !paging || len(list) >= pageBatch || !isMessage(list[len(list)-1]) {
+			return list
+		}
+		if patience == nil {
+			patience = time.After(pagePatience)
+		}
+		select {
+		case m, ok := <-in:
+			if !ok {
+				return append(list, inbound{})
+			}
+			list = append(list, m)
+		case <-patience:
 			return list
 		}
 	}
 	return list
+}
+
+// paging reports whether a page of an archive is on its way.
+func (c *Client) paging() bool {
+	if c.archive.query != "" || c.filling != nil {
+		return true
+	}
+	for _, r := range c.rooms {
+		if r.archive.query != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // tick does what is due.

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,11 +16,11 @@ import (
 
 // shelf is an archive, own or a room's, that can hide a part of what it has.
 type shelf struct {
-	mu     sync.Mutex
-	list   []shelved
-	hides  func(i int) bool
-	asked  []string // what queries came: "after x", "from 06:00", "newest"
-	refuse string   // the condition that answers every query; "": none
+	mu    sync.Mutex
+	list  []shelved
+	hides func(i int) bool
+	asked []string // what queries came: "after x", "from 06:00", "newest"
+	every time.Duration
 }
 
 type shelved struct {
@@ -29,12 +30,13 @@ type shelved struct {
 
 func shelfID(i int) string { return fmt.Sprint("s", i) }
 
-// add puts messages up to a number on the shelf, one a minute.
+// add puts messages up to a number on the shelf, one a minute unless every says
+// otherwise.
 func (s *shelf) add(upTo int, message func(i int) *stanza.Element) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := len(s.list); i < upTo; i++ {
-		s.list = append(s.list, shelved{dawn.Add(time.Duration(i) * time.Minute), message(i)})
+		s.list = append(s.list, shelved{dawn.Add(time.Duration(i) * cmp.Or(s.every, time.Minute)), message(i)})
 	}
 }
 
@@ -67,9 +69,6 @@ func (s *shelf) answer(d *double, iq *stanza.Element) *stanza.Element {
 		}
 		return e
 	}
-	if s.refuse != "" {
-		return refused(s.refuse)
-	}
 	set := q.Child(stanza.NSRSM, "set")
 	low, high, limit := 0, len(s.list), 0
 	fmt.Sscan(set.Child("", "max").Text(), &limit)
@@ -91,10 +90,8 @@ func (s *shelf) answer(d *double, iq *stanza.Element) *stanza.Element {
 	}
 	if after := set.Child("", "after"); after != nil {
 		what = "after " + after.Text()
-		n := slices.IndexFunc(s.list, func(x shelved) bool {
-			return shelfID(slices.IndexFunc(s.list, func(y shelved) bool { return y.m == x.m })) == after.Text()
-		})
-		if n < 0 || s.hides(n) {
+		n := -1
+		if _, err := fmt.Sscanf(after.Text(), "s%d", &n); err != nil || n < 0 || n >= len(s.list) || s.hides(n) {
 			s.asked = append(s.asked, what)
 			return refused("item-not-found")
 		}
@@ -102,13 +99,14 @@ func (s *shelf) answer(d *double, iq *stanza.Element) *stanza.Element {
 	}
 	s.asked = append(s.asked, what)
 	var page []int
-	for i := low; i < high; i++ {
+	newest := set.Child("", "before") != nil
+	for i := low; i < high && (newest || len(page) <= limit); i++ {
 		if !s.hides(i) {
 			page = append(page, i)
 		}
 	}
 	complete := len(page) <= limit
-	if set.Child("", "before") != nil {
+	if newest {
 		page = page[max(0, len(page)-limit):]
 	}
 	page = page[:min(len(page), limit)]

@@ -457,11 +457,11 @@ func (c *Client) marks(tx *store.Tx, fx *effects, x *envelope) error {
 	if err := c.reached(tx, fx, x.peer, x.Read, store.Read); err != nil {
 		return err
 	}
-	before, err := tx.Messages(x.peer, m.ID, 50)
+	before, err := tx.OutgoingBefore(x.peer, m.ID, 50)
 	for i := range before {
 		// Who has seen this one has seen what was delivered before it; what was
 		// not may never have arrived.
-		if b := &before[i]; err == nil && b.Outgoing && b.State == store.Delivered {
+		if b := &before[i]; err == nil && b.State == store.Delivered {
 			err = c.reached(tx, fx, x.peer, b.OriginID, store.Read)
 		}
 	}

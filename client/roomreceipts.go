@@ -44,9 +44,9 @@ func (c *Client) roomMarker(tx *store.Tx, fx *effects, x *envelope, what, id str
 	if err := c.reachedOne(tx, fx, m, x.sender, state, false); err != nil {
 		return err
 	}
-	before, err := tx.Messages(x.peer, m.ID, 50)
+	before, err := tx.OutgoingBefore(x.peer, m.ID, 50)
 	for i := range before {
-		if err == nil && before[i].Outgoing {
+		if err == nil {
 			err = c.reachedOne(tx, fx, &before[i], x.sender, state, true)
 		}
 	}

@@ -99,7 +99,7 @@ func (tx *Tx) AddInGap(m *Message, gap int64) (added, reordered bool, err error)
 	case err != nil:
 		return false, false, err
 	case how >= inside:
-		moved, err := tx.settle(conversation, m.ID)
+		moved, err := tx.settleAdded(conversation, m, how)
 		if err == nil {
 			err = tx.moveEdge(gap, conversation, m.ID)
 		}

@@ -176,6 +176,8 @@ const (
 	last                    // it is new, and stands last
 )
 
+// addMessage stores m after the message with the id after. With settles, it is
+// settled there, which settleAdded completes.
 func (tx *Tx) addMessage(m *Message, after int64, settles bool) (outcome, error) {
 	if m.Peer == "" || m.Sender == "" {
 		return known, fmt.Errorf("storing a message: %w", errNoPeer)
@@ -215,10 +217,10 @@ func (tx *Tx) addMessage(m *Message, after int64, settles bool) (outcome, error)
 	}
 	insert := func() (int64, error) {
 		return tx.change(`INSERT INTO message (conversation, outgoing, sender, device, origin, archive, cipher, strand, epoch, counter,
-				place, time, stored, body, state, encrypted, fingerprint, kind, urgency, read, reply, reply_to, expires, author)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+				place, settled, time, stored, body, state, encrypted, fingerprint, kind, urgency, read, reply, reply_to, expires, author)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 			conversation, m.Outgoing, m.Sender, m.Device, nullable(m.OriginID), nullable(m.ArchiveID), m.Cipher, m.Strand, m.Epoch, m.Counter,
-			place, m.Time, m.Stored, m.Body, int(m.State), m.Encrypted, m.Fingerprint, int(m.Kind), m.Urgency, m.Read,
+			place, settles, m.Time, m.Stored, m.Body, int(m.State), m.Encrypted, m.Fingerprint, int(m.Kind), m.Urgency, m.Read,
 			nullable(m.Reply), nullable(m.ReplyTo), m.Expires, m.Author)
 	}
 	n, err := insert()
@@ -243,7 +245,11 @@ func (tx *Tx) addMessage(m *Message, after int64, settles bool) (outcome, error)
 	if m.Kind == Retraction {
 		return last, tx.findLast(conversation)
 	}
-	_, err = tx.change(`UPDATE conversation SET last = ? WHERE id = ?`, m.ID, conversation)
+	if settles {
+		_, err = tx.change(`UPDATE conversation SET last = ?1, anchor = ?1 WHERE id = ?2`, m.ID, conversation)
+	} else {
+		_, err = tx.change(`UPDATE conversation SET last = ? WHERE id = ?`, m.ID, conversation)
+	}
 	return last, err
 }
 
@@ -353,10 +359,30 @@ func (tx *Tx) Message(id int64) (m *Message, err error) {
 // nil. If several senders used the same id, an outgoing message comes first,
 // then the oldest.
 func (tx *Tx) MessageByOrigin(peer, originID string) (m *Message, err error) {
+	// Most of what is looked for is new, and looking for one row is cheaper than
+	// making ready to sort some.
+	found, err := tx.one(`SELECT 1 FROM conversation c JOIN message m ON m.conversation = c.id WHERE c.peer = ? AND m.origin = ? LIMIT 1`,
+		func(*sqlite3.Stmt) {}, peer, originID)
+	if err != nil || !found {
+		return nil, err
+	}
 	_, err = tx.one(`SELECT `+messageColumns+` FROM conversation c JOIN message m ON m.conversation = c.id
 		WHERE c.peer = ? AND m.origin = ? ORDER BY m.outgoing DESC, m.id LIMIT 1`,
 		func(st *sqlite3.Stmt) { m = new(scanMessage(st)) }, peer, originID)
 	return m, err
+}
+
+// OutgoingBefore returns which of the n messages that stand before one of a
+// conversation are outgoing: their ids, origin ids and states only, the nearest
+// first.
+func (tx *Tx) OutgoingBefore(peer string, id int64, n int) (list []Message, err error) {
+	err = tx.query(`SELECT id, origin, state FROM (SELECT b.id, b.origin, b.state, b.outgoing FROM conversation c JOIN message m ON m.conversation = c.id
+			JOIN message b ON b.conversation = m.conversation AND b.place < m.place WHERE c.peer = ? AND m.id = ? ORDER BY b.place DESC LIMIT ?)
+		WHERE outgoing`,
+		func(st *sqlite3.Stmt) {
+			list = append(list, Message{ID: st.ColumnInt64(0), Peer: peer, OriginID: st.ColumnText(1), State: State(st.ColumnInt(2)), Outgoing: true})
+		}, peer, id, n)
+	return list, err
 }
 
 // SetState moves an outgoing message forward. It reports false, without an

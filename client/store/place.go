@@ -67,7 +67,7 @@ func (tx *Tx) AddArchived(m *Message, newest int64) (added, reordered bool, err 
 	case err != nil:
 		return false, false, err
 	case how >= inside:
-		moved, err := tx.settle(conversation, m.ID)
+		moved, err := tx.settleAdded(conversation, m, how)
 		return true, how == inside || moved, err
 	case archiveID == "":
 		return how == replaced, false, nil
@@ -159,7 +159,6 @@ func (tx *Tx) settle(conversation, id int64) (dragged bool, err error) {
 	if _, err := tx.change(`UPDATE message SET settled = 1 WHERE id = ?`, id); err != nil {
 		return false, err
 	}
-	var behind []int64
 	var (
 		strand       []byte
 		epoch, place int64
@@ -170,6 +169,37 @@ func (tx *Tx) settle(conversation, id int64) (dragged bool, err error) {
 	}, id); err != nil {
 		return false, err
 	}
+	dragged, err = tx.drag(conversation, id, strand, epoch, counter, place)
+	if err != nil {
+		return false, err
+	}
+	return dragged, tx.moveAnchor(conversation, id)
+}
+
+// settleAdded is settle for a message that was just stored.
+func (tx *Tx) settleAdded(conversation int64, m *Message, how outcome) (dragged bool, err error) {
+	if m.Strand != nil {
+		if dragged, err = tx.drag(conversation, m.ID, m.Strand, m.Epoch, m.Counter, m.Place); err != nil {
+			return false, err
+		}
+	}
+	if how == last {
+		return dragged, nil
+	}
+	return dragged, tx.moveAnchor(conversation, m.ID)
+}
+
+// moveAnchor makes a message the anchor, if it stands behind that.
+func (tx *Tx) moveAnchor(conversation, id int64) error {
+	_, err := tx.change(`UPDATE conversation SET anchor = ?1 WHERE id = ?2 AND (anchor IS NULL OR
+		(SELECT place FROM message WHERE id = ?1) > (SELECT place FROM message WHERE id = anchor))`, id, conversation)
+	return err
+}
+
+// drag puts what a device has encrypted after a message, stands before it, and is not
+// settled, behind it.
+func (tx *Tx) drag(conversation, id int64, strand []byte, epoch int64, counter uint32, place int64) (dragged bool, err error) {
+	var behind []int64
 	row := func(st *sqlite3.Stmt) { behind = append(behind, st.ColumnInt64(0)) }
 	err = tx.query(`SELECT id FROM message WHERE conversation = ? AND strand = ? AND epoch = ? AND counter > ?
 		AND +place < ? AND NOT settled ORDER BY counter`, row, conversation, strand, epoch, counter, place)
@@ -187,9 +217,7 @@ func (tx *Tx) settle(conversation, id int64) (dragged bool, err error) {
 		}
 		after = x
 	}
-	_, err = tx.change(`UPDATE conversation SET anchor = ?1 WHERE id = ?2 AND (anchor IS NULL OR
-		(SELECT place FROM message WHERE id = ?1) > (SELECT place FROM message WHERE id = anchor))`, id, conversation)
-	return len(behind) > 0, err
+	return len(behind) > 0, nil
 }
 
 // maxEpochs bounds the chains of a session whose order is remembered.

@@ -47,6 +47,11 @@ func (tx *Tx) Corrects(messageID int64) (originID string, m *Message, err error)
 
 // CorrectedBy returns the newest message that corrects a message, or nil.
 func (tx *Tx) CorrectedBy(messageID int64) (m *Message, err error) {
+	found, err := tx.one(`SELECT 1 FROM message o JOIN correction x ON x.conversation = o.conversation AND x.origin = o.origin AND x.sender = o.sender
+		WHERE o.id = ? LIMIT 1`, func(*sqlite3.Stmt) {}, messageID)
+	if err != nil || !found {
+		return nil, err
+	}
 	_, err = tx.one(`SELECT `+messageColumns+` FROM message o
 		JOIN correction x ON x.conversation = o.conversation AND x.origin = o.origin AND x.sender = o.sender
 		JOIN message m ON m.id = x.message JOIN conversation c ON c.id = m.conversation
