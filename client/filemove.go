@@ -217,8 +217,12 @@ func (c *Client) sweepFiles() {
 	}
 	c.update("forget files", func(tx *store.Tx, _ *effects) error {
 		for i := range list {
-			if a, err := tx.Attachment(list[i].ID); err != nil || a != nil { // its id may have another file by now
+			switch a, err := tx.Attachment(list[i].ID); {
+			case err != nil:
 				return err
+			case a != nil: // its id has another file by now
+				clear(a.Key)
+				continue
 			}
 			if err := forgetFileValues(tx, list[i].ID); err != nil {
 				return err
@@ -438,9 +442,14 @@ func (c *Client) tellFiles() {
 	}
 	c.update("note how files move", func(tx *store.Tx, fx *effects) error {
 		for _, t := range moved {
-			if a, err := tx.Attachment(t.id); err != nil || a == nil {
+			a, err := tx.Attachment(t.id)
+			if err != nil {
 				return err
 			}
+			if a == nil {
+				continue
+			}
+			clear(a.Key)
 			if err := c.noteFile(tx, fx, t, ""); err != nil {
 				return err
 			}
