@@ -77,33 +77,36 @@ func ids(prefix string, n int) (list []string) {
 	return list
 }
 
-// TestEndlessArchives has archives page for ever, in all the ways there are: each
-// is left after a while, and messages go out all the same.
+// endlessArchives page for ever, in all the ways there are.
+var endlessArchives = []struct {
+	name   string
+	pages  int // at most
+	answer hostileArchive
+}{
+	{"the same page again", 3, func(int, string) ([]string, func(int) time.Time, string, string, bool) {
+		return ids("a", 20), onward, "text", "a19", false
+	}},
+	{"in circles", 5, func(n int, _ string) ([]string, func(int) time.Time, string, string, bool) {
+		return ids(string(rune('a'+n%3)), 20), onward, "text", "", false
+	}},
+	{"back to the position", 2, func(n int, _ string) ([]string, func(int) time.Time, string, string, bool) {
+		return []string{"a", "p"}, onward, "text", "p", false
+	}},
+	{"nothing that is text", maxBarren + 1, func(n int, _ string) ([]string, func(int) time.Time, string, string, bool) {
+		return ids(fmt.Sprint(n, "-"), 3), onward, "", "", false
+	}},
+	{"empty pages", maxBarren + 1, func(n int, _ string) ([]string, func(int) time.Time, string, string, bool) {
+		return nil, onward, "", fmt.Sprint("x", n), false
+	}},
+	{"backwards", 8, func(n int, _ string) ([]string, func(int) time.Time, string, string, bool) {
+		return ids(fmt.Sprint(n, "-"), 3), func(int) time.Time { return dawn.Add(-time.Duration(n) * time.Hour) }, "text", "", false
+	}},
+}
+
+// TestEndlessArchives: each of them is left after a while, and messages go out all
+// the same.
 func TestEndlessArchives(t *testing.T) {
-	for _, x := range []struct {
-		name   string
-		pages  int // at most
-		answer hostileArchive
-	}{
-		{"the same page again", 3, func(int, string) ([]string, func(int) time.Time, string, string, bool) {
-			return ids("a", 20), onward, "text", "a19", false
-		}},
-		{"in circles", 5, func(n int, _ string) ([]string, func(int) time.Time, string, string, bool) {
-			return ids(string(rune('a'+n%3)), 20), onward, "text", "", false
-		}},
-		{"back to the position", 2, func(n int, _ string) ([]string, func(int) time.Time, string, string, bool) {
-			return []string{"a", "p"}, onward, "text", "p", false
-		}},
-		{"nothing that is text", maxBarren + 1, func(n int, _ string) ([]string, func(int) time.Time, string, string, bool) {
-			return ids(fmt.Sprint(n, "-"), 3), onward, "", "", false
-		}},
-		{"empty pages", maxBarren + 1, func(n int, _ string) ([]string, func(int) time.Time, string, string, bool) {
-			return nil, onward, "", fmt.Sprint("x", n), false
-		}},
-		{"backwards", 8, func(n int, _ string) ([]string, func(int) time.Time, string, string, bool) {
-			return ids(fmt.Sprint(n, "-"), 3), func(int) time.Time { return dawn.Add(-time.Duration(n) * time.Hour) }, "text", "", false
-		}},
-	} {
+	for _, x := range endlessArchives {
 		t.Run(x.name, func(t *testing.T) {
 			c, said, asked := endless(t, x.answer)
 			if len(asked) > x.pages {
