@@ -285,6 +285,7 @@ func (r *remote) do(f func(tx *store.Tx) error) {
 // start begins a session with the client's device, whose bundle d has.
 func (r *remote) start(d *double, c *Client) {
 	r.t.Helper()
+	d.published(c)
 	d.mu.Lock()
 	e := d.nodes[me+" "+stanza.NodeBundle(c.device.ID())]
 	d.mu.Unlock()

@@ -113,10 +113,7 @@ func (c *Client) left(r *room, refused error) {
 		c.log.Warn("leave a room", "room", r.peer, "err", refused)
 		words += ". The relay still lists you as one of its people, so others may encrypt to your devices: ask whoever runs the room to remove you"
 	}
-	if r.phase == inside {
-		c.sayGoodbye(r)
-	}
-	r.phase, r.listed = outside, false
+	c.sayGoodbye(r) // even if this desk has not entered it: the link's session may be in it
 	c.update("store a room", func(tx *store.Tx, fx *effects) error {
 		old, err := tx.Room(r.peer)
 		if err != nil || old == nil {

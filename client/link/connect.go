@@ -124,6 +124,7 @@ func (o *owner) online(t *attempt, e *entry) {
 		o.out.renew(o.greeting()...)
 		o.in.renew()
 		o.present = presences{}
+		o.roomsLost()
 		if o.desk != nil {
 			o.desk.blind = false // all of this session's are still to come
 		}
@@ -131,6 +132,7 @@ func (o *owner) online(t *attempt, e *entry) {
 	o.cfg.Logger.Info("online", "resumed", e.resumed, "session", o.session, "sm", e.sm)
 	o.enter(wire.Online, "", time.Time{})
 	o.tellChange()
+	o.enterRooms()
 	for _, in := range e.early {
 		if o.stream == nil {
 			return
@@ -200,7 +202,7 @@ func (o *owner) logoff() {
 	}
 	o.acct, o.change, o.smID, o.failures, o.lost = nil, nil, "", 0, time.Time{}
 	o.out, o.settled, o.refused = outbox{}, nil, false
-	o.in, o.present = inbox{seq: o.in.seq}, presences{}
+	o.in, o.present, o.rooms = inbox{seq: o.in.seq}, presences{}, nil
 	o.waiting = waiting{}
 	o.enter(wire.Offline, "Logged off.", time.Time{})
 }

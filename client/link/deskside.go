@@ -129,7 +129,9 @@ func (o *owner) send(m wire.Send) {
 	if !o.out.push(x) {
 		o.refused = true
 		o.cfg.Logger.Warn("too much waits for the relay; a stanza was left to the desk")
+		return
 	}
+	o.roomSent(e)
 }
 
 // detach lets go of the desk. What it has not stored waits for the next one.
@@ -149,4 +151,5 @@ func (o *owner) detach() {
 	for _, h := range o.in.items {
 		o.waiting.add(h.arrival)
 	}
+	o.enterRooms() // which the desk had no time for
 }

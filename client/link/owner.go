@@ -51,6 +51,7 @@ type owner struct {
 	out     outbox
 	in      inbox
 	present presences
+	rooms   map[string]*room // by bare address
 	clock   clock
 	settled []string // ids to tell the desk
 	refused bool     // the outbox had no room for something; the desk has to be told what it holds

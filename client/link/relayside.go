@@ -128,6 +128,7 @@ func (o *owner) alive() {
 		o.rtt, o.toldRTT = min(max(rtt, time.Microsecond), time.Hour), now
 		o.tellState()
 	}
+	o.enterRooms()
 }
 
 // progress notes that a resumed stream has brought something further. However
@@ -183,9 +184,13 @@ func (o *owner) stanza(in inbound, counted bool) {
 	switch e.Local {
 	case "presence":
 		o.present.note(e, in.raw)
+		o.roomPresence(e)
 	case "message":
 		h.message = true
 		h.arrival = arrivalOf(e, o.acct.address.String())
+		if h.arrival != nil && h.arrival.room && !o.roomNews(e) {
+			h.arrival = nil
+		}
 		if !keep {
 			o.waiting.add(h.arrival)
 			keep = o.in.room(e, len(h.raw)) // else the desk finds it in the archive
@@ -217,6 +222,7 @@ func (o *owner) iq(e *stanza.Element) (forDesk bool) {
 		if o.ownAnswer(q.From) {
 			o.answered(q.ID, e)
 		}
+		o.roomAnswered(q, e)
 		return false
 	}
 	if len(q.From) > wire.MaxAddress || o.out.crowded() {

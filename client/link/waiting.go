@@ -20,16 +20,18 @@ type arrival struct {
 	peer string // bare address
 	id   string // of the message; empty if it has none
 	stat bool   // marked urgent in the clear (XEP-0131)
+	room bool   // it was written in a room
 	read bool   // the messages of peer up to id were shown elsewhere (XEP-0333)
 	at   time.Time
 }
 
 // arrivalOf returns what e means; nil if nothing. A message counts if it has a
-// body or is encrypted and is no error. That another device of the account got
-// it as well, as a received carbon says, changes nothing: nobody may have looked
-// there. What somebody did look at, the other device's own marker says, of which
-// a sent carbon tells. Carbons that do not come from the account itself (XEP-0280
-// section 11) mean nothing. self is the own bare address.
+// body or is encrypted and is no error; roomNews has more about those of rooms.
+// That another device of the account got it as well, as a received carbon says,
+// changes nothing: nobody may have looked there. What somebody did look at, the
+// other device's own marker says, of which a sent carbon tells. Carbons that do
+// not come from the account itself (XEP-0280 section 11) mean nothing. self is the
+// own bare address.
 func arrivalOf(e *stanza.Element, self string) *arrival {
 	if stanza.IsCarbon(e) {
 		if from := e.Get("from"); from != "" && from != self {
@@ -42,6 +44,9 @@ func arrivalOf(e *stanza.Element, self string) *arrival {
 				return nil
 			}
 			return &arrival{peer: m.To.Bare().String(), id: strings.Clone(m.Read), read: true}
+		}
+		if inner.Get("type") == "groupchat" { // of which there are no copies (XEP-0280 section 6.1)
+			return nil
 		}
 		e = inner
 	}
@@ -56,7 +61,7 @@ func arrivalOf(e *stanza.Element, self string) *arrival {
 	if id == "" {
 		id = m.OriginID
 	}
-	return &arrival{peer: m.From.Bare().String(), id: strings.Clone(id), stat: m.Urgent}
+	return &arrival{peer: m.From.Bare().String(), id: strings.Clone(id), stat: m.Urgent, room: m.Type == "groupchat"}
 }
 
 // waiting is what came since the last desk went.
