@@ -236,10 +236,11 @@ func TestOnlyDrawingReachesTheTerminal(t *testing.T) {
 // else's control could.
 func TestHostileKeys(t *testing.T) {
 	term := start(t, terminalSetup{config: func(c *Config) { c.Mouse = true }})
+	// Ctrl+L, Ctrl+Q and Ctrl+Z lock and end, also where a busy machine reads the
+	// sequence that they stand in in two parts.
+	ends := strings.NewReplacer("\x0c", "", "\x11", "", "\x1a", "")
 	for i, s := range hostile(t) {
-		if !strings.ContainsAny(s, "\x0c\x11") { // these lock and quit
-			term.press(s)
-		}
+		term.press(ends.Replace(s))
 		if i%8 == 0 {
 			term.quiet()
 		}

@@ -256,6 +256,32 @@ func TestAskedToLockWhileChanging(t *testing.T) {
 	}
 }
 
+// A request to lock has the PIN typed anew also while the desk that was there
+// before the gate has not ended yet.
+func TestAskedToLockWhileTheDeskEnds(t *testing.T) {
+	data := t.TempDir()
+	c := unlocked(t, "TEST_DATA="+data)
+	desk := c.Role("desk")
+	c.Type("W")
+	c.See("GATE")
+	gate := c.Role("gate")
+	c.Cmd.Process.Signal(signalToLock)
+	c.Wait("another gate is shown", func() bool { now := c.Role("gate"); return now != 0 && now != gate })
+	if roletest.Gone(desk) {
+		t.Log("the desk had ended before, so this has shown little")
+	}
+	if err := os.WriteFile(filepath.Join(data, "go on"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.Wait("the desk ended", func() bool { return roletest.Gone(desk) })
+	c.See("GATE")
+	c.SeeGone("WRITTEN LATE")
+	c.Type("u")
+	c.See("DESK has")
+	c.Type("q")
+	ends(t, c, 0)
+}
+
 // Stopped, the link logs off by itself, and a request to log off is heard.
 func TestLogoffWhileStopped(t *testing.T) {
 	for _, s := range []syscall.Signal{syscall.SIGCONT, signalToLogOff} {

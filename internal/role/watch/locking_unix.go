@@ -76,8 +76,9 @@ func (w *watch) answers(e event, d *role.Child) bool {
 // have typed it and gone.
 func (w *watch) secure() error {
 	switch {
-	case w.desk != nil:
+	case w.desk != nil && w.lockedAt.IsZero():
 		w.lock()
+	// The desk that was there before the gate may be at its end still.
 	case w.gate != nil && !w.gateOK && w.mode != role.Join:
 		if w.mode == role.ChangePIN && w.cfg.Mode != role.ChangePIN { // the desk had asked for it
 			w.mode, w.shown = role.Unlock, samePIN
