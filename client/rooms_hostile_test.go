@@ -73,6 +73,19 @@ func (l *lair) ready() bool {
 	return <-done
 }
 
+// relisted has the client ask anew who belongs to the room, and waits for the answers.
+func (l *lair) relisted() {
+	l.t.Helper()
+	done := make(chan bool, 1)
+	listing := func() bool {
+		l.c.call(func() { done <- l.c.rooms[icu].listing })
+		return <-done
+	}
+	eventually(l.t, "nothing is being asked", func() bool { return !listing() })
+	l.c.call(func() { l.c.askMembers(l.c.rooms[icu]) })
+	eventually(l.t, "the room has said who belongs to it", func() bool { return !listing() })
+}
+
 // answer is what the relay says of the room; nil leaves it to the double.
 func (l *lair) answer(iq *stanza.Element) *stanza.Element {
 	if !strings.HasPrefix(iq.Get("to"), icu) {
@@ -313,21 +326,20 @@ func TestRoomThatOpens(t *testing.T) {
 		many = append(many, roomItem(fmt.Sprintf("p%d@mercy.example", i), stanza.Member))
 	}
 	l.list.Store(&many)
-	l.c.call(func() { l.c.askMembers(l.c.rooms[icu]) })
+	l.relisted()
 	eventually(t, "nothing is sent there", func() bool { return !l.ready() })
 	if list, err := l.c.Members(ctx, icu); err != nil || len(list) != 2 {
 		t.Errorf("%d members, %v", len(list), err)
 	}
 	whole := []stanza.RoomItem{roomItem(me, stanza.Member), {Affiliation: stanza.Owner, JID: jid.MustParse("mercy.example")}}
 	l.list.Store(&whole)
-	l.c.call(func() { l.c.askMembers(l.c.rooms[icu]) })
-	l.settledWith()
+	l.relisted()
 	if l.ready() {
 		t.Error("a whole domain may read, and the room is used")
 	}
 	back := []stanza.RoomItem{roomItem(me, stanza.Member), roomItem(ada, stanza.Owner)}
 	l.list.Store(&back)
-	l.c.call(func() { l.c.askMembers(l.c.rooms[icu]) })
+	l.relisted()
 	eventually(t, "it can be used again", l.ready)
 
 	l.open.Store(true)

@@ -38,6 +38,11 @@ func Bells(out []byte) int {
 // text and background.
 var askable = []string{"10;?", "11;?"}
 
+// removals are the APC that may be written at any time: the end of an image that was
+// cut off, and the removal of sotto's image (the kitty graphics protocol). Neither
+// carries anything.
+var removals = []string{"Gq=2,m=0", "Gq=2,a=d,d=I,i=5074"}
+
 // controls are the CSI that may be written, from the parameters to the end.
 var controls = regexp.MustCompile(`^(` + strings.Join([]string{
 	`[0-9;:]*m`,                     // colours
@@ -119,7 +124,7 @@ func (p *parser) escape() string {
 	case 'P':
 		return p.text("DCS", nil)
 	case '_':
-		return p.text("APC", nil)
+		return p.text("APC", removals)
 	case '^':
 		return p.text("PM", nil)
 	case 'X':
