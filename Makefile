@@ -20,7 +20,7 @@ run: build ## build sotto and open the demo: a hospital in a box
 
 build: ## build bin/sotto
 	@mkdir -p bin
-	$(BUILD) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/sotto ./cmd/sotto
+	$(BUILD) -ldflags '-s -w -X main.release=$(VERSION)' -o bin/sotto ./cmd/sotto
 
 test: ## check everything: lint, unit tests, end to end with real servers and clients
 	@test/install

@@ -315,15 +315,27 @@ func TestNobodyIsScrolledAway(t *testing.T) {
 	term.press(keyEnd).sees("are you there")
 }
 
-func TestTheFirstConversationComesWithTheRoster(t *testing.T) {
+// Where a person was comes back with the roster, and so does the only conversation
+// there is. Among several none is opened that nobody has chosen.
+func TestTheConversationComesWithTheRoster(t *testing.T) {
 	var roster []client.Conversation
 	term := start(t, terminalSetup{config: func(c *Config) { c.Open = "" }, fake: func(f *fake) { roster, f.convs = f.convs, nil }})
 	term.sees("No conversation yet")
-	term.fake.mu.Lock()
-	term.fake.convs = roster
-	term.fake.mu.Unlock()
-	term.fake.events <- client.ConversationsChanged{}
-	term.sees("Haddad, Rana   laboratory", "Nothing written yet")
+	come := func(convs []client.Conversation) {
+		term.fake.mu.Lock()
+		term.fake.convs = convs
+		term.fake.mu.Unlock()
+		term.fake.events <- client.ConversationsChanged{}
+	}
+	come(roster)
+	term.sees("Choose whom to write to: Ctrl+K")
+	term.press("to whom\r")
+	term.sees("Nobody is chosen to write to", ">  to whom")
+	if sent := term.sent(); len(sent) > 0 {
+		t.Errorf("it went to somebody: %v", sent)
+	}
+	come(roster[:1])
+	term.sees(roster[0].Name.String()+"   ", "Nothing written yet")
 
 	wanted := start(t, terminalSetup{fake: func(f *fake) { roster, f.convs = f.convs, nil }})
 	wanted.sees(ada)

@@ -185,7 +185,8 @@ func (m *Model) ticked() tea.Cmd {
 }
 
 // listed takes the conversation list. While none is open, it opens one: where
-// the person was, else the first of the list.
+// the person was, or the only one there is. Among several nobody has chosen, and
+// what is typed must not go to somebody by chance.
 func (m *Model) listed(msg listMsg) tea.Cmd {
 	m.listing.running = false
 	var cmd tea.Cmd
@@ -208,7 +209,7 @@ func (m *Model) listed(msg listMsg) tea.Cmd {
 	}
 	to := m.start // which may not be listed yet, before the roster has come
 	m.start = place{}
-	if to.peer == "" && len(msg.all) > 0 {
+	if to.peer == "" && len(msg.all) == 1 {
 		to.peer = msg.all[0].Peer
 	}
 	if to.peer == "" {

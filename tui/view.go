@@ -138,6 +138,9 @@ func (m *Model) body(lines []string, a areas) *point {
 		words := "Nothing written yet."
 		if m.open == "" {
 			words = "No conversation yet. Ctrl+K finds somebody, /to takes an address."
+			if len(m.list.all) > 0 {
+				words = "Choose whom to write to: Ctrl+K. Alt+A goes to what is unread."
+			}
 		}
 		for i, s := range wrap(k.m, words, a.timeline.w-2) {
 			if i < a.timeline.h {
