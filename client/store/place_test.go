@@ -319,9 +319,8 @@ func TestAnyGap(t *testing.T) {
 				}
 				return tx.FillGap(gap, at(first+len(list)-1), list[len(list)-1].Time)
 			}
-			middle := from
 			if r.IntN(2) == 0 { // the later part first
-				middle = from + 1 + r.IntN(to-from-1)
+				middle := from + 1 + r.IntN(to-from-1)
 				rest, err := tx.SplitGap(gap, at(middle), truth[middle].Time)
 				if err != nil {
 					return err
