@@ -1,0 +1,340 @@
+// Package invitation is how a device joins an organisation.
+//
+// An administrator gives somebody two things by two ways: a code, printed, shown as
+// a QR code or mailed, and a one-time PIN, told. The code reads
+//
+//	alice@hospital.example,admin@hospital.example,wss://relay.hospital.example/ws,04KQX-7MPD2-…
+//
+// and names the person's address, the organisation's (which may be left out: see
+// DefaultContact), the relay (which may be, too) and, in its last part, a secret and
+// the digest of the organisation's key. The new device asks the relay for that key,
+// compares it with the digest, and sends the organisation a request, which it signs
+// with its new key, and in which two MACs prove that it has the code, and that it
+// has the PIN, too. The organisation's answer is signed with the key
+// that the code names. Then the device is in the directory.
+//
+// What each can do who has only a part:
+//   - The relay sees the request and knows neither secret nor PIN. It can hold back,
+//     and nothing else: another device's keys in the request break the MACs, and an
+//     answer that is not the organisation's breaks the signature. It cannot use up
+//     the attempts: a request whose first MAC is wrong does not count as one.
+//   - Who finds the code lacks the PIN, of 40 random bits. Each guess is a request;
+//     after five wrong ones the invitation is void. Guessing without asking needs
+//     what the relay has seen, too, and is then 2^40 times Argon2id (64 MiB).
+//   - Who learns the PIN lacks the secret, of 96 random bits.
+//   - Who gets both before the person does joins as the person. The person is told
+//     that the invitation was used, and the administrator sees a device that is not
+//     the person's. That is why there are two ways, and why invitations expire.
+package invitation
+
+import (
+	"bytes"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base32"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/awnumar/memguard"
+	"golang.org/x/crypto/argon2"
+
+	"sotto/client/org"
+)
+
+// Sizes of what a code and a PIN hold, in bytes.
+const (
+	secretSize   = 12
+	printSize    = 12 // of the digest of the organisation's key
+	checkSize    = 3
+	packedSize   = 1 + secretSize + printSize + checkSize
+	packedDigits = (packedSize*8 + 4) / 5
+	group        = 5
+
+	pinSize   = 5
+	pinDigits = pinSize * 8 / 5
+
+	maxCode  = 4096
+	maxRelay = 2048
+)
+
+// version is the first byte of a code's last part.
+const version = 1
+
+// Why a code or PIN is not one. The sentences are for people.
+var (
+	ErrCode    = errors.New("this is not an invitation. One reads like alice@hospital.example,04KQX-7MPD2-…, in one line")
+	ErrAltered = errors.New("this invitation has a mistake in it, or was changed: compare it with what you were given")
+	ErrPIN     = errors.New("this is not a one-time PIN. One has eight letters and digits, like 7KQX-M2PD")
+)
+
+// alphabet is Crockford's base32: without I, L, O and U, so that nothing that is
+// read aloud or copied by hand looks like something else.
+var alphabet = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding)
+
+// Code is an invitation as the person gets it.
+type Code struct {
+	Address string // bare JID
+	Contact string // bare JID of the organisation, which requests go to
+	Relay   string // wss:// URL, or ws:// to this machine; "" is to be discovered
+
+	secret [secretSize]byte
+	print  [printSize]byte
+}
+
+// DefaultContact is the organisation's address where a code names none.
+func DefaultContact(address string) string {
+	return "sotto@" + address[strings.LastIndexByte(address, '@')+1:]
+}
+
+// newCode makes a code with a new secret.
+func newCode(address, contact, relay string, key org.Key) (Code, error) {
+	c := Code{Address: address, Contact: contact, Relay: relay}
+	digest := key.Fingerprint()
+	copy(c.print[:], digest[:])
+	rand.Read(c.secret[:])
+	if !validAddress(address) || !validAddress(contact) || !validRelay(relay) {
+		return Code{}, fmt.Errorf("inviting %s: that, %s or the relay is no address", address, contact)
+	}
+	return c, nil
+}
+
+// validAddress is that of package org, without those few that a code has no way to write.
+func validAddress(s string) bool { return org.ValidAddress(s) && !strings.Contains(s, ",") }
+
+// validRelay reports whether s is empty or the address of a relay.
+func validRelay(s string) bool {
+	if s == "" {
+		return true
+	}
+	u, err := url.Parse(s)
+	return len(s) <= maxRelay && org.IsLine(s, maxRelay) && !strings.ContainsAny(s, ", ") && err == nil && u.Host != "" &&
+		u.User == nil && u.Fragment == "" && (u.Scheme == "wss" || u.Scheme == "ws" && loopback(u.Hostname()))
+}
+
+func loopback(host string) bool {
+	return host == "localhost" || host == "::1" || strings.HasPrefix(host, "127.")
+}
+
+func (c *Code) check() (sum [checkSize]byte) {
+	h := sha256.New()
+	fmt.Fprintf(h, "sotto invitation v%d\n%s\n%s\n%s\n", version, c.Address, c.Contact, c.Relay)
+	h.Write(c.secret[:])
+	h.Write(c.print[:])
+	copy(sum[:], h.Sum(nil))
+	return sum
+}
+
+// Append writes the code onto b. It is as secret as a password: whoever has it
+// needs the PIN only.
+func (c *Code) Append(b []byte) []byte {
+	b = append(b, c.Address...)
+	b = append(b, ',')
+	if c.Contact != DefaultContact(c.Address) {
+		b = append(b, c.Contact...)
+		b = append(b, ',')
+	}
+	if c.Relay != "" {
+		b = append(b, c.Relay...)
+		b = append(b, ',')
+	}
+	packed := append([]byte{version}, c.secret[:]...)
+	packed = append(packed, c.print[:]...)
+	check := c.check()
+	packed = append(packed, check[:]...)
+	var digits [packedDigits]byte
+	alphabet.Encode(digits[:], packed)
+	clear(packed)
+	for i, d := range digits {
+		if i > 0 && i%group == 0 {
+			b = append(b, '-')
+		}
+		b = append(b, d)
+	}
+	clear(digits[:])
+	return b
+}
+
+// ParseCode reads a code as Append writes it: letters in either case, with or
+// without the hyphens, with O for 0 and I or L for 1.
+func ParseCode(b []byte) (c Code, err error) {
+	if len(b) > maxCode {
+		return Code{}, ErrCode
+	}
+	b = trim(b)
+	last := bytes.LastIndexByte(b, ',')
+	if last < 0 {
+		return Code{}, ErrCode
+	}
+	parts := strings.Split(string(b[:last]), ",")
+	c.Address, parts = parts[0], parts[1:]
+	c.Contact = DefaultContact(c.Address)
+	if len(parts) > 0 && !strings.Contains(parts[0], "://") {
+		if parts[0] == c.Contact {
+			return Code{}, ErrCode
+		}
+		c.Contact, parts = parts[0], parts[1:]
+	}
+	if len(parts) > 0 {
+		if c.Relay, parts = parts[0], parts[1:]; c.Relay == "" {
+			return Code{}, ErrCode
+		}
+	}
+	if len(parts) > 0 || !validAddress(c.Address) || !validAddress(c.Contact) || !validRelay(c.Relay) {
+		return Code{}, ErrCode
+	}
+	var packed [packedSize]byte
+	defer clear(packed[:])
+	if !digits(packed[:], b[last+1:], packedDigits) || packed[0] != version {
+		return Code{}, ErrCode
+	}
+	copy(c.secret[:], packed[1:])
+	copy(c.print[:], packed[1+secretSize:])
+	if check := c.check(); string(check[:]) != string(packed[1+secretSize+printSize:]) {
+		return Code{}, ErrAltered
+	}
+	return c, nil
+}
+
+// Clear forgets the secret.
+func (c *Code) Clear() { clear(c.secret[:]) }
+
+func trim(b []byte) []byte {
+	for len(b) > 0 && (b[0] == ' ' || b[0] == '\n') {
+		b = b[1:]
+	}
+	for len(b) > 0 && (b[len(b)-1] == ' ' || b[len(b)-1] == '\n' || b[len(b)-1] == '\r') {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+// digits decodes n digits from b into the whole of into, without a copy elsewhere.
+func digits(into, b []byte, n int) bool {
+	buf := make([]byte, 0, n)
+	defer func() { clear(buf[:cap(buf)]) }()
+	for _, c := range b {
+		if c >= 'a' && c <= 'z' {
+			c -= 'a' - 'A'
+		}
+		switch c {
+		case '-', ' ':
+			continue
+		case 'O':
+			c = '0'
+		case 'I', 'L':
+			c = '1'
+		}
+		if len(buf) == n {
+			return false
+		}
+		buf = append(buf, c)
+	}
+	if len(buf) != n {
+		return false
+	}
+	decoded := make([]byte, alphabet.DecodedLen(n))
+	defer clear(decoded)
+	k, err := alphabet.Decode(decoded, buf)
+	if err != nil || k != len(into) {
+		return false
+	}
+	again := make([]byte, n) // the bits that are left over are zero
+	defer clear(again)
+	alphabet.Encode(again, decoded[:k])
+	if subtle.ConstantTimeCompare(again, buf) != 1 {
+		return false
+	}
+	copy(into, decoded)
+	return true
+}
+
+// ID returns what the invitation is known by. It is not secret.
+func (c *Code) ID() string {
+	return hex.EncodeToString(c.derive("sotto invitation id v1")[:8])
+}
+
+// Names reports whether the code names this key as the organisation's.
+func (c *Code) Names(key org.Key) bool {
+	digest := key.Fingerprint()
+	return subtle.ConstantTimeCompare(digest[:printSize], c.print[:]) == 1
+}
+
+// derive makes a key of the code alone.
+func (c *Code) derive(info string) []byte {
+	key, err := hkdf.Key(sha256.New, c.secret[:], []byte(c.Address), info, sha256.Size)
+	if err != nil {
+		panic("invitation: " + err.Error()) // only for keys that are too long
+	}
+	return key
+}
+
+// NewPIN makes a one-time PIN, in locked memory, as ParsePIN reads it.
+func NewPIN() *memguard.LockedBuffer {
+	var b [pinSize]byte
+	rand.Read(b[:])
+	pin := memguard.NewBuffer(pinDigits + 1)
+	alphabet.Encode(pin.Bytes()[:pinDigits], b[:])
+	copy(pin.Bytes()[pinDigits/2+1:], pin.Bytes()[pinDigits/2:pinDigits])
+	pin.Bytes()[pinDigits/2] = '-'
+	clear(b[:])
+	return pin
+}
+
+// Keys are what a code and a PIN prove themselves with. They are to be destroyed.
+type Keys struct {
+	id  string
+	all *memguard.LockedBuffer // of the code; of both; the password
+}
+
+const keySize = sha256.Size
+
+// Keys derives the keys of a code and a one-time PIN, which takes a while and 64 MiB
+// (Argon2id, RFC 9106 section 4). The PIN is as the person types it.
+func (c *Code) Keys(pin []byte) (*Keys, error) {
+	normal := memguard.NewBuffer(pinSize)
+	defer normal.Destroy()
+	if !digits(normal.Bytes(), pin, pinDigits) {
+		return nil, ErrPIN
+	}
+	whole := c.Append(nil)
+	salt := sha256.Sum256(whole)
+	clear(whole)
+	both := memguard.NewBufferFromBytes(argon2.IDKey(normal.Bytes(), salt[:], 3, 64<<10, 4, keySize))
+	defer both.Destroy()
+	k := &Keys{c.ID(), memguard.NewBuffer(3 * keySize)}
+	b := k.all.Bytes()
+	outer := c.derive("sotto invitation code v1")
+	copy(b, outer)
+	clear(outer)
+	secret := memguard.NewBuffer(secretSize + keySize)
+	defer secret.Destroy()
+	secret.Copy(c.secret[:])
+	secret.CopyAt(secretSize, both.Bytes())
+	for i, info := range []string{"sotto invitation request v1", "sotto invitation password v1"} {
+		key, err := hkdf.Key(sha256.New, secret.Bytes(), salt[:], info, keySize)
+		if err != nil {
+			k.Destroy()
+			return nil, fmt.Errorf("deriving the keys of an invitation: %w", err)
+		}
+		copy(b[(i+1)*keySize:], key)
+		clear(key)
+	}
+	return k, nil
+}
+
+// Destroy forgets the keys.
+func (k *Keys) Destroy() { k.all.Destroy() }
+
+// Password returns the password that the account has until its first device has
+// joined and replaced it by a random one. The caller destroys it. It tells whoever
+// gets to see it, which the relay does, nothing of code and PIN.
+func (k *Keys) Password() *memguard.LockedBuffer {
+	p := memguard.NewBuffer(alphabet.EncodedLen(keySize))
+	alphabet.Encode(p.Bytes(), k.all.Bytes()[2*keySize:])
+	return p
+}

@@ -1,0 +1,213 @@
+package invitation
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"sotto/client/org"
+	"sotto/client/org/directory"
+)
+
+// request is what a device sends that wants to join.
+type request struct {
+	organisation string
+	invitation   string // id
+	address      string
+	device       directory.Device
+	code, both   org.Hash // MACs
+
+	hash org.Hash
+}
+
+// body is the part of the text that the first MAC is of.
+func (q *request) body() *org.Writer {
+	w := org.NewWriter(org.KindRequest, q.organisation)
+	w.Line("invitation", q.invitation)
+	w.Line("address", q.address)
+	w.Line("device", q.device.String())
+	return w
+}
+
+func (q *request) text() string {
+	w := q.body()
+	w.Line("code", q.code.String())
+	w.Line("pin", q.both.String())
+	return w.String()
+}
+
+func mac(key []byte, text string) (sum org.Hash) {
+	h := hmac.New(sha256.New, key)
+	h.Write([]byte(text))
+	h.Sum(sum[:0])
+	return sum
+}
+
+// prove fills in the MACs: of the code, over all above it, and of the code with the
+// PIN, over that and the first MAC.
+func (q *request) prove(keys []byte) (code, both org.Hash) {
+	w := q.body()
+	code = mac(keys[:keySize], w.String())
+	w.Line("code", code.String())
+	return code, mac(keys[keySize:2*keySize], w.String())
+}
+
+// Request signs that a device wants to join as the address of the code. The signer
+// is the device's own key. The second result is the digest by which the answer
+// names the request. The same request can be sent again.
+func (k *Keys) Request(c Code, organisation string, device directory.Device, signer note.Signer) ([]byte, org.Hash, error) {
+	q := &request{organisation: organisation, invitation: k.id, address: c.Address, device: device}
+	q.code, q.both = q.prove(k.all.Bytes())
+	text := q.text()
+	if _, err := parseRequest(&org.Statement{Text: text, Organisation: organisation}); err != nil {
+		return nil, org.Hash{}, fmt.Errorf("asking to join: %w", err)
+	}
+	b, err := org.Seal(text, signer)
+	return b, org.HashOf(text), err
+}
+
+func parseRequest(s *org.Statement) (*request, error) {
+	r := org.NewReader(s)
+	q := &request{organisation: s.Organisation, invitation: r.Line("invitation", 16), address: r.Line("address", org.MaxAddress)}
+	var ok bool
+	if q.device, ok = directory.ParseDevice(r.Line("device", 256)); !ok {
+		r.Fail("this is no device")
+	}
+	q.code, q.both = r.Hash("code"), r.Hash("pin")
+	if err := r.End(); err != nil {
+		return nil, err
+	}
+	if !org.ValidAddress(q.address) || q.device.Fingerprint == [32]byte{} {
+		return nil, fmt.Errorf("%w: it asks for nobody, or for a device without a fingerprint", org.ErrMalformed)
+	}
+	q.hash = s.Hash()
+	return q, org.Same(s, q.text())
+}
+
+// openRequest reads a request, and that the device named in it has signed it.
+func openRequest(b []byte, organisation string) (*request, error) {
+	s, err := org.Peek(b)
+	if err != nil {
+		return nil, err
+	}
+	if s.Kind != org.KindRequest {
+		return nil, fmt.Errorf("%w of kind %s", org.ErrMalformed, org.KindRequest)
+	}
+	q, err := parseRequest(s)
+	if err != nil {
+		return nil, err
+	}
+	_, err = org.Open(b, org.KindRequest, organisation, q.device.Signing)
+	return q, err
+}
+
+// Verdict is what the organisation answers.
+type Verdict string
+
+// The verdicts.
+const (
+	Welcome  Verdict = "welcome"
+	WrongPIN Verdict = "wrong-pin"
+	Used     Verdict = "used"
+	Expired  Verdict = "expired"
+	Void     Verdict = "void" // too many wrong PINs, or withdrawn
+)
+
+// Words says in a sentence what a verdict means for the person, and what to do.
+func (v Verdict) Words() string {
+	switch v {
+	case Welcome:
+		return "the organisation has taken this device in"
+	case WrongPIN:
+		return "the one-time PIN is wrong: type it again, as it was told to you"
+	case Used:
+		return "this invitation was used already. If that was not you, tell your administrator at once"
+	case Expired:
+		return "this invitation has expired: ask your administrator for a new one"
+	case Void:
+		return "this invitation is void, because of too many wrong PINs or because it was withdrawn: ask your administrator for a new one"
+	}
+	return "the organisation's answer cannot be read"
+}
+
+// Answer is what the organisation answers to a request.
+type Answer struct {
+	Invitation string   // id
+	Request    org.Hash // the request that is answered
+	Verdict    Verdict
+	Left       uint64 // attempts that are left, of WrongPIN
+	Issued     time.Time
+	Anchor     org.Anchor // what the device trusts from now on
+}
+
+func (a *Answer) text() string {
+	w := org.NewWriter(org.KindAnswer, a.Anchor.Key.Name())
+	w.Line("key", a.Anchor.Key.String())
+	w.Number("keys", a.Anchor.Number)
+	w.Line("invitation", a.Invitation)
+	w.Line("request", a.Request.String())
+	w.Line("verdict", string(a.Verdict))
+	w.Number("left", a.Left)
+	w.Time("issued", a.Issued)
+	return w.String()
+}
+
+// Sign returns the note. The signer is the organisation's key.
+func (a *Answer) Sign(signer note.Signer) ([]byte, error) {
+	text := a.text()
+	if _, err := parseAnswer(&org.Statement{Text: text, Organisation: signer.Name()}); err != nil {
+		return nil, fmt.Errorf("answering an invitation: %w", err)
+	}
+	return org.Seal(text, signer)
+}
+
+func parseAnswer(s *org.Statement) (*Answer, error) {
+	r := org.NewReader(s)
+	key := r.Key("key")
+	a := &Answer{Anchor: org.NewAnchor(key, r.Number("keys")), Invitation: r.Line("invitation", 16), Request: r.Hash("request"),
+		Verdict: Verdict(r.Line("verdict", 20)), Left: r.Number("left"), Issued: r.Time("issued")}
+	switch a.Verdict {
+	case Welcome, WrongPIN, Used, Expired, Void:
+	default:
+		r.Fail("there is no verdict %q", a.Verdict)
+	}
+	if err := r.End(); err != nil {
+		return nil, err
+	}
+	return a, org.Same(s, a.text())
+}
+
+// ErrOtherKey is returned for an answer that another key has signed than the one
+// that the code names.
+var ErrOtherKey = errors.New("the answer is not from the organisation that has invited you: the relay, or somebody on the way, pretends to be it")
+
+// OpenAnswer reads the answer to a request, with this digest, that was made with
+// the code. The key it is signed with is in it, and the code says that it is the
+// organisation's. Its name is to be shown to the person.
+func OpenAnswer(b []byte, c Code, sent org.Hash) (*Answer, error) {
+	s, err := org.Peek(b)
+	if err != nil {
+		return nil, err
+	}
+	if s.Kind != org.KindAnswer {
+		return nil, fmt.Errorf("%w of kind %s", org.ErrMalformed, org.KindAnswer)
+	}
+	a, err := parseAnswer(s)
+	if err != nil {
+		return nil, err
+	}
+	if !c.Names(a.Anchor.Key) {
+		return nil, ErrOtherKey
+	}
+	if _, err := org.Open(b, org.KindAnswer, a.Anchor.Key.Name(), a.Anchor.Key); err != nil {
+		return nil, err
+	}
+	if a.Request != sent || a.Invitation != c.ID() {
+		return nil, fmt.Errorf("%w: it answers another request", org.ErrSignature)
+	}
+	return a, nil
+}
