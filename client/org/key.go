@@ -5,12 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
-	"filippo.io/edwards25519"
 	"golang.org/x/mod/sumdb/note"
 )
 
@@ -29,18 +29,39 @@ const algorithm = 1
 
 // NewKey returns the key with this name and these 32 bytes. Keys that anybody could
 // sign for, because they are of small order, and second encodings of a key are
-// refused.
+// refused. Whether the bytes are a point of the curve is not looked at: if they are
+// not, the key verifies nothing.
 func NewKey(name string, public []byte) (Key, error) {
 	k := Key{name: name}
-	if !validKeyName(name) || copy(k.public[:], public) != len(k.public) || len(public) != len(k.public) {
+	if !validKeyName(name) || len(public) != len(k.public) || weak([32]byte(public)) {
 		return Key{}, ErrKey
 	}
-	p, err := new(edwards25519.Point).SetBytes(public)
-	if err != nil || string(p.Bytes()) != string(public) ||
-		new(edwards25519.Point).MultByCofactor(p).Equal(edwards25519.NewIdentityPoint()) == 1 {
-		return Key{}, ErrKey
-	}
+	copy(k.public[:], public)
 	return k, nil
+}
+
+// weak reports whether a key is of small order, or not the one encoding of its point
+// (RFC 8032 section 5.1.2).
+func weak(b [32]byte) bool {
+	b[31] &= 0x7f // the sign of x: both points with a small y are of small order
+	if b[31] == 0x7f && b[0] >= 0xed {
+		rest := byte(0xff)
+		for _, c := range b[1:31] {
+			rest &= c
+		}
+		if rest == 0xff {
+			return true // y is not below 2^255 - 19
+		}
+	}
+	switch hex.EncodeToString(b[:]) {
+	case "0000000000000000000000000000000000000000000000000000000000000000", // order 4
+		"0100000000000000000000000000000000000000000000000000000000000000", // order 1
+		"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", // order 2
+		"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05", // order 8
+		"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a": // order 8
+		return true
+	}
+	return false
 }
 
 // ParseKey reads a key as String writes it, which is the encoding of notes.

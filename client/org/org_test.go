@@ -2,13 +2,16 @@ package org_test
 
 import (
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"filippo.io/edwards25519"
 	"golang.org/x/mod/sumdb/note"
 
 	"sotto/client/org"
@@ -155,6 +158,42 @@ func TestKeys(t *testing.T) {
 	}
 	if (org.Key{}).Verify(nil, make([]byte, 64)) {
 		t.Error("the zero key verifies something")
+	}
+}
+
+// TestSmallOrder holds that every point of small order is refused, in each encoding
+// that verifies, and nothing else of a thousand keys.
+func TestSmallOrder(t *testing.T) {
+	// Of order 8, which all others are multiples of.
+	b, _ := hex.DecodeString("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a")
+	p, err := new(edwards25519.Point).SetBytes(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := make(map[string]bool)
+	sum := edwards25519.NewIdentityPoint()
+	for range 8 {
+		found[string(sum.Bytes())] = true
+		for _, sign := range []byte{0, 0x80} {
+			b := sum.Bytes()
+			b[31] ^= sign
+			if k, err := org.NewKey(name, b); err == nil {
+				t.Errorf("%x is taken as a key: %v", b, k)
+			}
+		}
+		sum.Add(sum, p)
+	}
+	if len(found) != 8 {
+		t.Fatalf("%d points of small order", len(found))
+	}
+	for y := byte(0xed); y != 0; y++ { // not below p
+		b := append([]byte{y}, slices.Repeat([]byte{0xff}, 31)...)
+		if k, err := org.NewKey(name, b); err == nil {
+			t.Errorf("%x is taken as a key: %v", b, k)
+		}
+	}
+	for i := range 1000 {
+		orgtest.New(name, strconv.Itoa(i)) // panics where a key is refused
 	}
 }
 

@@ -66,6 +66,7 @@ func NewBook(key org.Anchor) *Book { return &Book{key, make(map[string]*Invitati
 // caller destroys too.
 func (b *Book) Issue(p Person, contact, relay string, now, expires time.Time) (Code, *memguard.LockedBuffer, *Keys, error) {
 	entry := directory.Entry{Address: p.Address, Name: p.Name, Roles: slices.Clone(p.Roles), Department: p.Department, State: directory.Active}
+	slices.Sort(entry.Roles)
 	if err := entry.Check(); err != nil {
 		return Code{}, nil, nil, fmt.Errorf("inviting: %w", err)
 	}
