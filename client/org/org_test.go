@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"os"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -42,6 +43,21 @@ func TestLight(t *testing.T) {
 			if d == "sotto/client" {
 				t.Errorf("%s imports %s", pkg, d)
 			}
+		}
+	}
+}
+
+// TestDocumented holds that docs/organisation.md has an example of every kind of
+// statement.
+func TestDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/organisation.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range []org.Kind{org.KindHead, org.KindKey, org.KindUpdate, org.KindSnapshot, org.KindPolicy, org.KindOrder, org.KindPartner,
+		org.KindPartnerEnd, org.KindAnswer, org.KindRequest, org.KindAcknowledgement, org.KindDelegation} {
+		if !strings.Contains(string(doc), "\n"+k.Title()+"\n") {
+			t.Errorf("there is no example of %q", k.Title())
 		}
 	}
 }
@@ -231,6 +247,10 @@ func TestRotation(t *testing.T) {
 		{"by the old key", b, rotate(2, one, thief, orgtest.Noon.Add(time.Hour)), org.ErrSignature},
 		{"by a stranger", a, rotate(1, thief, two, orgtest.Noon), org.ErrSignature},
 		{"dated before", b, rotate(2, two, three, orgtest.Noon.Add(-time.Hour)), org.ErrRollback},
+		{"of another organisation, in another place", b, func() []byte {
+			one, two := orgtest.New("clinic.example", "1"), orgtest.New("clinic.example", "2")
+			return rotate(1, one, two, orgtest.Noon)
+		}(), org.ErrSignature},
 		{"of another organisation", a, rotate(1, orgtest.New("clinic.example", "1"), orgtest.New("clinic.example", "2"), orgtest.Noon), org.ErrSignature},
 	} {
 		got, err := x.from.Follow(x.note)

@@ -342,6 +342,73 @@ func TestSnapshotOfAnotherHistory(t *testing.T) {
 	}
 }
 
+// TestSnapshotEdited is a snapshot that somebody with the key has made of the
+// directory by editing it.
+func TestSnapshotEdited(t *testing.T) {
+	admin, _ := history(t)
+	whole, err := admin.MarshalText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := []string{"after: " + admin.At().String(), "after: " + head.Mark{Serial: 9, Hash: org.HashOf("later")}.String()}
+	for _, c := range []struct {
+		what   string
+		edited []string
+		want   error
+	}{
+		{"as it is", nil, nil},
+		{"later", later, nil},
+		{"an entry has another text", []string{"Alice Meier", "Alice Mayer"}, org.ErrFork},
+		{"the same, later", append(later, "Alice Meier", "Alice Mayer"), org.ErrFork},
+		{"an entry goes back", append(later, "changed: 2\nname: Alice", "changed: 1\nname: Alice"), org.ErrRollback},
+		{"an entry has changed in the past", append(later, "changed: 2\nname: Alice", "changed: 3\nname: Alice"), org.ErrFork},
+		{"an entry has changed since", append(later, "changed: 2\nname: Alice", "changed: 4\nname: Alice"), nil},
+		{"somebody has appeared in the past", append(later, "\nperson: carol", "\nperson: cara@hospital.example\nchanged: 3\nname: Cara\nstate: active\n\nperson: carol"), org.ErrFork},
+		{"somebody has appeared since", append(later, "\nperson: carol", "\nperson: cara@hospital.example\nchanged: 4\nname: Cara\nstate: active\n\nperson: carol"), nil},
+	} {
+		text := strings.NewReplacer(c.edited...).Replace(string(whole))
+		if c.edited != nil && text == string(whole) {
+			t.Fatalf("%s: nothing was edited", c.what)
+		}
+		other, d := fresh(), fresh()
+		if err := other.UnmarshalText([]byte(text)); err != nil {
+			t.Fatalf("%s: %v", c.what, err)
+		}
+		if err := d.UnmarshalText(whole); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Load(snapshot(t, other), key.Key); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.what, err, c.want)
+		}
+		if c.want != nil {
+			same(t, admin, d)
+		}
+	}
+	s, _ := org.Peek(snapshot(t, admin)[0])
+	for what, text := range map[string]string{
+		"another digest": strings.Replace(s.Text, "state: ", "state: "+org.HashOf("x").String()[:1], 1),
+		"another state":  strings.Replace(s.Text, "state: "+s.Text[strings.Index(s.Text, "\nstate: ")+8:][:64], "state: "+org.HashOf("x").String(), 1),
+		"another count":  strings.Replace(s.Text, "entries: 3", "entries: 2", 1),
+		"a part of none": strings.Replace(s.Text, "part: 1 of 1", "part: 1 of 0", 1),
+		"a part 01":      strings.Replace(s.Text, "part: 1 of 1", "part: 01 of 1", 1),
+	} {
+		if text == s.Text {
+			t.Fatalf("%s: nothing was edited", what)
+		}
+		b, err := org.Seal(text, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fresh().Load([][]byte{b}, key.Key); !errors.Is(err, org.ErrMalformed) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	view := directory.New(hospital, directory.ForPartner("clinic.example"))
+	if _, err := view.Load(snapshot(t, admin), key.Key); !errors.Is(err, org.ErrSignature) {
+		t.Errorf("another directory's snapshot: %v", err)
+	}
+}
+
 func TestSign(t *testing.T) {
 	d := fresh()
 	sign(t, d, person("alice", "Alice Meier"))

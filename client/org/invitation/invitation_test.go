@@ -297,6 +297,14 @@ func TestHostileRelay(t *testing.T) {
 			t.Errorf("%s: %+v", what, a.Answer.Verdict)
 		}
 	}
+	// Who was invited joins as nobody else.
+	other := i.code
+	other.Address = "mallory@hospital.example"
+	if b, _, err := i.keys.Request(other, hospital, device(laptop), laptop); err != nil {
+		t.Fatal(err)
+	} else if _, err := book.Receive(b, noon); !errors.Is(err, ErrForged) {
+		t.Errorf("as somebody else: %v", err)
+	}
 	orgtest.Tamper(t, request, func(b []byte) error {
 		a, err := i.book(t).Receive(b, noon)
 		if err == nil && a.Answer.Verdict != Welcome {

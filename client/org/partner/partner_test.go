@@ -122,6 +122,13 @@ func TestHostile(t *testing.T) {
 		t.Error("agreed to what another key is to sign")
 	}
 
+	// What is proposed is between the keys that it was thought to be between.
+	if b, err := forged.Propose(hospital); err != nil {
+		t.Fatal(err)
+	} else if _, err := partner.OpenProposal(b, hospital.Key, clinic.Key); !errors.Is(err, org.ErrSignature) {
+		t.Errorf("to another key: %v", err)
+	}
+
 	p := partner.New(hospital.Key)
 	if _, err := p.Apply(b); err != nil {
 		t.Fatal(err)

@@ -81,6 +81,19 @@ func TestPolicyComesBack(t *testing.T) {
 	}
 }
 
+// TestDocumented holds that docs/organisation.md tells of every setting.
+func TestDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../../../docs/organisation.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range policy.Settings() {
+		if !strings.Contains(string(doc), "`"+s.Name+"`") {
+			t.Errorf("it says nothing of %s", s.Name)
+		}
+	}
+}
+
 func TestTemplate(t *testing.T) {
 	empty := make7(t, policy.Template(nil))
 	for _, s := range policy.Settings() {
@@ -316,6 +329,11 @@ attach-from becomes ["~/Pictures", "/srv/x-ray"]; it was ["~/Pictures", "/srv/sc
 auditor becomes "auditor@hospital.example"; it was "audit@hospital.example"`
 	if got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
+	}
+	eight, ten := make7(t, "pin-length = 8\n"), make7(t, "pin-length = 10\n")
+	if lines := append(policy.Diff(eight, ten), policy.Diff(ten, eight)...); strings.Join(lines, "\n") !=
+		"pin-length becomes 10; it was 8 (stricter)\npin-length becomes 8; it was 10 (looser)" {
+		t.Errorf("%v", lines)
 	}
 	if lines := policy.Diff(from, from); len(lines) != 0 {
 		t.Errorf("no change is %v", lines)
