@@ -205,8 +205,8 @@ var ErrNothing = errors.New("nothing would change in the directory")
 
 // Sign makes updates of entries, as many as their size needs, and takes them in.
 // Entries replace those with the same address. It is the organisation's side: where
-// signing fails half-way, what was signed so far is returned and taken in. previous
-// updates have to be in, all of them.
+// signing fails half-way, what was signed so far is returned and taken in. All
+// updates before have to be in, and one caller signs at a time.
 func (d *Directory) Sign(signer note.Signer, key org.Key, now time.Time, entries ...Entry) (notes [][]byte, err error) {
 	sorted := make([]Entry, 0, len(entries))
 	for i := range entries {

@@ -83,7 +83,8 @@ func parseDevice(r *org.Reader, name string) Target {
 
 // OpenAcknowledgement reads an acknowledgement of an order by a device, which has
 // this signing key in the directory. delegation is the note by which the device has
-// let another key speak, or nil.
+// let another key speak, or nil: that one is believed about orders that were issued
+// before its time was over, whatever clock the acknowledgement is dated by.
 func OpenAcknowledgement(b []byte, o *Order, organisation string, device Target, key org.Key, delegation []byte) (*Acknowledgement, error) {
 	var until, from time.Time
 	if delegation != nil {
@@ -106,7 +107,7 @@ func OpenAcknowledgement(b []byte, o *Order, organisation string, device Target,
 		return nil, fmt.Errorf("%w: it is by %s", org.ErrSignature, a.Device)
 	case a.Hash != o.hash || a.Order != o.Number:
 		return nil, fmt.Errorf("%w: it is about another order, %d", org.ErrSignature, a.Order)
-	case delegation != nil && (a.At.After(until) || a.At.Before(from)):
+	case delegation != nil && (a.At.After(until) || a.At.Before(from) || o.Issued.After(until)):
 		return nil, fmt.Errorf("%w: the key that signed it could do so until %s", org.ErrSignature, org.FormatTime(until))
 	}
 	return a, nil

@@ -237,9 +237,11 @@ func TestLedgerIsBounded(t *testing.T) {
 
 func TestAcknowledgement(t *testing.T) {
 	device, link, other := orgtest.New("device-31415", "desk"), orgtest.New("device-31415", "link"), orgtest.New("device-31415", "other")
-	o, second := wipe(12), wipe(13)
+	o, second, later := wipe(12), wipe(13), wipe(12)
+	later.Issued = orgtest.Noon.Add(25 * time.Hour)
 	sign(t, o)
 	sign(t, second)
+	sign(t, later)
 	target := order.Target{Person: self.Address, Device: self.Device}
 	at := orgtest.Noon.Add(time.Hour)
 	by := func(signer *orgtest.Key, at time.Time) []byte {
@@ -277,6 +279,8 @@ func TestAcknowledgement(t *testing.T) {
 		{"with a delegation for another", by(link, at), o, hospital, target, device.Key, delegate(device, link, elsewhere), org.ErrSignature},
 		{"after the delegation's end", by(link, at.Add(day)), o, hospital, target, device.Key, delegate(device, link, target), org.ErrSignature},
 		{"before its beginning", by(link, at.Add(-day)), o, hospital, target, device.Key, delegate(device, link, target), org.ErrSignature},
+		{"of an order that came after the delegation's end, dated back", backdated(t, later, link, at), later, hospital, target, device.Key, delegate(device, link, target), org.ErrSignature},
+		{"the same by the device", backdated(t, later, device, at), later, hospital, target, device.Key, nil, nil},
 		{"of another order", by(device, at), second, hospital, target, device.Key, nil, org.ErrSignature},
 		{"as another's", by(device, at), o, hospital, elsewhere, device.Key, nil, org.ErrSignature},
 		{"to another organisation", by(device, at), o, "clinic.example", target, device.Key, nil, org.ErrSignature},
@@ -302,6 +306,17 @@ func TestAcknowledgement(t *testing.T) {
 	if _, err := long.Sign(hospital, device); err == nil {
 		t.Error("a delegation for a month")
 	}
+}
+
+// backdated acknowledges an order, dated as the signer likes.
+func backdated(t *testing.T, o *order.Order, by *orgtest.Key, at time.Time) []byte {
+	t.Helper()
+	a := o.Acknowledge(self, order.Obeyed, at, "")
+	b, err := a.Sign(hospital, by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 func TestSignedNonsense(t *testing.T) {
