@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"sotto/client/omemo/ratchet"
 	"sotto/client/org"
 	"sotto/client/org/directory"
 	"sotto/client/org/head"
@@ -49,8 +50,13 @@ func TestHospital(t *testing.T) {
 	pin.Destroy()
 	laptop, err := signer.GenerateDevice(31415)
 	must(err)
-	fingerprint := org.HashOf("the OMEMO identity key")
-	request, sent, err := keys.Request(got, name, directory.Device{ID: 31415, Fingerprint: fingerprint, Signing: laptop.Public(), Added: now}, laptop)
+	var omemo ratchet.KeyPair
+	ratchet.GenerateKey(&omemo)
+	fingerprint := [32]byte(omemo.Public)
+	request, sent, err := keys.Request(got, name, directory.Device{ID: 31415, Fingerprint: fingerprint, Signing: laptop.Public(), Added: now}, laptop,
+		func(message []byte) ([ratchet.SignatureSize]byte, error) {
+			return ratchet.Sign(&omemo.Private, message), nil
+		})
 	must(err)
 	keys.Destroy()
 

@@ -38,8 +38,9 @@ type Directory struct {
 	mu      sync.RWMutex
 	at      head.Mark // the newest update that is in
 	people  map[string]*person
-	byName  []*person // by folded name, then address
-	changed bool      // byName is out of order
+	owners  map[[32]byte]string // the address that a fingerprint is listed with
+	byName  []*person           // by folded name, then address
+	changed bool                // byName is out of order
 }
 
 // person is an entry with what finds it.
@@ -51,7 +52,7 @@ type person struct {
 
 // New returns an empty directory, of an organisation and with a name such as Staff.
 func New(organisation, name string) *Directory {
-	return &Directory{organisation: organisation, name: name, people: make(map[string]*person)}
+	return &Directory{organisation: organisation, name: name, people: make(map[string]*person), owners: make(map[[32]byte]string)}
 }
 
 // At returns the newest update that is in.
@@ -178,6 +179,9 @@ func (d *Directory) Apply(b []byte, key org.Key) ([]Change, error) {
 	if total != u.total {
 		return nil, fmt.Errorf("%w: directory %d has %d entries and says %d", org.ErrMalformed, u.serial, total, u.total)
 	}
+	if err := d.claim(u.entries); err != nil {
+		return nil, fmt.Errorf("%w: directory %d: %w", org.ErrMalformed, u.serial, err)
+	}
 	changes := make([]Change, 0, len(u.entries))
 	for i := range u.entries {
 		after := u.entries[i].clone()
@@ -196,8 +200,54 @@ func (d *Directory) Apply(b []byte, key org.Key) ([]Change, error) {
 // put takes an entry in. The caller holds the lock.
 func (d *Directory) put(e Entry) {
 	p := newPerson(e)
+	if old := d.people[e.Address]; old != nil {
+		for i := range old.Devices {
+			delete(d.owners, old.Devices[i].Fingerprint)
+		}
+	}
+	for i := range e.Devices {
+		d.owners[e.Devices[i].Fingerprint] = e.Address
+	}
 	d.people[e.Address] = p
 	d.changed = true
+}
+
+// claim says which fingerprint of entries belongs to somebody else already: one that
+// two people had would let each pass off as his what the other has written. Who
+// hands over a device gives it up in an update before. The caller holds the lock.
+func (d *Directory) claim(entries []Entry) error {
+	fresh := make(map[[32]byte]bool)
+	for i := range entries {
+		e := &entries[i]
+		for j := range e.Devices {
+			print := e.Devices[j].Fingerprint
+			if owner := d.owners[print]; fresh[print] || owner != "" && owner != e.Address {
+				return fmt.Errorf("the fingerprint of device %d of %s is listed already", e.Devices[j].ID, e.Address)
+			}
+			fresh[print] = true
+		}
+	}
+	return nil
+}
+
+// replace takes whole people in, by address. The caller holds the lock.
+func (d *Directory) replace(at head.Mark, people map[string]*person, owners map[[32]byte]string) {
+	d.at, d.people, d.owners, d.changed = at, people, owners, true
+}
+
+// ownersOf finds whose each fingerprint is, and the error of one that is two people's.
+func ownersOf(people map[string]*person) (map[[32]byte]string, error) {
+	owners := make(map[[32]byte]string, len(people))
+	for _, p := range people {
+		for i := range p.Devices {
+			print := p.Devices[i].Fingerprint
+			if _, twice := owners[print]; twice {
+				return nil, fmt.Errorf("%w: the fingerprint of device %d of %s is listed twice", org.ErrMalformed, p.Devices[i].ID, p.Address)
+			}
+			owners[print] = p.Address
+		}
+	}
+	return owners, nil
 }
 
 // ErrNothing is returned by Sign where nothing would change.

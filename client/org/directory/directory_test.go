@@ -448,6 +448,38 @@ func TestSign(t *testing.T) {
 	}
 }
 
+// TestOneOwner holds that no two people, and no two devices, have one fingerprint.
+func TestOneOwner(t *testing.T) {
+	d := fresh()
+	sign(t, d, person("alice", "Alice Meier"))
+	mallory := person("mallory", "Mallory")
+	mallory.Devices[0].Fingerprint = device(31415, "alice").Fingerprint
+	if _, err := d.Sign(key, key.Key, orgtest.Noon, mallory); !errors.Is(err, org.ErrMalformed) {
+		t.Errorf("another's: %v", err)
+	}
+	twice := person("bob", "Bob")
+	twice.Devices = append(twice.Devices, device(31416, "bob"))
+	if _, err := d.Sign(key, key.Key, orgtest.Noon, twice); !errors.Is(err, org.ErrMalformed) {
+		t.Errorf("one's own, twice: %v", err)
+	}
+	bob := person("bob", "Bob")
+	mallory.Devices[0].Fingerprint = bob.Devices[0].Fingerprint
+	if _, err := d.Sign(key, key.Key, orgtest.Noon, bob, mallory); !errors.Is(err, org.ErrMalformed) {
+		t.Errorf("two in one update: %v", err)
+	}
+	text, _ := d.MarshalText()
+	both := strings.Replace(string(text), "\nperson: alice", "\nperson: al"+strings.SplitN(string(text), "\nperson: alice", 2)[1]+"\nperson: alice", 1)
+	if err := fresh().UnmarshalText([]byte(both)); err == nil || !strings.Contains(err.Error(), "twice") {
+		t.Errorf("in the database: %v", err)
+	}
+	// Given up, it can be another's.
+	alice, _ := d.Entry("alice@" + hospital)
+	alice.Devices = nil
+	sign(t, d, alice)
+	mallory.Devices[0].Fingerprint = device(31415, "alice").Fingerprint
+	sign(t, d, mallory)
+}
+
 func TestSearch(t *testing.T) {
 	d := fresh()
 	jorg := person("jw", "Jörg Weiß", "nurse")

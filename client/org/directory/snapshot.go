@@ -145,6 +145,10 @@ func (d *Directory) Load(notes [][]byte, key org.Key) ([]Change, error) {
 	if len(list) != first.total || digest(list) != first.state {
 		return nil, fmt.Errorf("%w: the parts of a snapshot do not make what they say", org.ErrMalformed)
 	}
+	owners, err := ownersOf(people)
+	if err != nil {
+		return nil, err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.follows(first.at, people); err != nil {
@@ -164,7 +168,7 @@ func (d *Directory) Load(notes [][]byte, key org.Key) ([]Change, error) {
 		}
 		changes = append(changes, c)
 	}
-	d.people, d.at, d.changed = people, first.at, true
+	d.replace(first.at, people, owners)
 	return changes, nil
 }
 
@@ -233,8 +237,12 @@ func (d *Directory) UnmarshalText(b []byte) error {
 	if organisation != d.organisation || name != d.name || len(people) > MaxEntries {
 		return fmt.Errorf("reading the directory: it is %s of %s", name, organisation)
 	}
+	owners, err := ownersOf(people)
+	if err != nil {
+		return fmt.Errorf("reading the directory: %w", err)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.people, d.at, d.changed = people, at, true
+	d.replace(at, people, owners)
 	return nil
 }

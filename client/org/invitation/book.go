@@ -39,7 +39,7 @@ type Invitation struct {
 	Expires time.Time
 	Wrong   int      // PINs so far
 	Void    bool     // withdrawn
-	Used    org.Hash // the request that has used it; zero before
+	Used    org.Hash // the device that has used it; zero before
 
 	keys *memguard.Enclave // of the code, and of both
 }
@@ -134,7 +134,7 @@ type Admission struct {
 	Person Person
 	Device directory.Device // to be put into the directory, if the verdict is Welcome
 	Answer Answer           // to be signed and sent
-	Again  bool             // the request was answered before
+	Again  bool             // the device was let in before
 }
 
 // Receive judges a request. Where there is no error there is an answer; where its
@@ -162,7 +162,7 @@ func (b *Book) Receive(request []byte, now time.Time) (*Admission, error) {
 	a := &Admission{Person: i.For, Device: q.device,
 		Answer: Answer{Invitation: i.ID, Request: q.hash, Issued: now, Anchor: b.key}}
 	switch {
-	case i.Used == q.hash:
+	case i.Used == q.same():
 		a.Again, a.Answer.Verdict = true, Welcome
 	case !i.Used.IsZero():
 		a.Answer.Verdict = Used
@@ -177,7 +177,7 @@ func (b *Book) Receive(request []byte, now time.Time) (*Admission, error) {
 			a.Answer.Verdict = Void
 		}
 	default:
-		i.Used = q.hash
+		i.Used = q.same()
 		a.Answer.Verdict = Welcome
 	}
 	return a, nil

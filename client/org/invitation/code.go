@@ -9,8 +9,8 @@
 // DefaultContact), the relay (which may be, too) and, in its last part, a secret and
 // the digest of the organisation's key. The new device asks the relay for that key,
 // compares it with the digest, and sends the organisation a request, which it signs
-// with its new key, and in which two MACs prove that it has the code, and that it
-// has the PIN, too. The organisation's answer is signed with the key
+// with both its new keys, the one for reports and the OMEMO identity key, and in
+// which two MACs prove that it has the code, and that it has the PIN, too. The organisation's answer is signed with the key
 // that the code names. Then the device is in the directory.
 //
 // What each can do who has only a part:

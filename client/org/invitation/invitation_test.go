@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
+	"sotto/client/omemo/ratchet"
 	"sotto/client/org"
 	"sotto/client/org/directory"
 	"sotto/client/org/orgtest"
@@ -31,8 +32,18 @@ var (
 	expiry = noon.Add(72 * time.Hour)
 )
 
+// identity is the OMEMO identity key of every device here.
+var identity, fingerprint = func() (*ratchet.PrivateKey, [32]byte) {
+	k := ratchet.PrivateKey(org.HashOf("identity"))
+	return &k, k.Public()
+}()
+
+func identify(message []byte) ([ratchet.SignatureSize]byte, error) {
+	return ratchet.Sign(identity, message), nil
+}
+
 func device(k *orgtest.Key) directory.Device {
-	return directory.Device{ID: 31415, Fingerprint: org.HashOf("identity"), Signing: k.Key, Added: noon}
+	return directory.Device{ID: 31415, Fingerprint: fingerprint, Signing: k.Key, Added: noon}
 }
 
 // issued is an invitation that was made once for all tests: deriving its keys
@@ -74,7 +85,7 @@ func (i *issued) book(t testing.TB) *Book {
 
 func (i *issued) request(t testing.TB, keys *Keys, by *orgtest.Key) ([]byte, org.Hash) {
 	t.Helper()
-	b, hash, err := keys.Request(i.code, hospital, device(by), by)
+	b, hash, err := keys.Request(i.code, hospital, device(by), by, identify)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +158,7 @@ func TestJoin(t *testing.T) {
 	if _, err := d.Sign(key, key.Key, noon, a.Entry(d, noon.Add(time.Hour))); err != nil {
 		t.Fatal(err)
 	}
-	if !d.Vouched(alice, 31415, org.HashOf("identity")) {
+	if !d.Vouched(alice, 31415, fingerprint) {
 		t.Error("the device is not in the directory")
 	}
 	e, _ := d.Entry(alice)
@@ -175,6 +186,14 @@ func TestJoin(t *testing.T) {
 	}
 	if a, err := book.Receive(request, noon.Add(100*time.Hour)); err != nil || a.Answer.Verdict != Welcome || !a.Again {
 		t.Errorf("again: %+v, %v", a, err)
+	}
+	// It asks anew, without having kept what it asked.
+	later := device(laptop)
+	later.Added = noon.Add(time.Hour)
+	if anew, _, err := i.keys.Request(i.code, hospital, later, laptop, identify); err != nil {
+		t.Fatal(err)
+	} else if a, err := book.Receive(anew, noon); err != nil || a.Answer.Verdict != Welcome || !a.Again {
+		t.Errorf("anew: %+v, %v", a, err)
 	}
 	// Another device, with code and PIN, afterwards.
 	late, _ := i.request(t, i.keys, orgtest.New("device-31415", "thief"))
@@ -285,7 +304,7 @@ func TestHostileRelay(t *testing.T) {
 	for what, b := range map[string][]byte{
 		"another device's keys":         resign(thief, theirs.String(), mine.String()),
 		"the same by another device":    resign(thief),
-		"another fingerprint":           resign(laptop, org.HashOf("identity").String(), org.HashOf("relay").String()),
+		"another fingerprint":           resign(laptop, org.Hash(fingerprint).String(), org.HashOf("relay").String()),
 		"another address":               resign(laptop, "address: alice", "address: mallory"),
 		"another invitation":            resign(laptop, i.code.ID(), "0123456789abcdef"),
 		"another organisation":          resign(laptop, "organisation: hospital", "organisation: clinic"),
@@ -297,10 +316,18 @@ func TestHostileRelay(t *testing.T) {
 			t.Errorf("%s: %+v", what, a.Answer.Verdict)
 		}
 	}
-	// Who was invited joins as nobody else.
+	// Who was invited joins with nobody else's OMEMO key.
+	bobs := device(laptop)
+	bobs.Fingerprint = org.HashOf("Bob's")
+	if b, _, err := i.keys.Request(i.code, hospital, bobs, laptop, identify); err != nil {
+		t.Fatal(err)
+	} else if _, err := book.Receive(b, noon); !errors.Is(err, org.ErrSignature) {
+		t.Errorf("with another's OMEMO key: %v", err)
+	}
+	// Nor as somebody else.
 	other := i.code
 	other.Address = "mallory@hospital.example"
-	if b, _, err := i.keys.Request(other, hospital, device(laptop), laptop); err != nil {
+	if b, _, err := i.keys.Request(other, hospital, device(laptop), laptop, identify); err != nil {
 		t.Fatal(err)
 	} else if _, err := book.Receive(b, noon); !errors.Is(err, ErrForged) {
 		t.Errorf("as somebody else: %v", err)

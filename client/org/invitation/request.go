@@ -3,12 +3,14 @@ package invitation
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
 
+	"sotto/client/omemo/ratchet"
 	"sotto/client/org"
 	"sotto/client/org/directory"
 )
@@ -19,7 +21,8 @@ type request struct {
 	invitation   string // id
 	address      string
 	device       directory.Device
-	code, both   org.Hash // MACs
+	identity     [ratchet.SignatureSize]byte // by the device's OMEMO identity key
+	code, both   org.Hash                    // MACs
 
 	hash org.Hash
 }
@@ -30,7 +33,22 @@ func (q *request) body() *org.Writer {
 	w.Line("invitation", q.invitation)
 	w.Line("address", q.address)
 	w.Line("device", q.device.String())
+	w.Line("identity", base64.StdEncoding.EncodeToString(q.identity[:]))
 	return w
+}
+
+// claim is what the OMEMO identity key signs: that it belongs to this device of this
+// address. Without it somebody could have another's key put beneath his own name,
+// and pass off, with the help of a relay, what the other has written as his.
+func (q *request) claim() []byte {
+	return []byte("sotto joins with this identity key v1\n" + q.organisation + "\n" + q.invitation + "\n" + q.address + "\n" + q.device.String() + "\n")
+}
+
+// same names the device that asks: all that stays the same when it asks again.
+func (q *request) same() org.Hash {
+	d := q.device
+	d.Added = time.Time{}
+	return org.HashOf(d.String())
 }
 
 func (q *request) text() string {
@@ -57,10 +75,15 @@ func (q *request) prove(keys []byte) (code, both org.Hash) {
 }
 
 // Request signs that a device wants to join as the address of the code. The signer
-// is the device's own key. The second result is the digest by which the answer
-// names the request. The same request can be sent again.
-func (k *Keys) Request(c Code, organisation string, device directory.Device, signer note.Signer) ([]byte, org.Hash, error) {
+// is the device's own key; identity signs with its OMEMO identity key (XEdDSA, as
+// ratchet.Sign does). The second result is the digest by which the answer names the
+// request. A device can ask again.
+func (k *Keys) Request(c Code, organisation string, device directory.Device, signer note.Signer, identity func(message []byte) ([ratchet.SignatureSize]byte, error)) ([]byte, org.Hash, error) {
 	q := &request{organisation: organisation, invitation: k.id, address: c.Address, device: device}
+	var err error
+	if q.identity, err = identity(q.claim()); err != nil {
+		return nil, org.Hash{}, fmt.Errorf("asking to join: %w", err)
+	}
 	q.code, q.both = q.prove(k.all.Bytes())
 	text := q.text()
 	if _, err := parseRequest(&org.Statement{Text: text, Organisation: organisation}); err != nil {
@@ -77,6 +100,11 @@ func parseRequest(s *org.Statement) (*request, error) {
 	if q.device, ok = directory.ParseDevice(r.Line("device", 256)); !ok {
 		r.Fail("this is no device")
 	}
+	signature, err := base64.StdEncoding.Strict().DecodeString(r.Line("identity", 128))
+	if err != nil || len(signature) != len(q.identity) {
+		r.Fail("identity is no signature")
+	}
+	copy(q.identity[:], signature)
 	q.code, q.both = r.Hash("code"), r.Hash("pin")
 	if err := r.End(); err != nil {
 		return nil, err
@@ -88,7 +116,8 @@ func parseRequest(s *org.Statement) (*request, error) {
 	return q, org.Same(s, q.text())
 }
 
-// openRequest reads a request, and that the device named in it has signed it.
+// openRequest reads a request, and that both keys of the device named in it have
+// signed it.
 func openRequest(b []byte, organisation string) (*request, error) {
 	s, err := org.Peek(b)
 	if err != nil {
@@ -101,8 +130,14 @@ func openRequest(b []byte, organisation string) (*request, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = org.Open(b, org.KindRequest, organisation, q.device.Signing)
-	return q, err
+	if _, err = org.Open(b, org.KindRequest, organisation, q.device.Signing); err != nil {
+		return nil, err
+	}
+	identity := ratchet.PublicKey(q.device.Fingerprint)
+	if err := ratchet.Verify(&identity, q.claim(), q.identity[:]); err != nil {
+		return nil, fmt.Errorf("%w: it was not signed with the OMEMO key that it names", org.ErrSignature)
+	}
+	return q, nil
 }
 
 // Verdict is what the organisation answers.
