@@ -130,12 +130,13 @@ func isMachineID(s string) bool {
 	case 32, 40, 64:
 		return isHex(s)
 	case 36:
-		for i, part := range strings.Split(s, "-") {
-			if i > 4 || len(part) != [...]int{8, 4, 4, 4, 12}[i] || strings.Trim(part, "0123456789abcdefABCDEF") != "" {
+		for i, c := range []byte(s) {
+			if dash := i == 8 || i == 13 || i == 18 || i == 23; dash != (c == '-') ||
+				!dash && !(c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F') {
 				return false
 			}
 		}
-		return strings.Count(s, "-") == 4
+		return true
 	}
 	return false
 }

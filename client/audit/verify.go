@@ -113,6 +113,10 @@ type Verifying struct {
 	Collector *CollectorKey     // if each checkpoint must have the collector's signature, too
 	Known     []Checkpoint      // what the log is known to have been: its end may be missing otherwise
 	Each      func(Entry)       // called for each event that is in its place; nil for none
+
+	// Hashes is called with the hashes that each line completes, as tlog stores
+	// them; nil for none. They are valid until it returns.
+	Hashes func([]tlog.Hash)
 }
 
 // Verify reads a log from a file: lines, and between them checkpoints, each with
@@ -138,7 +142,9 @@ func Verify(in io.Reader, with Verifying) (*Report, error) {
 			break
 		}
 		if line != nil {
-			v.line(line)
+			if done := v.line(line); with.Hashes != nil {
+				with.Hashes(done)
+			}
 			continue
 		}
 		c, err := OpenCheckpoint(checkpoint, with.Device, with.Key, with.Collector)

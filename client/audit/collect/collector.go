@@ -72,7 +72,7 @@ func Open(dir string, public *audit.CollectorKey, key crypto.Signer, lookup func
 	default:
 		for _, s := range seal.Logs {
 			c.sealed[s.Device] = s
-			if !exists(filepath.Join(dir, folderName(s.Device))) {
+			if !exists(filepath.Join(dir, folderName(s.Device), logFile)) {
 				findings = append(findings, Finding{Spoilt, s.Device, now, fmt.Sprintf("its log is gone from the folder: on %s there were %d events", seal.Time.Format(time.DateTime), s.Tree.N)})
 			}
 		}
@@ -229,7 +229,11 @@ func (t *taking) take(data []byte) error {
 	if k.last.Of > cp.Of && cp.Time.After(k.last.Time) {
 		t.find(Truncated, "its log became shorter: it had %d events on %s, and %d on %s. Its data was put back to an older state, or its end was removed", k.last.Of, k.last.Time.Format(time.DateTime), cp.Of, cp.Time.Format(time.DateTime))
 		t.answer = nil
-		return errors.Join(t.fork(k, cp, b))
+		where, err := contradiction(k, cp, b)
+		if where == "" || err != nil {
+			return err
+		}
+		return t.fork(k, cp, b, where)
 	}
 	have := k.frontier.Size()
 	switch {
@@ -249,22 +253,15 @@ func (t *taking) old(k *kept, cp audit.Checkpoint, b *audit.Batch) error {
 		return err
 	}
 	if root != cp.Tree.Hash {
-		return t.fork(k, cp, b)
+		return t.fork(k, cp, b, "")
 	}
 	t.find(Replay, "a batch of %s came once more, or late: all of its %d events are here already", cp.Time.Format(time.DateTime), cp.Tree.N)
 	return nil
 }
 
-// fork reports what contradicts the log, if it does, and keeps the evidence.
-func (t *taking) fork(k *kept, cp audit.Checkpoint, b *audit.Batch) error {
+// contradiction says where a batch and the log differ; "" if that cannot be seen.
+func contradiction(k *kept, cp audit.Checkpoint, b *audit.Batch) (where string, err error) {
 	have := k.frontier.Size()
-	if cp.Tree.N <= have {
-		root, err := k.rootAt(cp.Tree.N)
-		if err != nil || root == cp.Tree.Hash {
-			return err
-		}
-	}
-	where := fmt.Sprintf("within the first %d events", min(cp.Tree.N, have))
 	for i, line := range b.Lines {
 		seq := b.From + int64(i)
 		if seq >= have {
@@ -272,12 +269,32 @@ func (t *taking) fork(k *kept, cp audit.Checkpoint, b *audit.Batch) error {
 		}
 		h, err := k.leaf(seq)
 		if err != nil {
-			return err
+			return "", err
 		}
 		if h != tlog.RecordHash(line) {
-			where = fmt.Sprintf("at event %d", seq)
-			break
+			return fmt.Sprintf("at event %d", seq), nil
 		}
+	}
+	if cp.Tree.N > have {
+		return "", nil
+	}
+	root, err := k.rootAt(cp.Tree.N)
+	if err != nil || root == cp.Tree.Hash {
+		return "", err
+	}
+	return fmt.Sprintf("within the first %d events", cp.Tree.N), nil
+}
+
+// fork reports two histories and keeps the evidence. where is "" if it is to be
+// looked for.
+func (t *taking) fork(k *kept, cp audit.Checkpoint, b *audit.Batch, where string) (err error) {
+	if where == "" {
+		if where, err = contradiction(k, cp, b); err != nil {
+			return err
+		}
+	}
+	if where == "" {
+		where = fmt.Sprintf("within the first %d events", b.From)
 	}
 	t.answer = nil
 	t.find(Fork, "there are two histories of its log, which differ %s: one of %d events signed on %s, and one of %d signed on %s. Its data was copied or put back, or somebody else has its key. Both signatures are kept as evidence", where,
@@ -323,7 +340,7 @@ func (t *taking) grow(k *kept, cp audit.Checkpoint, b *audit.Batch) error {
 	if err != nil {
 		return err
 	}
-	proven := b.From == 0 || len(b.Lines) == 0 || tlog.CheckTree(b.Proof, cp.Tree.N, cp.Tree.Hash, b.From, before) == nil
+	proven := b.From == 0 || tlog.CheckTree(b.Proof, cp.Tree.N, cp.Tree.Hash, b.From, before) == nil
 	switch {
 	case f.Root() == cp.Tree.Hash && same && proven:
 	case f.Root() == cp.Tree.Hash && same:
@@ -336,7 +353,7 @@ func (t *taking) grow(k *kept, cp audit.Checkpoint, b *audit.Batch) error {
 		t.find(Inconsistent, "the first %d events are not those that it signed", cp.Tree.N)
 		return nil
 	default:
-		return t.fork(k, cp, b)
+		return t.fork(k, cp, b, "")
 	}
 	signed, err := t.c.public.Cosign(b.Checkpoint, t.c.key, t.now)
 	if err != nil {

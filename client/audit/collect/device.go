@@ -125,11 +125,17 @@ func (k *kept) read(collector *audit.CollectorKey, seals []audit.Checkpoint) (se
 		} else {
 			rest = rest[:n]
 		}
-		if tail > audit.MaxBatch || bytes.Contains(rest, []byte("\n— "+collector.Name()+" ")) {
+		if tail > 2*audit.MaxBatch || hasWhole(rest, collector) {
 			return 0, 0, fmt.Sprintf("behind event %d the file is damaged", k.frontier.Size()), nil
 		}
 	}
 	return settled, tail, "", hashes.end()
+}
+
+// hasWhole reports whether a checkpoint ends in what may be an interrupted write.
+func hasWhole(rest []byte, collector *audit.CollectorKey) bool {
+	_, rest, found := bytes.Cut(rest, []byte("\n— "+collector.Name()+" "))
+	return found && bytes.Contains(rest, []byte("\n\n"))
 }
 
 // against compares with what the log is known to have been.

@@ -115,16 +115,28 @@ func verifyLog(dir string, with audit.Verifying) (*audit.Report, error) {
 		return nil, err
 	}
 	defer f.Close()
+	hashes, err := os.Open(filepath.Join(dir, hashFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		hashes, err = os.Open(os.DevNull)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer hashes.Close()
+	same, beside := true, bufio.NewReaderSize(hashes, 64<<10)
+	var h tlog.Hash
+	with.Hashes = func(done []tlog.Hash) {
+		for i := range done {
+			_, err := io.ReadFull(beside, h[:])
+			same = same && err == nil && h == done[i]
+		}
+	}
 	r, err := audit.Verify(f, with)
 	if err != nil {
 		return nil, err
 	}
 	add := func(what string) { r.Problems = append(r.Problems, audit.Problem{Seq: r.Size, What: what}) }
-	same, err := sameHashes(dir, f)
-	if err != nil {
-		return nil, err
-	}
-	if !same {
+	if _, err := beside.ReadByte(); !same || err != io.EOF {
 		add("the file of hashes beside it is damaged; the collector makes it anew from the log")
 	}
 	if what, err := checkEvidence(filepath.Join(dir, evidenceFile), with.Device, with.Key); err != nil {
@@ -133,48 +145,6 @@ func verifyLog(dir string, with audit.Verifying) (*audit.Report, error) {
 		add(what)
 	}
 	return r, nil
-}
-
-// sameHashes compares the file of hashes with the log.
-func sameHashes(dir string, log *os.File) (bool, error) {
-	h, err := os.Open(filepath.Join(dir, hashFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	defer h.Close()
-	if _, err := log.Seek(0, io.SeekStart); err != nil {
-		return false, err
-	}
-	var f audit.Frontier
-	var at int64
-	in := audit.NewFileReader(log)
-	buffer := make([]byte, 0, 64*tlog.HashSize)
-	compare := newBuffered(h)
-	for {
-		line, _, err := in.Next()
-		if err == io.EOF || errors.Is(err, audit.ErrFile) {
-			break
-		}
-		if err != nil {
-			return false, err
-		}
-		if line == nil {
-			continue
-		}
-		buffer = buffer[:0]
-		for _, x := range f.Add(tlog.RecordHash(line)) {
-			buffer = append(buffer, x[:]...)
-		}
-		if !compare.next(buffer) {
-			return false, nil
-		}
-		at += int64(len(buffer))
-	}
-	info, err := h.Stat()
-	return err == nil && info.Size() == at, err
 }
 
 // checkEvidence verifies that what is kept as evidence was signed by the device.
@@ -203,21 +173,4 @@ func checkEvidence(path string, d audit.Device, key ed25519.PublicKey) (string, 
 			return fmt.Sprintf("the evidence beside it is damaged at its checkpoint %d", n+1), nil
 		}
 	}
-}
-
-// buffered compares a reader's bytes with what is given, in order.
-type buffered struct {
-	r   *bufio.Reader
-	got []byte
-}
-
-func newBuffered(r io.Reader) *buffered { return &buffered{r: bufio.NewReaderSize(r, 64<<10)} }
-
-func (b *buffered) next(want []byte) bool {
-	if cap(b.got) < len(want) {
-		b.got = make([]byte, len(want))
-	}
-	got := b.got[:len(want)]
-	_, err := io.ReadFull(b.r, got)
-	return err == nil && bytes.Equal(got, want)
 }
