@@ -16,9 +16,9 @@ const (
 	sourceType  = "http://terminology.hl7.org/CodeSystem/security-source-type"
 	entityType  = "http://terminology.hl7.org/CodeSystem/audit-entity-type"
 	objectRole  = "http://terminology.hl7.org/CodeSystem/object-role"
+	actReason   = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 	participant = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 	sottoKind   = "urn:sotto:audit:kind"
-	sottoReason = "urn:sotto:audit:reason"
 	sottoDevice = "urn:sotto:audit:device"
 	sottoID     = "urn:sotto:audit:id"
 	absent      = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
@@ -117,16 +117,16 @@ type fhirKind struct {
 
 // DICOM PS3.16, CID 400 (types) and 401 (subtypes).
 var dicom = map[string]string{
-	"110100": "Application Activity", "110101": "Audit Log Used", "110106": "Export", "110107": "Import", "110110": "Patient Record",
+	"110101": "Audit Log Used", "110106": "Export", "110107": "Import", "110110": "Patient Record",
 	"110112": "Query", "110113": "Security Alert", "110114": "User Authentication",
-	"110120": "Application Start", "110121": "Application Stop", "110122": "Login", "110123": "Logout", "110127": "Emergency Override Started",
-	"110130": "Use of Restricted Function", "110131": "Software Configuration", "110132": "Hardware Configuration",
+	"110122": "Login", "110123": "Logout", "110127": "Emergency Override Started", "110129": "Security Configuration",
+	"110132": "Use of Restricted Function", "110134": "Audit Recording Started",
 	"110136": "Security Roles Changed", "110137": "User security Attributes Changed",
 	"110152": "Destination Role ID", "110153": "Source Role ID",
 }
 
 var fhirKinds = map[audit.Kind]fhirKind{
-	audit.LogStarted:        {"110100", "110120", "E"},
+	audit.LogStarted:        {"110113", "110134", "E"},
 	audit.Unlocked:          {"110114", "110122", "E"},
 	audit.UnlockFailed:      {"110114", "110122", "E"},
 	audit.Locked:            {"110114", "110123", "E"},
@@ -147,14 +147,14 @@ var fhirKinds = map[audit.Kind]fhirKind{
 	audit.FileReceived:      {"110107", "", "C"},
 	audit.FileOpened:        {"110110", "", "R"},
 	audit.Searched:          {"110112", "", "E"},
-	audit.CopyAttempted:     {"110113", "110130", "E"},
-	audit.SaveAttempted:     {"110113", "110130", "E"},
-	audit.ForwardAttempted:  {"110113", "110130", "E"},
-	audit.AttachAttempted:   {"110113", "110130", "E"},
-	audit.PolicyApplied:     {"110113", "110131", "U"},
-	audit.PolicyRefused:     {"110113", "110131", "U"},
-	audit.OrderObeyed:       {"110113", "110130", "E"},
-	audit.OrderRefused:      {"110113", "110130", "E"},
+	audit.CopyAttempted:     {"110113", "110132", "E"},
+	audit.SaveAttempted:     {"110113", "110132", "E"},
+	audit.ForwardAttempted:  {"110113", "110132", "E"},
+	audit.AttachAttempted:   {"110113", "110132", "E"},
+	audit.PolicyApplied:     {"110113", "110129", "U"},
+	audit.PolicyRefused:     {"110113", "110129", "U"},
+	audit.OrderObeyed:       {"110113", "110132", "E"},
+	audit.OrderRefused:      {"110113", "110132", "E"},
 	audit.DirectoryChanged:  {"110113", "110136", "U"},
 	audit.DirectoryRefused:  {"110113", "110136", "U"},
 	audit.DeviceNew:         {"110113", "110137", "C"},
@@ -172,7 +172,7 @@ var fhirKinds = map[audit.Kind]fhirKind{
 	audit.Exported:          {"110101", "", "R"},
 	audit.AuditPruned:       {"110101", "", "D"},
 	audit.AuditRefused:      {"110101", "", "E"},
-	audit.ClockChanged:      {"110113", "110131", "U"},
+	audit.ClockChanged:      {"110113", "110129", "U"},
 	audit.Wiped:             {"110113", "110137", "D"},
 }
 
@@ -211,7 +211,9 @@ func FHIR(e audit.Entry) ([]byte, error) {
 	}
 	if e.Reason != 0 {
 		a.OutcomeDesc = e.Reason.String()
-		a.Purpose = []codeableConcept{{[]coding{{sottoReason, e.Reason.String(), ""}}}}
+	}
+	if e.Kind == audit.EmergencyAccess && e.Reason == audit.Emergency {
+		a.Purpose = []codeableConcept{{[]coding{{actReason, "BTG", "break the glass"}}}}
 	}
 	a.Agent = []agent{{
 		Type: &codeableConcept{[]coding{{participant, "IRCP", "information recipient"}}},
@@ -266,7 +268,7 @@ func (a *auditEvent) entities(e *audit.Entry) {
 		d.Role = &coding{objectRole, "13", "Security Resource"}
 	}
 	for _, f := range fields(e) {
-		if f[0] != "outcome" && f[0] != "reason" {
+		if f[0] != "outcome" {
 			d.Detail = append(d.Detail, detail{f[0], f[1]})
 		}
 	}
