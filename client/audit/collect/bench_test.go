@@ -18,6 +18,7 @@ type stream struct {
 	t testing.TB
 	d audit.Device
 	f audit.Frontier
+	h []tlog.Hash // as tlog stores them
 }
 
 func (s *stream) batch(n int) []byte {
@@ -28,7 +29,7 @@ func (s *stream) batch(n int) []byte {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		s.f.Add(tlog.RecordHash(line))
+		s.h = append(s.h, s.f.Add(tlog.RecordHash(line))...)
 		b.Lines = append(b.Lines, line)
 	}
 	msg, err := audit.Checkpoint{Device: s.d, Tree: tlog.Tree{N: s.f.Size(), Hash: s.f.Root()}, Time: noon}.Sign(keyOf(s.d))
@@ -36,6 +37,17 @@ func (s *stream) batch(n int) []byte {
 		s.t.Fatal(err)
 	}
 	b.Checkpoint = msg
+	if b.From > 0 && n > 0 {
+		read := tlog.HashReaderFunc(func(indexes []int64) (list []tlog.Hash, err error) {
+			for _, i := range indexes {
+				list = append(list, s.h[i])
+			}
+			return list, nil
+		})
+		if b.Proof, err = tlog.ProveTree(s.f.Size(), b.From, read); err != nil {
+			s.t.Fatal(err)
+		}
+	}
 	return b.Marshal()
 }
 

@@ -1,13 +1,16 @@
 package collect_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/ed25519"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -318,7 +321,6 @@ func TestHostileBatches(t *testing.T) {
 			t.Errorf("%s: %v", name, findings)
 		}
 	}
-	os.RemoveAll(filepath.Join(dir, "ben@hospital.example-5")) // its folder was made, and is empty
 	if after := tree(t, dir); after != before {
 		t.Errorf("something was kept:\n%s\n%s", before, after)
 	}
@@ -805,6 +807,115 @@ func TestInterruptedWrites(t *testing.T) {
 		if r := verify(t, crashed); !r.Sound() {
 			t.Errorf("cut at %d: %s", cut, words(r))
 		}
+	}
+}
+
+// TestKilled kills a collector at random moments. What it answered is there.
+func TestKilled(t *testing.T) {
+	const env = "SOTTO_TEST_COLLECT"
+	if dir := os.Getenv(env); dir != "" {
+		c, findings, err := collect.Open(dir, collector, collectorKey, lookup, noon)
+		if err != nil || len(findings) > 0 {
+			t.Fatal(err, findings)
+		}
+		s := &stream{t: t, d: alice}
+		last, _, err := c.Last(alice)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.batch(int(last.Tree.N)) // what is there already
+		for {
+			if _, findings, err := c.Take(alice, s.batch(20), later); err != nil || len(findings) > 0 && (len(findings) > 1 || findings[0].Kind != collect.Interrupted) {
+				t.Fatal(err, findings)
+			}
+			fmt.Println(s.f.Size())
+		}
+	}
+	dir := t.TempDir()
+	for range 10 {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestKilled$")
+		cmd.Env = append(os.Environ(), env+"="+dir)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewReader(out)
+		first, err := lines.ReadString('\n')
+		if err != nil {
+			t.Fatalf("the child ended: %v", err)
+		}
+		go func() {
+			time.Sleep(time.Duration(rand.IntN(40_000)) * time.Microsecond) // the random moment
+			cmd.Process.Kill()
+		}()
+		rest, _ := io.ReadAll(lines)
+		cmd.Wait()
+		said := strings.Split(first+string(rest), "\n")
+		var answered int64
+		if _, err := fmt.Sscan(said[len(said)-2], &answered); err != nil {
+			t.Fatalf("%q", said)
+		}
+		c := openIn(t, dir)
+		s := &stream{t: t, d: alice}
+		s.batch(int(answered))
+		_, findings := take(t, c, alice, s.batch(0)) // of what was answered: that is old
+		for _, f := range findings {
+			if f.Kind != collect.Interrupted && f.Kind != collect.Replay {
+				t.Error(f)
+			}
+		}
+		last, ok, err := c.Last(alice)
+		if err != nil || !ok || last.Tree.N < answered || last.Tree.N > answered+20 {
+			t.Fatalf("%d answered, %d there, %v", answered, last.Tree.N, err)
+		}
+		c.Close()
+		if r := verify(t, dir); !r.Sound() {
+			t.Fatal(words(r))
+		}
+	}
+}
+
+// TestNothingBegunForNoise holds that what is not signed leaves nothing behind.
+func TestNothingBegunForNoise(t *testing.T) {
+	dir := t.TempDir()
+	c := openIn(t, dir)
+	d, other := newDevice(t, alice), newDevice(t, audit.Device{Owner: ben, ID: 5})
+	d.grow(3)
+	take(t, c, other.id, d.batch(10))
+	take(t, c, alice, []byte("x"))
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 {
+		t.Errorf("%v %v", entries, err)
+	}
+}
+
+// TestOlderClaimsDoNotHide accepts a batch that was signed before what is here, and
+// still knows how many events there were.
+func TestOlderClaimsDoNotHide(t *testing.T) {
+	dir := t.TempDir()
+	c := openIn(t, dir)
+	d := newDevice(t, alice)
+	d.grow(29)
+	early := d.batch(10) // of 30
+	d.grow(20)
+	old := newDevice(t, alice)
+	old.grow(35)
+	if _, findings := take(t, c, alice, d.batch(5)); len(findings) > 0 { // of 50
+		t.Fatal(findings)
+	}
+	if _, findings := take(t, c, alice, early); len(findings) > 0 {
+		t.Fatal(findings)
+	}
+	for range 2 {
+		old.now = d.now.Add(time.Minute) // 36 of the same history
+		if _, findings := take(t, c, alice, old.batch(100)); kinds(findings) != "truncated" {
+			t.Errorf("%v", findings)
+		}
+		c.Close()
+		c = openIn(t, dir)
 	}
 }
 

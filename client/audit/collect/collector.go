@@ -108,9 +108,45 @@ func (c *Collector) Take(from audit.Device, data []byte, now time.Time) (answer 
 	return t.answer, t.findings, err
 }
 
-// log returns the log of a device, opening it if need be; nil if it is unknown or
+// keyOf returns the key that a device's log is signed with: the one in the folder,
+// or else the directory's. A device that has left the directory is still heard.
+// nil has become a finding.
+func (t *taking) keyOf() (ed25519.PublicKey, error) {
+	c, d := t.c, t.from
+	if k, ok := c.open[d]; ok {
+		return k.key, nil
+	}
+	dir := filepath.Join(c.dir, folderName(d))
+	kd, key, err := readKey(filepath.Join(dir, keyFile))
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && exists(filepath.Join(dir, logFile)):
+		t.find(Spoilt, "the key of its log is gone from the folder")
+		return nil, nil
+	case errors.Is(err, fs.ErrNotExist):
+		if _, was := c.sealed[d]; was {
+			t.find(Spoilt, "its log is gone from the folder")
+			return nil, nil
+		}
+		key, ok := c.lookup(d)
+		if !ok {
+			t.find(Unknown, "the directory has no such device: nothing of it is kept")
+			return nil, nil
+		}
+		return key, nil
+	case err != nil || kd != d:
+		t.find(Spoilt, "the key of its log in the folder is damaged")
+		return nil, nil
+	}
+	if now, ok := c.lookup(d); ok && !key.Equal(now) {
+		t.find(Spoilt, "its log was begun with another key than the directory has now: a new key needs a new device")
+		return nil, nil
+	}
+	return key, nil
+}
+
+// log returns the log of a device, opening or beginning it if need be; nil if it is
 // spoilt, which has become a finding.
-func (t *taking) log() (*kept, error) {
+func (t *taking) log(key ed25519.PublicKey) (*kept, error) {
 	c, d := t.c, t.from
 	if k, ok := c.open[d]; ok {
 		c.used(d)
@@ -121,31 +157,10 @@ func (t *taking) log() (*kept, error) {
 		return k, nil
 	}
 	dir := filepath.Join(c.dir, folderName(d))
-	kd, key, err := readKey(filepath.Join(dir, keyFile))
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && exists(filepath.Join(dir, logFile)):
-		t.find(Spoilt, "the key of its log is gone from the folder")
-		return nil, nil
-	case errors.Is(err, fs.ErrNotExist):
-		var ok bool
-		if key, ok = c.lookup(d); !ok {
-			t.find(Unknown, "the directory has no such device: nothing of it is kept")
-			return nil, nil
-		}
-		if _, was := c.sealed[d]; was {
-			t.find(Spoilt, "its log is gone from the folder")
-			return nil, nil
-		}
+	if !exists(filepath.Join(dir, keyFile)) {
 		if err := makeFolder(dir, d, key); err != nil {
 			return nil, err
 		}
-	case err != nil || kd != d:
-		t.find(Spoilt, "the key of its log in the folder is damaged")
-		return nil, nil
-	}
-	if now, ok := c.lookup(d); ok && !key.Equal(now) {
-		t.find(Spoilt, "its log was begun with another key than the directory has now: a new key needs a new device")
-		return nil, nil
 	}
 	var seals []audit.Checkpoint
 	if s, ok := c.sealed[d]; ok {
@@ -208,26 +223,30 @@ func (t *taking) take(data []byte) error {
 		t.find(Unreadable, "it sent what is no batch: %v", err)
 		return nil
 	}
-	k, err := t.log()
-	if k == nil {
+	key, err := t.keyOf()
+	if key == nil {
 		return err
 	}
 	if origin, _, _ := bytes.Cut(b.Checkpoint, []byte{'\n'}); string(origin) != t.from.Origin() {
 		t.find(Redirected, "it sent a batch of another device's log")
 		return nil
 	}
-	cp, err := audit.OpenCheckpoint(b.Checkpoint, t.from, k.key, nil)
+	cp, err := audit.OpenCheckpoint(b.Checkpoint, t.from, key, nil)
 	if err != nil {
 		t.find(Unsigned, "it sent a batch that it did not sign: %v", err)
 		return nil
+	}
+	k, err := t.log(key)
+	if k == nil {
+		return err
 	}
 	t.answer = (&audit.Answer{Checkpoint: k.signed}).Marshal()
 	if cp.Tree.N != b.From+int64(len(b.Lines)) {
 		t.find(Inconsistent, "its checkpoint is of %d events, and the batch ends with number %d", cp.Tree.N, b.From+int64(len(b.Lines)))
 		return nil
 	}
-	if k.last.Of > cp.Of && cp.Time.After(k.last.Time) {
-		t.find(Truncated, "its log became shorter: it had %d events on %s, and %d on %s. Its data was put back to an older state, or its end was removed", k.last.Of, k.last.Time.Format(time.DateTime), cp.Of, cp.Time.Format(time.DateTime))
+	if k.fullest.Of > cp.Of && cp.Time.After(k.fullest.Time) {
+		t.find(Truncated, "its log became shorter: it had %d events on %s, and %d on %s. Its data was put back to an older state, or its end was removed", k.fullest.Of, k.fullest.Time.Format(time.DateTime), cp.Of, cp.Time.Format(time.DateTime))
 		t.answer = nil
 		where, err := contradiction(k, cp, b)
 		if where == "" || err != nil {

@@ -23,6 +23,7 @@ type kept struct {
 	frontier  *audit.Frontier
 	last      audit.Checkpoint // the zero Checkpoint if there is none
 	signed    []byte           // last, with both signatures
+	fullest   audit.Checkpoint // the one that told of the most events, the last of these
 	newest    time.Time        // the device's clock at its newest event
 	log       *os.File
 	logEnd    int64
@@ -106,7 +107,8 @@ func (k *kept) read(collector *audit.CollectorKey, seals []audit.Checkpoint) (se
 			return 0, 0, "", err
 		}
 		pending = pending[:0]
-		k.last, k.signed, k.newest = c, bytes.Clone(checkpoint), newest
+		k.settle(c, bytes.Clone(checkpoint))
+		k.newest = newest
 		k.frontier = frontier.Clone()
 		_, settled = f.Read()
 	}
@@ -130,6 +132,14 @@ func (k *kept) read(collector *audit.CollectorKey, seals []audit.Checkpoint) (se
 		}
 	}
 	return settled, tail, "", hashes.end()
+}
+
+// settle remembers the checkpoint that stands last.
+func (k *kept) settle(c audit.Checkpoint, signed []byte) {
+	k.last, k.signed = c, signed
+	if c.Of >= k.fullest.Of {
+		k.fullest = c
+	}
 }
 
 // hasWhole reports whether a checkpoint ends in what may be an interrupted write.
@@ -216,7 +226,8 @@ func (k *kept) append(lines [][]byte, c audit.Checkpoint, signed []byte, newest 
 		return err
 	}
 	k.logEnd += int64(len(text))
-	k.frontier, k.last, k.signed = f, c, signed
+	k.frontier = f
+	k.settle(c, signed)
 	if len(lines) > 0 {
 		k.newest = newest
 	}

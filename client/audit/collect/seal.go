@@ -145,7 +145,11 @@ func (c *Collector) Seal(now time.Time) ([]byte, error) {
 	}
 	for _, d := range devices {
 		t := taking{c: c, from: d, now: now}
-		k, err := t.log()
+		key, err := t.keyOf()
+		var k *kept
+		if key != nil {
+			k, err = t.log(key)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", doing, err)
 		}
