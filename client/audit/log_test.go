@@ -217,8 +217,12 @@ func TestUndoneWithItsCause(t *testing.T) {
 		t.Errorf("%v, and %d events", err, r.size())
 	}
 	r.grow(1)
+	if rep := r.verify(); !rep.Sound() || rep.Uncovered != 5 || !strings.Contains(rep.Words(), "no checkpoint") {
+		t.Error(rep.Words())
+	}
 	r.checkpoint()
-	if rep := r.verify(); !rep.Sound() {
+	r.grow(2)
+	if rep := r.verify(); !rep.Sound() || rep.Uncovered != 2 || !strings.Contains(rep.Words(), "and 2 since then") {
 		t.Error(rep.Words())
 	}
 }

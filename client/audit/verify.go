@@ -276,7 +276,15 @@ func (l *Log) WriteTo(w io.Writer, s Storage, checkpoint []byte) error {
 // Words is the report for people, in one line.
 func (r *Report) Words() string {
 	if r.Sound() {
-		return fmt.Sprintf("%s: %d events, nothing changed, nothing missing up to %s", r.Device, r.Size-r.First, r.Last.Time.Format(time.DateTime))
+		words := fmt.Sprintf("%s: %d events, nothing changed", r.Device, r.Size-r.First)
+		if r.Last.Device == (Device{}) {
+			return words + ", but no checkpoint that would show whether the end is missing"
+		}
+		words += ", nothing missing up to " + r.Last.Time.Format(time.DateTime)
+		if r.Uncovered > 0 {
+			words += fmt.Sprintf(", and %d since then that no checkpoint covers yet", r.Uncovered)
+		}
+		return words
 	}
 	words := make([]string, 0, 4)
 	for _, p := range r.Problems[:min(3, len(r.Problems))] {
