@@ -141,6 +141,15 @@ func TestTamperingByLines(t *testing.T) {
 	if r := verify(t, audit.AppendCheckpoint(join(lines[:40]...), forged), last); r.Sound() {
 		t.Error("signed by somebody else, and nobody noticed")
 	}
+	// The device itself signs a line of another.
+	line, err := audit.Entry{Seq: 0, Time: noon, Device: audit.Device{Owner: ben, ID: 5}, Event: audit.Event{Kind: audit.Unlocked}}.Line()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := signed(t, audit.Checkpoint{Device: alice, Tree: tlog.Tree{N: 1, Hash: tlog.RecordHash(line)}, Time: noon})
+	if r := verify(t, audit.AppendCheckpoint(append(line, '\n'), other)); !strings.Contains(r.Words(), "of another device") {
+		t.Error(r.Words())
+	}
 	// Every line wrong: the report stays short.
 	if r := verify(t, bytes.Repeat([]byte("x\n"), 100_000)); len(r.Problems) > 20 || r.More == 0 {
 		t.Errorf("%d problems", len(r.Problems))

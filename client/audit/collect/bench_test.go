@@ -7,10 +7,10 @@ import (
 	"path/filepath"
 	"testing"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"sotto/client/audit"
 	"sotto/client/audit/collect"
-
-	"golang.org/x/mod/sumdb/tlog"
 )
 
 // stream makes batches of n events each, without a database.

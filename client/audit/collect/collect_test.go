@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"sotto/client/audit"
 	"sotto/client/audit/collect"
 	"sotto/client/store"
@@ -327,6 +329,49 @@ func TestHostileBatches(t *testing.T) {
 	if answer, findings := take(t, c, alice, good); len(findings) != 0 || d.confirm(answer) != nil {
 		t.Errorf("the honest one after all of them: %v", findings)
 	}
+}
+
+// TestDevicesThatSignNonsense sends what a device with a changed program signs.
+func TestDevicesThatSignNonsense(t *testing.T) {
+	dir := t.TempDir()
+	c := openIn(t, dir)
+	line := func(seq int64, of audit.Device) string {
+		l, err := (audit.Entry{Seq: seq, Time: noon, Device: of, Event: audit.Event{Kind: audit.Unlocked}}).Line()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(l)
+	}
+	for name, x := range map[string]struct {
+		lines []string
+		want  string
+	}{
+		"another's line":         {[]string{line(0, alice), line(1, audit.Device{Owner: ben, ID: 5})}, "inconsistent"},
+		"a line of another time": {[]string{line(0, alice), line(2, alice)}, "reordered"},
+		"the same line twice":    {[]string{line(0, alice), line(0, alice)}, "reordered"},
+		"words":                  {[]string{line(0, alice), "Kalium of bed 12 is 6.1"}, "inconsistent"},
+		"words at a line's end":  {[]string{line(0, alice) + " note=Kalium"}, "inconsistent"},
+		"an event of the future": {[]string{strings.Replace(line(0, alice), "unlock", "teleport", 1)}, "inconsistent"},
+		"control characters":     {[]string{line(0, alice) + "\x1b[2J"}, "inconsistent"},
+	} {
+		var f audit.Frontier
+		var b audit.Batch
+		for _, l := range x.lines {
+			b.Lines = append(b.Lines, []byte(l))
+			f.Add(tlog.RecordHash([]byte(l)))
+		}
+		var err error
+		if b.Checkpoint, err = (audit.Checkpoint{Device: alice, Tree: tlog.Tree{N: f.Size(), Hash: f.Root()}, Time: noon}).Sign(keyOf(alice)); err != nil {
+			t.Fatal(err)
+		}
+		_, findings := take(t, c, alice, b.Marshal())
+		if kinds(findings) != x.want || strings.Contains(fmt.Sprint(findings), "Kalium") || strings.Contains(fmt.Sprint(findings), "\x1b") {
+			t.Errorf("%s: %v", name, findings)
+		}
+	}
+	d := newDevice(t, alice)
+	d.grow(3)
+	deliver(t, c, d, 10)
 }
 
 // tree is what a folder has, with sizes.
