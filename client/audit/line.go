@@ -118,8 +118,8 @@ func (e *Event) set(i int, value string) bool {
 }
 
 // ParseLine reads what Line wrote, and nothing else: writing the result gives the
-// same bytes. Errors match ErrLine and do not repeat more than the name of what
-// is wrong.
+// same bytes. Errors match ErrLine and repeat nothing of what is wrong: it may be
+// somebody's words.
 func ParseLine(line []byte) (Entry, error) {
 	if len(line) > MaxLine {
 		return Entry{}, fmt.Errorf("%w: longer than %d bytes", ErrLine, MaxLine)
@@ -130,7 +130,7 @@ func ParseLine(line []byte) (Entry, error) {
 		return Entry{}, fmt.Errorf("%w: it has %d words", ErrLine, len(words))
 	}
 	if words[0] != lineVersion {
-		return Entry{}, fmt.Errorf("%w: it is of version %.10q, and this sotto reads %s", ErrLine, words[0], lineVersion)
+		return Entry{}, fmt.Errorf("%w: it is not of version %s, which this sotto reads", ErrLine, lineVersion)
 	}
 	var err error
 	if e.Seq, err = strconv.ParseInt(words[1], 10, 64); err != nil {
@@ -144,16 +144,16 @@ func ParseLine(line []byte) (Entry, error) {
 	}
 	var ok bool
 	if e.Kind, ok = KindNamed(words[4]); !ok {
-		return Entry{}, fmt.Errorf("%w: an event of kind %.30q is not known here", ErrLine, words[4])
+		return Entry{}, fmt.Errorf("%w: its kind of event is not known here", ErrLine)
 	}
 	i := 0
-	for _, word := range words[5:] {
+	for at, word := range words[5:] {
 		name, value, _ := strings.Cut(word, "=")
 		for i < len(fieldNames) && fieldNames[i] != name {
 			i++
 		}
 		if i == len(fieldNames) || !e.set(i, value) {
-			return Entry{}, fmt.Errorf("%w: what it says after %.30q is not possible there", ErrLine, name)
+			return Entry{}, fmt.Errorf("%w: its word %d is not possible there", ErrLine, at+6)
 		}
 		i++
 	}
