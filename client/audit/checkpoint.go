@@ -40,6 +40,11 @@ type Checkpoint struct {
 	Received time.Time
 }
 
+// Equal reports whether two checkpoints say the same.
+func (c Checkpoint) Equal(d Checkpoint) bool {
+	return c.Device == d.Device && c.Tree == d.Tree && c.Of == d.Of && c.Time.Equal(d.Time) && c.Received.Equal(d.Received)
+}
+
 // maxSize bounds the events of a log, far from where sums of sizes overflow.
 const maxSize = 1 << 60
 

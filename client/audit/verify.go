@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -111,7 +112,7 @@ type Verifying struct {
 	Device    Device
 	Key       ed25519.PublicKey // of the device
 	Collector *CollectorKey     // if each checkpoint must have the collector's signature, too
-	Known     []Checkpoint      // what the log is known to have been: its end may be missing otherwise
+	Known     []Checkpoint      // what the log is known to have been: its end may be missing otherwise. Those with Received must be in the file
 	Each      func(Entry)       // called for each event that is in its place; nil for none
 
 	// Hashes is called with the hashes that each line completes, as tlog stores
@@ -129,6 +130,7 @@ func Verify(in io.Reader, with Verifying) (*Report, error) {
 	v := verifier{report: r, frontier: &Frontier{}, known: append([]Checkpoint(nil), with.Known...), each: with.Each}
 	v.settle()
 	f := NewFileReader(in)
+	wanted := slices.DeleteFunc(slices.Clone(with.Known), func(c Checkpoint) bool { return c.Received.IsZero() })
 	for {
 		line, checkpoint, err := f.Next()
 		if err == io.EOF {
@@ -158,6 +160,12 @@ func Verify(in io.Reader, with Verifying) (*Report, error) {
 			r.problem(v.frontier.size, "something before it was changed, removed or added: these are not the events that the device signed")
 		}
 		r.Last = c
+		wanted = slices.DeleteFunc(wanted, c.Equal)
+	}
+	for _, c := range wanted {
+		if c.Tree.N <= v.frontier.size { // or else the end is missing, which is said below
+			r.problem(c.Tree.N, fmt.Sprintf("the checkpoint of %s is missing", c.Received.Format(time.DateTime)))
+		}
 	}
 	if r.Uncovered = v.frontier.size - r.Last.Tree.N; r.Uncovered > 0 {
 		r.problem(v.frontier.size, fmt.Sprintf("no checkpoint stands behind the last %d events: something was cut off, or added", r.Uncovered))

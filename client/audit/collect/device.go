@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -77,6 +78,7 @@ func (k *kept) read(collector *audit.CollectorKey, seals []audit.Checkpoint) (se
 	hashes := newRebuild(k.hashes)
 	f := audit.NewFileReader(k.log)
 	frontier := k.frontier.Clone()
+	var reached []audit.Checkpoint // those that the seals tell of
 	var newest time.Time
 	pending := make([]byte, 0, 1<<16)
 	for {
@@ -108,11 +110,17 @@ func (k *kept) read(collector *audit.CollectorKey, seals []audit.Checkpoint) (se
 		}
 		pending = pending[:0]
 		k.settle(c, bytes.Clone(checkpoint))
+		if slices.ContainsFunc(seals, c.Equal) {
+			reached = append(reached, c)
+		}
 		k.newest = newest
 		k.frontier = frontier.Clone()
 		_, settled = f.Read()
 	}
 	for _, s := range seals {
+		if !slices.ContainsFunc(reached, s.Equal) && s.Tree.N <= k.frontier.Size() {
+			return 0, 0, fmt.Sprintf("the checkpoint of %s is missing", s.Received.Format(time.DateTime)), nil
+		}
 		if wrong := k.against(s, hashReader{k.hashes}); wrong != "" {
 			return 0, 0, wrong, nil
 		}

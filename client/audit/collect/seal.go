@@ -26,15 +26,16 @@ import (
 // elsewhere, or write it down: Verify takes it.
 type Seal struct {
 	Time time.Time
-	Logs []audit.Checkpoint // Device and Tree of each; sorted by device
+	Logs []audit.Checkpoint // the last of each; sorted by device
 }
 
-// maxSeal bounds a seal: a line for each of some ten thousand devices.
+// maxSeal bounds a seal: a line for each of some five thousand devices.
 const maxSeal = 1_000_000 // as much as a note may have
 
 const (
 	sealHeader = "sotto audit seal 1"
 	sealTime   = "2006-01-02T15:04:05Z"
+	clockTime  = "2006-01-02T15:04:05.000Z"
 )
 
 // ErrSeal is a seal that is not genuine.
@@ -44,7 +45,7 @@ func (s *Seal) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n%s\n%d\n", sealHeader, s.Time.UTC().Format(sealTime), len(s.Logs))
 	for _, c := range s.Logs {
-		fmt.Fprintf(&b, "%s %d %s\n", c.Device, c.Tree.N, c.Tree.Hash)
+		fmt.Fprintf(&b, "%s %d %s %s %d %s\n", c.Device, c.Tree.N, c.Tree.Hash, c.Time.UTC().Format(clockTime), c.Of, c.Received.UTC().Format(sealTime))
 	}
 	return b.String()
 }
@@ -103,16 +104,19 @@ func OpenSeal(msg []byte, public *audit.CollectorKey) (*Seal, error) {
 	}
 	for _, line := range lines[3:] {
 		words := strings.Split(line, " ")
-		if len(words) != 3 {
+		if len(words) != 6 {
 			return nil, wrong
 		}
 		d, err1 := audit.ParseDevice(words[0])
 		size, err2 := strconv.ParseInt(words[1], 10, 62)
 		root, err3 := tlog.ParseHash(words[2])
-		if errors.Join(err1, err2, err3) != nil || size < 0 {
+		at, err4 := time.Parse(clockTime, words[3])
+		of, err5 := strconv.ParseInt(words[4], 10, 62)
+		received, err6 := time.Parse(sealTime, words[5])
+		if errors.Join(err1, err2, err3, err4, err5, err6) != nil || size < 0 || of < size {
 			return nil, wrong
 		}
-		s.Logs = append(s.Logs, audit.Checkpoint{Device: d, Tree: tlog.Tree{N: size, Hash: root}, Time: s.Time})
+		s.Logs = append(s.Logs, audit.Checkpoint{Device: d, Tree: tlog.Tree{N: size, Hash: root}, Time: at, Of: of, Received: received})
 	}
 	if s.text() != n.Text {
 		return nil, wrong
@@ -154,7 +158,7 @@ func (c *Collector) Seal(now time.Time) ([]byte, error) {
 			return nil, fmt.Errorf("%s: %w", doing, err)
 		}
 		if k != nil && k.last.Device == d {
-			next[d] = audit.Checkpoint{Device: d, Tree: k.last.Tree, Time: now}
+			next[d] = k.last
 		}
 	}
 	s := Seal{Time: now.UTC().Truncate(time.Second)}
