@@ -24,6 +24,7 @@ import (
 	"github.com/awnumar/memguard"
 	"mellium.im/xmpp/jid"
 
+	"sotto/client/audit"
 	"sotto/client/locker"
 	"sotto/client/omemo"
 	"sotto/client/store"
@@ -81,6 +82,9 @@ type Client struct {
 	files  *locker.Locker
 	device *omemo.Device
 	log    *slog.Logger
+
+	auditLog *audit.Log
+
 	events *events
 	wake   chan struct{} // something in the store is to be sent
 	calls  chan func()   // things only Run may do
@@ -123,6 +127,9 @@ func New(cfg Config) (*Client, error) {
 	}
 	err = cfg.Store.Update(context.Background(), func(tx *store.Tx) error {
 		if c.device, err = omemo.Setup(tx); err != nil {
+			return err
+		}
+		if c.auditLog, err = audit.New(audit.Device{Owner: audit.PersonOf(c.self), ID: c.device.ID()}); err != nil {
 			return err
 		}
 		if err := c.tend(tx); err != nil {

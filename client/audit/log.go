@@ -56,6 +56,40 @@ func (l *Log) append(s Storage, seq int64, now time.Time, e Event) (Entry, error
 	return entry, s.AppendAudit(seq, line, join(hashes))
 }
 
+// AppendAll is Append for many events, whose Time is when they happened, in one
+// go: what it reads of the tree, it reads once. It sets Seq and Device of each.
+func (l *Log) AppendAll(s Storage, list []Entry) error {
+	if len(list) == 0 {
+		return nil
+	}
+	size, err := s.AuditSize()
+	if err != nil {
+		return err
+	}
+	if size == 0 && list[0].Kind != LogStarted {
+		list = append([]Entry{{Time: list[0].Time, Event: Event{Kind: LogStarted}}}, list...)
+	}
+	f, err := FrontierAt(size, stored{s})
+	if err != nil {
+		return fmt.Errorf("writing the audit log: %w", err)
+	}
+	for i := range list {
+		e := &list[i]
+		e.Seq, e.Time, e.Device = f.Size(), stamp(e.Time), l.device
+		line, err := e.Line()
+		if err != nil {
+			return fmt.Errorf("writing the audit log: %w", err)
+		}
+		if err := s.AppendAudit(e.Seq, line, join(f.Add(tlog.RecordHash(line)))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Device returns whose log it is.
+func (l *Log) Device() Device { return l.device }
+
 func join(hashes []tlog.Hash) []byte {
 	b := make([]byte, 0, len(hashes)*tlog.HashSize)
 	for i := range hashes {

@@ -152,8 +152,11 @@ type Device struct {
 // String is the device as lines have it: alice@hospital.example/27183.
 func (d Device) String() string { return d.Owner.address + "/" + strconv.FormatUint(uint64(d.ID), 10) }
 
-// Valid reports whether the device has an owner with an address and an id.
-func (d Device) Valid() bool { return isAddress(d.Owner.address) && validDeviceID(d.ID) }
+// Valid reports whether the device has an owner, with an address or the digest of
+// one, and an id.
+func (d Device) Valid() bool {
+	return (isAddress(d.Owner.address) || isDigest(d.Owner.address)) && validDeviceID(d.ID)
+}
 
 func validDeviceID(id uint32) bool { return id > 0 && id < 1<<31 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -36,8 +37,38 @@ CREATE TRIGGER audit_unchanged BEFORE UPDATE ON audit WHEN new.line IS NOT NULL 
 END;
 `
 
+// Log adds an event to the audit log, in this transaction: it is written with the
+// others of the transaction when that ends, and either all of it is on the disk or
+// nothing. An error of writing it is Update's. The error of Log itself matches
+// audit.ErrEvent: there is no such event, and nothing is added.
+func (tx *Tx) Log(l *audit.Log, now time.Time, e audit.Event) error {
+	if err := e.Check(); err != nil {
+		return err
+	}
+	if !tx.write {
+		return ErrViewWrites
+	}
+	if tx.log != nil && tx.log.Device() != l.Device() {
+		return fmt.Errorf("writing the audit log: this transaction is of another device")
+	}
+	tx.log, tx.logged = l, append(tx.logged, audit.Entry{Time: now, Event: e})
+	return nil
+}
+
+// writeLog writes what Log was given.
+func (tx *Tx) writeLog() error {
+	list := tx.logged
+	if tx.logged = nil; len(list) == 0 {
+		return nil
+	}
+	return tx.log.AppendAll(tx, list)
+}
+
 // AuditSize returns how many events the audit log has had.
 func (tx *Tx) AuditSize() (size int64, err error) {
+	if err := tx.writeLog(); err != nil {
+		return 0, err
+	}
 	_, err = tx.one(`SELECT seq + 1 FROM audit ORDER BY seq DESC LIMIT 1`, func(st *sqlite3.Stmt) { size = st.ColumnInt64(0) })
 	return size, err
 }

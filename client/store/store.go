@@ -299,6 +299,9 @@ func (s *Store) transact(ctx context.Context, write bool, fn func(*Tx) error) er
 	if err := fn(tx); err != nil {
 		return err
 	}
+	if err := tx.writeLog(); err != nil {
+		return err
+	}
 	if tx.grew {
 		if err := tx.indexNew(indexBatch); err != nil {
 			return err

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
+
+	"sotto/client/audit"
 )
 
 // Tx is a transaction. It is valid until the function that got it returns, and
@@ -21,6 +23,9 @@ type Tx struct {
 	write  bool
 	grew   bool // a text was added
 	failed error
+
+	log    *audit.Log // where logged goes
+	logged []audit.Entry
 }
 
 // nullable binds "" as NULL, for columns where nothing must not equal nothing.
