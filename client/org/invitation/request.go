@@ -10,9 +10,9 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
-	"sotto/client/omemo/ratchet"
 	"sotto/client/org"
 	"sotto/client/org/directory"
+	"sotto/client/xeddsa"
 )
 
 // request is what a device sends that wants to join.
@@ -21,8 +21,8 @@ type request struct {
 	invitation   string // id
 	address      string
 	device       directory.Device
-	identity     [ratchet.SignatureSize]byte // by the device's OMEMO identity key
-	code, both   org.Hash                    // MACs
+	identity     [xeddsa.SignatureSize]byte // by the device's OMEMO identity key
+	code, both   org.Hash                   // MACs
 
 	hash org.Hash
 }
@@ -76,9 +76,9 @@ func (q *request) prove(keys []byte) (code, both org.Hash) {
 
 // Request signs that a device wants to join as the address of the code. The signer
 // is the device's own key; identity signs with its OMEMO identity key (XEdDSA, as
-// ratchet.Sign does). The second result is the digest by which the answer names the
+// xeddsa.Sign does). The second result is the digest by which the answer names the
 // request. A device can ask again.
-func (k *Keys) Request(c Code, organisation string, device directory.Device, signer note.Signer, identity func(message []byte) ([ratchet.SignatureSize]byte, error)) ([]byte, org.Hash, error) {
+func (k *Keys) Request(c Code, organisation string, device directory.Device, signer note.Signer, identity func(message []byte) ([xeddsa.SignatureSize]byte, error)) ([]byte, org.Hash, error) {
 	q := &request{organisation: organisation, invitation: k.id, address: c.Address, device: device}
 	var err error
 	if q.identity, err = identity(q.claim()); err != nil {
@@ -133,8 +133,7 @@ func openRequest(b []byte, organisation string) (*request, error) {
 	if _, err = org.Open(b, org.KindRequest, organisation, q.device.Signing); err != nil {
 		return nil, err
 	}
-	identity := ratchet.PublicKey(q.device.Fingerprint)
-	if err := ratchet.Verify(&identity, q.claim(), q.identity[:]); err != nil {
+	if !xeddsa.Verify(&q.device.Fingerprint, q.claim(), q.identity[:]) {
 		return nil, fmt.Errorf("%w: it was not signed with the OMEMO key that it names", org.ErrSignature)
 	}
 	return q, nil
