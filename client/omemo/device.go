@@ -106,6 +106,37 @@ func (d *Device) withIdentity(use func(own *ratchet.Identity) error) error {
 	return use(&ratchet.Identity{Private: (*ratchet.PrivateKey)(buffer.Bytes()), Public: d.public})
 }
 
+// SignIdentity signs a message with the identity key (XEdDSA), so that somebody else
+// can check that this device has it: an organisation does before it lists the
+// fingerprint. The message must be one that can't be taken for a signed prekey, and
+// whoever has the signature can show it to others.
+func (d *Device) SignIdentity(message []byte) (signature [ratchet.SignatureSize]byte, err error) {
+	if len(message) <= ratchet.PublicKeySize {
+		return signature, fmt.Errorf("sign with the OMEMO identity: %d bytes could be a prekey", len(message))
+	}
+	err = d.withIdentity(func(own *ratchet.Identity) error {
+		signature = ratchet.Sign(own.Private, message)
+		return nil
+	})
+	return signature, err
+}
+
+// DeviceID returns the id of the device kept in k, 0 if there is none yet.
+func DeviceID(k Keys) (uint32, error) {
+	stored, err := k.Identity()
+	if err != nil {
+		return 0, fmt.Errorf("load OMEMO identity: %w", err)
+	}
+	defer clear(stored)
+	switch {
+	case len(stored) == 0:
+		return 0, nil
+	case len(stored) != identitySize || stored[0] != identityFormat:
+		return 0, fmt.Errorf("load OMEMO identity: stored identity is damaged")
+	}
+	return binary.BigEndian.Uint32(stored[1:]), nil
+}
+
 // Bundle returns what to publish so that others can start sessions.
 func (d *Device) Bundle(k Keys) (Bundle, error) {
 	b := Bundle{IdentityKey: d.public.Bytes()}

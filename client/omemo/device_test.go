@@ -164,3 +164,35 @@ func TestBundleWithoutKeys(t *testing.T) {
 		t.Error("a bundle of damaged keys")
 	}
 }
+
+func TestSignIdentity(t *testing.T) {
+	k := newMemory()
+	if id, err := DeviceID(k); id != 0 || err != nil {
+		t.Errorf("before there is a device: %d, %v", id, err)
+	}
+	d, err := Setup(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id, err := DeviceID(k); id != d.ID() || err != nil {
+		t.Errorf("device %d, %v; it is %d", id, err, d.ID())
+	}
+	message := []byte("sotto join-request v1\norganisation: hospital.example\n")
+	signature, err := d.SignIdentity(message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := ratchet.ParsePublicKey(append([]byte{5}, func() []byte { f := d.Fingerprint(); return f[:] }()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ratchet.Verify(&key, message, signature[:]); err != nil {
+		t.Error(err)
+	}
+	if err := ratchet.Verify(&key, append(message, '\n'), signature[:]); err == nil {
+		t.Error("another message has the same signature")
+	}
+	if _, err := d.SignIdentity(make([]byte, ratchet.PublicKeySize)); err == nil {
+		t.Error("what could be a signed prekey was signed")
+	}
+}

@@ -364,6 +364,7 @@ INSERT INTO gap_edge (gap, conversation, message)
 CREATE INDEX message_retraction ON message (conversation, reply, place) WHERE kind = 2; -- see shown.go
 `,
 	auditSchema,
+	directorySchema,
 }
 
 // migrate brings the schema up to this version, in one transaction.

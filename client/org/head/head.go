@@ -99,6 +99,7 @@ func (o Orders) valid() bool {
 
 // Head is what one says.
 type Head struct {
+	For       string // the partner that it is shown to, about the directory that it is shown; "" for the own people
 	Number    uint64 // one more with every head
 	Issued    time.Time
 	Directory Mark
@@ -109,6 +110,7 @@ type Head struct {
 
 func (h Head) text(name string) string {
 	w := org.NewWriter(org.KindHead, name)
+	w.Optional("for", h.For)
 	w.Number("number", h.Number)
 	w.Time("issued", h.Issued)
 	w.Line("directory", h.Directory.String())
@@ -129,6 +131,9 @@ func (h Head) Sign(signer note.Signer) ([]byte, error) {
 
 func parse(s *org.Statement) (h Head, err error) {
 	r := org.NewReader(s)
+	if h.For = r.Optional("for", 300); h.For != "" && !org.ValidName(h.For) {
+		r.Fail("it is for no organisation")
+	}
 	h.Number, h.Issued = r.Number("number"), r.Time("issued")
 	for _, m := range []struct {
 		name string
@@ -169,6 +174,8 @@ func (h Head) Follow(b []byte, key org.Key) (Head, error) {
 		return h, err
 	}
 	switch {
+	case next.For != h.For:
+		return h, fmt.Errorf("%w: it is a head for %q and not for %q", org.ErrSignature, next.For, h.For)
 	case next.Number == h.Number:
 		if next.text("") != h.text("") {
 			return h, fmt.Errorf("%w: head %d", org.ErrFork, h.Number)

@@ -142,3 +142,26 @@ func FuzzHead(f *testing.F) {
 		}
 	})
 }
+
+// TestHeadForPartner holds that a head about what a partner is shown is not taken by
+// the own people, nor theirs by a partner, nor one partner's by another.
+func TestHeadForPartner(t *testing.T) {
+	h := head.Head{For: "clinic.example", Number: 3, Issued: orgtest.Noon, Directory: mark(2, "x"), Orders: head.Orders{First: 1}}
+	b := sign(t, h, key)
+	if got, err := (head.Head{For: "clinic.example"}).Follow(b, key.Key); err != nil || got != h {
+		t.Errorf("the partner reads %+v, %v", got, err)
+	}
+	for _, other := range []head.Head{{}, {For: "lab.example"}} {
+		if _, err := other.Follow(b, key.Key); !errors.Is(err, org.ErrSignature) {
+			t.Errorf("for %q: %v", other.For, err)
+		}
+	}
+	if _, err := h.Follow(sign(t, base(), key), key.Key); !errors.Is(err, org.ErrSignature) {
+		t.Errorf("the own people's head, shown to a partner: %v", err)
+	}
+	h.For = "clinic"
+	if _, err := h.Sign(key); err == nil {
+		t.Error("a head for no organisation was signed")
+	}
+	orgtest.Tamper(t, b, func(b []byte) error { _, err := head.Open(b, key.Key); return err })
+}

@@ -314,10 +314,9 @@ func (p *Partners) ApplyEnd(b []byte) (string, error) {
 	return name, nil
 }
 
-// Allows returns nil if somebody of the own organisation and somebody of another,
-// by the directory that it shows to this one, can write to each other, and
+// InForce returns nil if there is an agreement with another organisation, and
 // otherwise why not.
-func (p *Partners) Allows(own *directory.Entry, other string, theirs *directory.Entry, now time.Time) error {
+func (p *Partners) InForce(other string, now time.Time) error {
 	a := p.with[other]
 	switch {
 	case a == nil:
@@ -326,7 +325,18 @@ func (p *Partners) Allows(own *directory.Entry, other string, theirs *directory.
 		return ErrEnded
 	case now.After(a.Expires):
 		return ErrExpired
-	case !a.opens(p.own.Name(), own) || !a.opens(other, theirs):
+	}
+	return nil
+}
+
+// Allows returns nil if somebody of the own organisation and somebody of another,
+// by the directory that it shows to this one, can write to each other, and
+// otherwise why not.
+func (p *Partners) Allows(own *directory.Entry, other string, theirs *directory.Entry, now time.Time) error {
+	if err := p.InForce(other, now); err != nil {
+		return err
+	}
+	if a := p.with[other]; !a.opens(p.own.Name(), own) || !a.opens(other, theirs) {
 		return ErrClosed
 	}
 	return nil

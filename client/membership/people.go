@@ -1,0 +1,95 @@
+package membership
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"sotto/client/org/directory"
+)
+
+// Why somebody cannot be talked to, beside the errors of packages directory and partner.
+var (
+	ErrNoDirectory = errors.New("the organisation's directory has not arrived yet")
+	ErrOut         = errors.New("you are not active in the organisation")
+	ErrTwice       = errors.New("is in the directories of two partners")
+)
+
+// Person is somebody in the directory, or in what a partner shows of its own.
+type Person struct {
+	directory.Entry
+	Partner string // the partner's name; "" for the own organisation
+}
+
+// Find returns who has an address, in the own directory first. Whom two partners list
+// nobody has: each could pass off its own devices as the other's.
+func (m *Membership) Find(address string) (Person, error) {
+	if m == nil {
+		return Person{}, fmt.Errorf("%s %w", address, directory.ErrStranger)
+	}
+	d := m.Directory()
+	if e, ok := d.Entry(address); ok {
+		return Person{Entry: e}, nil
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var p Person
+	for _, name := range slices.Sorted(maps.Keys(m.agreements)) {
+		if e, ok := m.agreements[name].book.get().Entry(address); ok {
+			if p.Partner != "" {
+				return Person{}, fmt.Errorf("%s %w, %s and %s", address, ErrTwice, p.Partner, name)
+			}
+			p = Person{e, name}
+		}
+	}
+	switch {
+	case p.Partner != "":
+		return p, nil
+	case d.At().Serial == 0:
+		return Person{}, ErrNoDirectory
+	}
+	return Person{}, fmt.Errorf("%s %w", address, directory.ErrStranger)
+}
+
+// MayTalk returns nil if messages go to an address and come from it: a member, or
+// somebody whom a partner has opened and to whom this person is open. Otherwise the
+// error says why not, for people.
+func (m *Membership) MayTalk(address string, now time.Time) error {
+	if m == nil || address == m.address {
+		return nil
+	}
+	p, err := m.Find(address)
+	if err != nil {
+		return err
+	}
+	d := m.Directory()
+	if err := d.Member(m.address); err != nil {
+		return fmt.Errorf("%w: %w", ErrOut, err)
+	}
+	if p.Partner == "" {
+		return d.Member(address)
+	}
+	own, _ := d.Entry(m.address)
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if err := m.partners.Allows(&own, p.Partner, &p.Entry, now); err != nil {
+		return fmt.Errorf("%s of %s: %w", p.Name, p.Partner, err)
+	}
+	return nil
+}
+
+// Vouched reports whether somebody active is listed with this device and fingerprint.
+// Whether there is an agreement that lets them talk is MayTalk's.
+func (m *Membership) Vouched(address string, device uint32, fingerprint [32]byte) bool {
+	if m == nil {
+		return false
+	}
+	p, err := m.Find(address)
+	if err != nil || p.State != directory.Active {
+		return false
+	}
+	d := p.Device(device)
+	return d != nil && d.Fingerprint == fingerprint
+}
