@@ -52,18 +52,43 @@ func (i *Invitation) Open(now time.Time) bool {
 // Book are an organisation's invitations. It is for one caller at a time, who
 // stores it before a code is given out and before a request is answered: else a
 // crash would give back attempts.
+//
+// It also holds the passwords of the accounts whose first device has joined, which
+// that device has made and told: the code for a further device carries it, and so
+// nothing changes for the devices that are there, whether they are online or not.
 type Book struct {
-	key  org.Anchor
-	open map[string]*Invitation
+	key       org.Anchor
+	open      map[string]*Invitation
+	passwords map[string]*memguard.Enclave // as bits, by address
 }
 
 // NewBook returns the invitations of an organisation, of which there are none yet.
 // After a change of the organisation's key a new one is begun: codes name the key.
-func NewBook(key org.Anchor) *Book { return &Book{key, make(map[string]*Invitation)} }
+func NewBook(key org.Anchor) *Book {
+	return &Book{key, make(map[string]*Invitation), make(map[string]*memguard.Enclave)}
+}
+
+// Renewed returns the book after a change of the organisation's key: without
+// invitations, and with the passwords.
+func (b *Book) Renewed(key org.Anchor) *Book {
+	next := NewBook(key)
+	maps.Copy(next.passwords, b.passwords)
+	return next
+}
+
+// HasPassword reports whether the password of an account is known, so that a code
+// for it carries it. There is nothing to be set at the relay then.
+func (b *Book) HasPassword(address string) bool { return b.passwords[address] != nil }
+
+// ForgetPassword makes the next code for an account one that makes its password: the
+// relay has to be given it, and the account's devices so far are locked out. That is
+// for accounts whose devices are all lost, and for those whose password was changed
+// otherwise.
+func (b *Book) ForgetPassword(address string) { delete(b.passwords, address) }
 
 // Issue invites somebody. It returns the code, the one-time PIN, which the caller
-// destroys, and the keys, whose Password the account is to get, and which the
-// caller destroys too.
+// destroys, and the keys, whose Password the account is to have, if it has not
+// already (HasPassword), and which the caller destroys too.
 func (b *Book) Issue(p Person, contact, relay string, now, expires time.Time) (Code, *memguard.LockedBuffer, *Keys, error) {
 	entry := directory.Entry{Address: p.Address, Name: p.Name, Roles: slices.Clone(p.Roles), Department: p.Department, State: directory.Active}
 	slices.Sort(entry.Roles)
@@ -85,6 +110,16 @@ func (b *Book) Issue(p Person, contact, relay string, now, expires time.Time) (C
 	if err != nil {
 		pin.Destroy()
 		return Code{}, nil, nil, err
+	}
+	if e := b.passwords[p.Address]; e != nil {
+		password, err := e.Open()
+		if err != nil {
+			pin.Destroy()
+			keys.Destroy()
+			return Code{}, nil, nil, fmt.Errorf("inviting %s: %w", p.Address, err)
+		}
+		c.carry(keys, password.Bytes())
+		password.Destroy()
 	}
 	p.Roles = entry.Roles
 	kept := memguard.NewBuffer(2 * keySize)
@@ -180,6 +215,13 @@ func (b *Book) Receive(request []byte, now time.Time) (*Admission, error) {
 		i.Used = q.same()
 		a.Answer.Verdict = Welcome
 	}
+	if a.Answer.Verdict == Welcome && !a.Again { // else somebody could play back a password of before
+		if bits := unseal(keys.Bytes(), q.password); bits != nil && hmac.Equal(both[:], q.both[:]) {
+			b.passwords[i.For.Address] = bits.Seal()
+		} else if bits != nil {
+			bits.Destroy()
+		}
+	}
 	return a, nil
 }
 
@@ -228,6 +270,15 @@ func (b *Book) Append(out []byte) ([]byte, error) {
 		out = append(out, '\n')
 		keys.Destroy()
 	}
+	for _, address := range slices.Sorted(maps.Keys(b.passwords)) {
+		out = append(append(append(out, "account: "...), address...), "\npassword: "...)
+		password, err := b.passwords[address].Open()
+		if err != nil {
+			return out, fmt.Errorf("storing invitations: %w", err)
+		}
+		out = append(hex.AppendEncode(out, password.Bytes()), '\n')
+		password.Destroy()
+	}
 	return out, nil
 }
 
@@ -236,6 +287,13 @@ func ReadBook(key org.Anchor, b []byte) (*Book, error) {
 	book := NewBook(key)
 	var public []byte // the lines before one of keys, which never become a string
 	for line := range bytes.Lines(b) {
+		if digits, ok := bytes.CutPrefix(line, []byte("password: ")); ok {
+			if err := book.readPassword(public, bytes.TrimSuffix(digits, []byte("\n"))); err != nil {
+				return nil, err
+			}
+			public = nil
+			continue
+		}
 		digits, secret := bytes.CutPrefix(line, []byte("keys: "))
 		if !secret {
 			public = append(public, line...)
@@ -272,4 +330,22 @@ func ReadBook(key org.Anchor, b []byte) (*Book, error) {
 		return nil, fmt.Errorf("reading invitations: %w: the last has no keys", org.ErrMalformed)
 	}
 	return book, nil
+}
+
+// readPassword reads the password of an account, whose name is in the line before.
+func (b *Book) readPassword(public, digits []byte) error {
+	r := org.NewLines(string(public))
+	address := r.Line("account", org.MaxAddress)
+	if err := r.End(); err != nil {
+		return fmt.Errorf("reading invitations: %w", err)
+	}
+	bits := memguard.NewBuffer(passwordSize)
+	if len(digits) == 2*passwordSize && org.ValidAddress(address) && b.passwords[address] == nil {
+		if _, err := hex.Decode(bits.Bytes(), digits); err == nil {
+			b.passwords[address] = bits.Seal()
+			return nil
+		}
+	}
+	bits.Destroy()
+	return fmt.Errorf("reading invitations: %w: the password of an account", org.ErrMalformed)
 }

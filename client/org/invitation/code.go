@@ -7,7 +7,8 @@
 //
 // and names the person's address, the organisation's (which may be left out: see
 // DefaultContact), the relay (which may be, too) and, in its last part, a secret and
-// the digest of the organisation's key. The new device asks the relay for that key,
+// the digest of the organisation's key. The code for a further device also holds the
+// account's password, encrypted with both: see Book. The new device asks the relay for that key,
 // compares it with the digest, and sends the organisation a request, which it signs
 // with both its new keys, the one for reports and the OMEMO identity key, and in
 // which two MACs prove that it has the code, and that it has the PIN, too. The organisation's answer is signed with the key
@@ -48,22 +49,36 @@ import (
 
 // Sizes of what a code and a PIN hold, in bytes.
 const (
-	secretSize   = 12
-	printSize    = 12 // of the digest of the organisation's key
-	checkSize    = 3
-	packedSize   = 1 + secretSize + printSize + checkSize
-	packedDigits = (packedSize*8 + 4) / 5
-	group        = 5
+	secretSize = 12
+	printSize  = 12 // of the digest of the organisation's key
+	checkSize  = 3
+	group      = 5
 
 	pinSize   = 5
 	pinDigits = pinSize * 8 / 5
+
+	passwordSize = 16 // of the account's password, see Password
 
 	maxCode  = 4096
 	maxRelay = 2048
 )
 
-// version is the first byte of a code's last part.
-const version = 1
+// The first byte of a code's last part: its version. A code of the second carries the
+// account's password.
+const (
+	version  = 1
+	carrying = 2
+)
+
+// sizes returns how many bytes the last part of a code has, and how many digits
+// they are written with.
+func sizes(carries bool) (n, digits int) {
+	n = 1 + secretSize + printSize + checkSize
+	if carries {
+		n += passwordSize
+	}
+	return n, (n*8 + 4) / 5
+}
 
 // Why a code or PIN is not one. The sentences are for people.
 var (
@@ -84,6 +99,9 @@ type Code struct {
 
 	secret [secretSize]byte
 	print  [printSize]byte
+
+	carries bool
+	sealed  [passwordSize]byte // the account's password, as bits, XORed with a key of secret and PIN
 }
 
 // DefaultContact is the organisation's address where a code names none.
@@ -120,11 +138,25 @@ func loopback(host string) bool {
 	return host == "localhost" || host == "::1" || strings.HasPrefix(host, "127.")
 }
 
+// Carries reports whether the code holds the password that the account has by now,
+// which is the one of its other devices, too.
+func (c *Code) Carries() bool { return c.carries }
+
+func (c *Code) version() byte {
+	if c.carries {
+		return carrying
+	}
+	return version
+}
+
 func (c *Code) check() (sum [checkSize]byte) {
 	h := sha256.New()
-	fmt.Fprintf(h, "sotto invitation v%d\n%s\n%s\n%s\n", version, c.Address, c.Contact, c.Relay)
+	fmt.Fprintf(h, "sotto invitation v%d\n%s\n%s\n%s\n", c.version(), c.Address, c.Contact, c.Relay)
 	h.Write(c.secret[:])
 	h.Write(c.print[:])
+	if c.carries {
+		h.Write(c.sealed[:])
+	}
 	copy(sum[:], h.Sum(nil))
 	return sum
 }
@@ -142,12 +174,17 @@ func (c *Code) Append(b []byte) []byte {
 		b = append(b, c.Relay...)
 		b = append(b, ',')
 	}
-	packed := append([]byte{version}, c.secret[:]...)
+	n, written := sizes(c.carries)
+	packed := append(make([]byte, 0, n), c.version())
+	packed = append(packed, c.secret[:]...)
 	packed = append(packed, c.print[:]...)
+	if c.carries {
+		packed = append(packed, c.sealed[:]...)
+	}
 	check := c.check()
 	packed = append(packed, check[:]...)
-	var digits [packedDigits]byte
-	alphabet.Encode(digits[:], packed)
+	digits := make([]byte, written)
+	alphabet.Encode(digits, packed)
 	clear(packed)
 	for i, d := range digits {
 		if i > 0 && i%group == 0 {
@@ -155,7 +192,7 @@ func (c *Code) Append(b []byte) []byte {
 		}
 		b = append(b, d)
 	}
-	clear(digits[:])
+	clear(digits)
 	return b
 }
 
@@ -187,21 +224,31 @@ func ParseCode(b []byte) (c Code, err error) {
 	if len(parts) > 0 || !validAddress(c.Address) || !validAddress(c.Contact) || !validRelay(c.Relay) {
 		return Code{}, ErrCode
 	}
-	var packed [packedSize]byte
-	defer clear(packed[:])
-	if !digits(packed[:], b[last+1:], packedDigits) || packed[0] != version {
-		return Code{}, ErrCode
+	for _, c.carries = range []bool{false, true} {
+		n, written := sizes(c.carries)
+		packed := make([]byte, n)
+		defer clear(packed)
+		if !digits(packed, b[last+1:], written) || packed[0] != c.version() {
+			continue
+		}
+		copy(c.secret[:], packed[1:])
+		copy(c.print[:], packed[1+secretSize:])
+		if c.carries {
+			copy(c.sealed[:], packed[1+secretSize+printSize:])
+		}
+		if check := c.check(); string(check[:]) != string(packed[n-checkSize:]) {
+			return Code{}, ErrAltered
+		}
+		return c, nil
 	}
-	copy(c.secret[:], packed[1:])
-	copy(c.print[:], packed[1+secretSize:])
-	if check := c.check(); string(check[:]) != string(packed[1+secretSize+printSize:]) {
-		return Code{}, ErrAltered
-	}
-	return c, nil
+	return Code{}, ErrCode
 }
 
 // Clear forgets the secret.
-func (c *Code) Clear() { clear(c.secret[:]) }
+func (c *Code) Clear() {
+	clear(c.secret[:])
+	clear(c.sealed[:])
+}
 
 func trim(b []byte) []byte {
 	for len(b) > 0 && (b[0] == ' ' || b[0] == '\n') {
@@ -288,10 +335,23 @@ func NewPIN() *memguard.LockedBuffer {
 // Keys are what a code and a PIN prove themselves with. They are to be destroyed.
 type Keys struct {
 	id  string
-	all *memguard.LockedBuffer // of the code; of both; the password
+	all *memguard.LockedBuffer // of the code; of both; the account's password
 }
 
-const keySize = sha256.Size
+const (
+	keySize  = sha256.Size
+	keysSize = 2*keySize + passwordSize
+)
+
+// CheckPIN reports ErrPIN for what is no one-time PIN, before any time is spent on it.
+func CheckPIN(pin []byte) error {
+	normal := memguard.NewBuffer(pinSize)
+	defer normal.Destroy()
+	if !digits(normal.Bytes(), pin, pinDigits) {
+		return ErrPIN
+	}
+	return nil
+}
 
 // Keys derives the keys of a code and a one-time PIN, which takes a while and 64 MiB
 // (Argon2id, RFC 9106 section 4). The PIN is as the person types it.
@@ -301,12 +361,15 @@ func (c *Code) Keys(pin []byte) (*Keys, error) {
 	if !digits(normal.Bytes(), pin, pinDigits) {
 		return nil, ErrPIN
 	}
-	whole := c.Append(nil)
+	bare := *c // without what is encrypted with what comes of it
+	bare.carries, bare.sealed = false, [passwordSize]byte{}
+	defer bare.Clear()
+	whole := bare.Append(nil)
 	salt := sha256.Sum256(whole)
 	clear(whole)
 	both := memguard.NewBufferFromBytes(argon2.IDKey(normal.Bytes(), salt[:], 3, 64<<10, 4, keySize))
 	defer both.Destroy()
-	k := &Keys{c.ID(), memguard.NewBuffer(3 * keySize)}
+	k := &Keys{c.ID(), memguard.NewBuffer(keysSize)}
 	b := k.all.Bytes()
 	outer := c.derive("sotto invitation code v1")
 	copy(b, outer)
@@ -315,26 +378,64 @@ func (c *Code) Keys(pin []byte) (*Keys, error) {
 	defer secret.Destroy()
 	secret.Copy(c.secret[:])
 	secret.CopyAt(secretSize, both.Bytes())
-	for i, info := range []string{"sotto invitation request v1", "sotto invitation password v1"} {
+	for at, info := range map[int]string{keySize: "sotto invitation request v1", 2 * keySize: "sotto invitation password v1"} {
 		key, err := hkdf.Key(sha256.New, secret.Bytes(), salt[:], info, keySize)
 		if err != nil {
 			k.Destroy()
 			return nil, fmt.Errorf("deriving the keys of an invitation: %w", err)
 		}
-		copy(b[(i+1)*keySize:], key)
+		copy(b[at:], key)
 		clear(key)
 	}
+	subtle.XORBytes(b[2*keySize:], b[2*keySize:], c.sealed[:]) // zeros where none is carried
 	return k, nil
+}
+
+// carry puts the account's password into the code, whose keys these are, and into
+// the keys. It is called once: what the password is encrypted with serves once.
+func (c *Code) carry(k *Keys, password []byte) {
+	own := k.all.Bytes()[2*keySize:]
+	c.carries = true
+	subtle.XORBytes(c.sealed[:], own, password)
+	copy(own, password)
 }
 
 // Destroy forgets the keys.
 func (k *Keys) Destroy() { k.all.Destroy() }
 
-// Password returns the password that the account has until its first device has
-// joined and replaced it by a random one. The caller destroys it. It tells whoever
-// gets to see it, which the relay does, nothing of code and PIN.
-func (k *Keys) Password() *memguard.LockedBuffer {
-	p := memguard.NewBuffer(alphabet.EncodedLen(keySize))
-	alphabet.Encode(p.Bytes(), k.all.Bytes()[2*keySize:])
+// Password returns the password that the account has: until its first device has
+// joined and replaced it by a random one, one that comes of code and PIN and tells
+// whoever gets to see it, which the relay does, nothing of them. From then on the
+// random one, if the code carries it. The caller destroys it.
+func (k *Keys) Password() *memguard.LockedBuffer { return write(k.all.Bytes()[2*keySize:]) }
+
+// NewPassword makes a random password of the kind that codes can carry, of 128 bits.
+func NewPassword() *memguard.LockedBuffer {
+	bits := memguard.NewBufferRandom(passwordSize)
+	defer bits.Destroy()
+	return write(bits.Bytes())
+}
+
+// write writes a password's bits as text.
+func write(bits []byte) *memguard.LockedBuffer {
+	p := memguard.NewBuffer(alphabet.EncodedLen(passwordSize))
+	alphabet.Encode(p.Bytes(), bits)
+	return p
+}
+
+// bitsOf reads a password as NewPassword writes it, or returns nil: nobody but sotto
+// has made it then.
+func bitsOf(password []byte) *memguard.LockedBuffer {
+	p := memguard.NewBuffer(passwordSize)
+	if len(password) != alphabet.EncodedLen(passwordSize) || !digits(p.Bytes(), password, len(password)) {
+		p.Destroy()
+		return nil
+	}
+	again := write(p.Bytes())
+	defer again.Destroy()
+	if !again.EqualTo(password) { // in the other case, with hyphens: another password
+		p.Destroy()
+		return nil
+	}
 	return p
 }

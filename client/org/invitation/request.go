@@ -1,13 +1,18 @@
 package invitation
 
 import (
+	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/awnumar/memguard"
+	"golang.org/x/crypto/chacha20poly1305"
 	"golang.org/x/mod/sumdb/note"
 
 	"sotto/client/org"
@@ -22,6 +27,7 @@ type request struct {
 	address      string
 	device       directory.Device
 	identity     [xeddsa.SignatureSize]byte // by the device's OMEMO identity key
+	password     []byte                     // the account's from now on, encrypted; nil: not told
 	code, both   org.Hash                   // MACs
 
 	hash org.Hash
@@ -34,6 +40,7 @@ func (q *request) body() *org.Writer {
 	w.Line("address", q.address)
 	w.Line("device", q.device.String())
 	w.Line("identity", base64.StdEncoding.EncodeToString(q.identity[:]))
+	w.Optional("password", base64.StdEncoding.EncodeToString(q.password))
 	return w
 }
 
@@ -78,11 +85,21 @@ func (q *request) prove(keys []byte) (code, both org.Hash) {
 // is the device's own key; identity signs with its OMEMO identity key (XEdDSA, as
 // xeddsa.Sign does). The second result is the digest by which the answer names the
 // request. A device can ask again.
-func (k *Keys) Request(c Code, organisation string, device directory.Device, signer note.Signer, identity func(message []byte) ([xeddsa.SignatureSize]byte, error)) ([]byte, org.Hash, error) {
+//
+// password is the account's by now, and is told to the organisation, encrypted with
+// a key of both, if it is one of NewPassword: for the codes of further devices.
+// It may be nil.
+func (k *Keys) RequestWith(password []byte, c Code, organisation string, device directory.Device, signer note.Signer, identity func(message []byte) ([xeddsa.SignatureSize]byte, error)) ([]byte, org.Hash, error) {
 	q := &request{organisation: organisation, invitation: k.id, address: c.Address, device: device}
 	var err error
 	if q.identity, err = identity(q.claim()); err != nil {
 		return nil, org.Hash{}, fmt.Errorf("asking to join: %w", err)
+	}
+	if bits := bitsOf(password); bits != nil {
+		defer bits.Destroy()
+		if q.password, err = seal(k.all.Bytes(), bits.Bytes()); err != nil {
+			return nil, org.Hash{}, fmt.Errorf("asking to join: %w", err)
+		}
 	}
 	q.code, q.both = q.prove(k.all.Bytes())
 	text := q.text()
@@ -91,6 +108,53 @@ func (k *Keys) Request(c Code, organisation string, device directory.Device, sig
 	}
 	b, err := org.Seal(text, signer)
 	return b, org.HashOf(text), err
+}
+
+// Request is RequestWith for a device that tells no password.
+func (k *Keys) Request(c Code, organisation string, device directory.Device, signer note.Signer, identity func(message []byte) ([xeddsa.SignatureSize]byte, error)) ([]byte, org.Hash, error) {
+	return k.RequestWith(nil, c, organisation, device, signer, identity)
+}
+
+// sealedSize is the length of a password that was encrypted for the organisation.
+const sealedSize = chacha20poly1305.NonceSizeX + passwordSize + chacha20poly1305.Overhead
+
+// passwordKey is what an account's password is encrypted with on its way to the
+// organisation. The relay, which knows the password, cannot know the key.
+func passwordKey(keys []byte) (cipher.AEAD, error) {
+	key, err := hkdf.Expand(sha256.New, keys[keySize:2*keySize], "sotto invitation account v1", chacha20poly1305.KeySize)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(key)
+	return chacha20poly1305.NewX(key)
+}
+
+func seal(keys, bits []byte) ([]byte, error) {
+	aead, err := passwordKey(keys)
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, chacha20poly1305.NonceSizeX, sealedSize)
+	rand.Read(b)
+	return aead.Seal(b, b, bits, nil), nil
+}
+
+// unseal is the reverse of seal. The caller destroys the result, which is nil if
+// there is none.
+func unseal(keys, sealed []byte) *memguard.LockedBuffer {
+	if len(sealed) != sealedSize {
+		return nil
+	}
+	aead, err := passwordKey(keys)
+	if err != nil {
+		return nil
+	}
+	bits := memguard.NewBuffer(passwordSize)
+	if _, err := aead.Open(bits.Bytes()[:0], sealed[:chacha20poly1305.NonceSizeX], sealed[chacha20poly1305.NonceSizeX:], nil); err != nil {
+		bits.Destroy()
+		return nil
+	}
+	return bits
 }
 
 func parseRequest(s *org.Statement) (*request, error) {
@@ -105,6 +169,11 @@ func parseRequest(s *org.Statement) (*request, error) {
 		r.Fail("identity is no signature")
 	}
 	copy(q.identity[:], signature)
+	if r.Has("password") {
+		if q.password, err = base64.StdEncoding.Strict().DecodeString(r.Line("password", 128)); err != nil || len(q.password) != sealedSize {
+			r.Fail("password is none that was encrypted")
+		}
+	}
 	q.code, q.both = r.Hash("code"), r.Hash("pin")
 	if err := r.End(); err != nil {
 		return nil, err
@@ -223,25 +292,6 @@ var ErrOtherKey = errors.New("the answer is not from the organisation that has i
 // the code. The key it is signed with is in it, and the code says that it is the
 // organisation's. Its name is to be shown to the person.
 func OpenAnswer(b []byte, c Code, sent org.Hash) (*Answer, error) {
-	s, err := org.Peek(b)
-	if err != nil {
-		return nil, err
-	}
-	if s.Kind != org.KindAnswer {
-		return nil, fmt.Errorf("%w of kind %s", org.ErrMalformed, org.KindAnswer)
-	}
-	a, err := parseAnswer(s)
-	if err != nil {
-		return nil, err
-	}
-	if !c.Names(a.Anchor.Key) {
-		return nil, ErrOtherKey
-	}
-	if _, err := org.Open(b, org.KindAnswer, a.Anchor.Key.Name(), a.Anchor.Key); err != nil {
-		return nil, err
-	}
-	if a.Request != sent || a.Invitation != c.ID() {
-		return nil, fmt.Errorf("%w: it answers another request", org.ErrSignature)
-	}
-	return a, nil
+	asked := c.Asked(sent)
+	return asked.Answer(b)
 }
