@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -23,7 +24,7 @@ type Config struct {
 	LockUnfocused time.Duration // time without the terminal's focus after which it locks; 0 is never
 	LogoffAfter   time.Duration // locked time after which the link logs off
 	DestroyAfter  int           // wrong PINs in a row after which the vault destroys itself; 0 is never
-	TPM           string        // whether the vault moves into one: "auto" or "off"
+	TPM           string        // whether the vault moves into one: "auto", "off", or "required": without one it is not opened
 	Theme         string        // "auto", "light" or "dark"
 	Curtain       bool          // without the terminal's focus, text is covered
 	Reveal        bool          // a message's text is shown only while its line is chosen
@@ -164,52 +165,90 @@ type file struct {
 // a setting is missing, it is the default. An unknown setting, a wrong type or a
 // value out of bounds is an error that names the file and the line.
 func (p Profile) Load() (Config, error) {
+	c, _, err := p.Chosen()
+	return c, err
+}
+
+// Chosen is Load, and says which settings stand in the file: those are a person's
+// choice, also where they are the defaults.
+func (p Profile) Chosen() (Config, map[string]bool, error) {
 	f, err := os.Open(p.Config)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Defaults(), nil
+		return Defaults(), nil, nil
 	}
 	if err != nil {
-		return Config{}, unread("reading the settings", err)
+		return Config{}, nil, unread("reading the settings", err)
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
 	if err != nil {
-		return Config{}, unread("reading the settings", err)
+		return Config{}, nil, unread("reading the settings", err)
 	}
-	c, err := parseConfig(b)
+	c, chosen, err := parseChosen(b)
 	if err != nil {
-		return Config{}, fmt.Errorf("%s: %w", p.Config, err)
+		return Config{}, nil, fmt.Errorf("%s: %w", p.Config, err)
 	}
-	return c, nil
+	return c, chosen, nil
 }
 
-// Save replaces the settings file.
+// Save replaces the settings file. Defaults are written as comments, unless they
+// stood in it: what nobody has chosen an organisation may choose.
 func (p Profile) Save(c Config) error {
 	if err := c.check(); err != nil {
 		return fmt.Errorf("saving the settings: %w", err)
 	}
-	var b bytes.Buffer
+	_, chosen, err := p.Chosen()
+	if err != nil {
+		chosen = nil // it is being replaced by one that can be read
+	}
+	lines, err := c.lines()
+	if err != nil {
+		return err
+	}
+	defaults, err := Defaults().lines()
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
 	b.WriteString("# sotto's settings for this profile\n")
-	enc := toml.NewEncoder(&b)
-	if err := enc.Encode(file{
+	for _, line := range lines {
+		name, _, _ := strings.Cut(line, " = ")
+		if slices.Contains(defaults, line) && !chosen[name] {
+			b.WriteString("# ")
+		}
+		b.WriteString(line)
+	}
+	return explain("saving the settings", atomicfile.Write(p.Config, []byte(b.String())))
+}
+
+// lines writes each setting as a line of the file.
+func (c Config) lines() ([]string, error) {
+	var b bytes.Buffer
+	if err := toml.NewEncoder(&b).Encode(file{
 		duration(c.LockAfter), duration(c.LockUnfocused), duration(c.LogoffAfter), c.DestroyAfter, c.TPM, c.Theme,
 		c.Curtain, c.Reveal, c.Mouse, c.Paste, c.Multiplexer, c.Address, c.Organisation, c.Bell, c.AttachFrom,
 		c.Service, c.Trust,
 	}); err != nil {
-		return fmt.Errorf("saving the settings: %w", err)
+		return nil, fmt.Errorf("saving the settings: %w", err)
 	}
-	return explain("saving the settings", atomicfile.Write(p.Config, b.Bytes()))
+	return slices.Collect(strings.Lines(b.String())), nil
 }
 
-// parseConfig reads the settings setting by setting, so that each error has its line.
 func parseConfig(b []byte) (Config, error) {
+	c, _, err := parseChosen(b)
+	return c, err
+}
+
+// parseChosen reads the settings setting by setting, so that each error has its
+// line, and says which there are.
+func parseChosen(b []byte) (Config, map[string]bool, error) {
 	if len(b) > maxConfig {
-		return Config{}, fmt.Errorf("the file is larger than %d KiB", maxConfig>>10)
+		return Config{}, nil, fmt.Errorf("the file is larger than %d KiB", maxConfig>>10)
 	}
 	var raw map[string]toml.Primitive
 	md, err := toml.Decode(string(b), &raw)
 	if err != nil {
-		return Config{}, plain(err, nil, "")
+		return Config{}, nil, plain(err, nil, "")
 	}
 	c := Defaults()
 	seen := make(map[string]bool)
@@ -267,10 +306,10 @@ func parseConfig(b []byte) (Config, error) {
 			}
 		}
 		if err != nil {
-			return Config{}, plain(err, b, name)
+			return Config{}, nil, plain(err, b, name)
 		}
 	}
-	return c, nil
+	return c, seen, nil
 }
 
 // refused fails to decode from anything.
@@ -317,8 +356,8 @@ func (c Config) check() error {
 		return fmt.Errorf("logoff-after must be from %v to %v", text(MinLogoffAfter), text(MaxLogoffAfter))
 	case c.DestroyAfter != 0 && (c.DestroyAfter < MinDestroyAfter || c.DestroyAfter > MaxDestroyAfter):
 		return fmt.Errorf("destroy-after must be from %d to %d, or 0 for never", MinDestroyAfter, MaxDestroyAfter)
-	case c.TPM != "auto" && c.TPM != "off":
-		return errors.New(`tpm must be "auto" or "off"`)
+	case c.TPM != "auto" && c.TPM != "off" && c.TPM != "required":
+		return errors.New(`tpm must be "auto", "off" or "required"`)
 	case c.Multiplexer != "warn" && c.Multiplexer != "refuse" && c.Multiplexer != "allow":
 		return errors.New(`multiplexer must be "warn", "refuse" or "allow"`)
 	case c.Theme != "auto" && c.Theme != "light" && c.Theme != "dark":

@@ -55,9 +55,30 @@ func TestSavedTimesReadWell(t *testing.T) {
 	}
 	b, _ := os.ReadFile(p.Config)
 	for _, want := range []string{`lock-after = "2m"`, `lock-unfocused = "0s"`, `logoff-after = "15m"`, "destroy-after = 10", `tpm = "auto"`, `theme = "auto"`, "curtain = true", "bell = true"} {
-		if !strings.Contains(string(b), want+"\n") {
+		if !strings.Contains(string(b), "\n# "+want+"\n") {
 			t.Errorf("no %s in\n%s", want, b)
 		}
+	}
+}
+
+// Who has written a setting has chosen it, also where it is the default; what is
+// only the default is nobody's choice.
+func TestWhatWasChosenStaysChosen(t *testing.T) {
+	p := testProfile(t)
+	if err := os.WriteFile(p.Config, []byte("lock-after = \"2m\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, chosen, err := p.Chosen()
+	if err != nil || !reflect.DeepEqual(chosen, map[string]bool{"lock-after": true}) {
+		t.Fatalf("chosen: %v, %v", chosen, err)
+	}
+	c.Address, c.Paste = "alice@hospital.example", false
+	if err := p.Save(c); err != nil {
+		t.Fatal(err)
+	}
+	again, chosen, err := p.Chosen()
+	if err != nil || !reflect.DeepEqual(again, c) || !reflect.DeepEqual(chosen, map[string]bool{"lock-after": true, "address": true, "paste": true}) {
+		t.Errorf("%+v, chosen: %v, %v", again, chosen, err)
 	}
 }
 
@@ -74,7 +95,7 @@ func TestConfigErrorsNameTheLine(t *testing.T) {
 		{"destroy-after = \"10\"\n", "line 1: destroy-after is a whole number"},
 		{"destroy-after = -1\n", "line 1: destroy-after is a whole number"},
 		{"multiplexer = \"maybe\"\n", `line 1: multiplexer must be "warn", "refuse" or "allow"`},
-		{"tpm = \"on\"\n", `line 1: tpm must be "auto" or "off"`},
+		{"tpm = \"on\"\n", `line 1: tpm must be "auto", "off" or "required"`},
 		{"bell = \"no\"\n", "line 1: bell is true or false"},
 		{"attach-from = \"~/Pictures\"\n", `line 1: attach-from is a list of texts: write it like ["~/Pictures"]`},
 		{"attach-from = [1]\n", "line 1: attach-from is a list of texts"},

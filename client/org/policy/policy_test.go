@@ -400,7 +400,8 @@ func TestSettingsOfProfiles(t *testing.T) {
 	defer f.Close()
 	n := 0
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		name, literal, ok := strings.Cut(lines.Text(), " = ")
+		line := strings.TrimPrefix(lines.Text(), "# ") // as what nobody has chosen stands there
+		name, literal, ok := strings.Cut(line, " = ")
 		if !ok || own[name] {
 			continue
 		}
@@ -410,7 +411,7 @@ func TestSettingsOfProfiles(t *testing.T) {
 			t.Errorf("a policy cannot decide %s", name)
 			continue
 		}
-		p, err := policy.New(hospital, 1, orgtest.Noon, lines.Text()+"\n")
+		p, err := policy.New(hospital, 1, orgtest.Noon, line+"\n")
 		if err != nil {
 			t.Errorf("a policy does not read what a profile writes: %v", err)
 			continue
@@ -466,4 +467,23 @@ func FuzzPolicy(f *testing.F) {
 			_, _ = policy.Open(b, key.Key)
 		}
 	})
+}
+
+// A person's values go from one process to another as lines.
+func TestLinesComeBack(t *testing.T) {
+	values := map[string]policy.Value{
+		"lock-after": policy.Time(90 * time.Second), "paste": policy.Bool(false), "destroy-after": policy.Number(0),
+		"trust": policy.Is("compared"), "attach-from": policy.Of("~/Pictures", "/srv/scans"),
+	}
+	lines := policy.Lines(values)
+	if want := "lock-after = \"1m30s\"\ndestroy-after = 0\npaste = false\ntrust = \"compared\"\nattach-from = [\"~/Pictures\", \"/srv/scans\"]\n"; lines != want {
+		t.Errorf("written as\n%s", lines)
+	}
+	again, err := policy.ParseLines(lines + "lock-if-raining = true\n")
+	if err != nil || policy.Lines(again) != lines || len(again) != len(values) {
+		t.Errorf("came back as %v, %v", again, err)
+	}
+	if _, err := policy.ParseLines("lock-after = \"2h\"\n"); err == nil {
+		t.Error("took a time out of bounds")
+	}
 }
