@@ -1,6 +1,7 @@
 package keystore
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -12,11 +13,11 @@ import (
 // DatabaseKeySize is the length of the database key in bytes.
 const DatabaseKeySize = keySize
 
-// The handover: magic 8 · version 2 · public part (length 4) · database key 32 ·
-// password (length 2) · next password (length 2).
+// The handover: magic 8 · version 2 · public part (length 4) · mark of the PIN 8 ·
+// database key 32 · password (length 2) · next password (length 2).
 const (
 	handoverMagic   = "SOTTOhnd"
-	handoverVersion = 1
+	handoverVersion = 2
 )
 
 // Errors of ReadHandover.
@@ -29,7 +30,13 @@ var (
 type Handover struct {
 	DatabaseKey *memguard.LockedBuffer // DatabaseKeySize bytes, for store.Open
 	Account     Account
+
+	// PINMark is another value whenever the PIN was changed, and tells nothing else.
+	PINMark [PINMarkSize]byte
 }
+
+// PINMarkSize is the length of a Handover's PINMark in bytes.
+const PINMarkSize = 8
 
 // Destroy wipes what is secret.
 func (h *Handover) Destroy() {
@@ -49,7 +56,8 @@ func (o *Opened) Handover(w io.Writer) error {
 	public := o.account.appendPublic(nil)
 	head := append([]byte(handoverMagic), 0, handoverVersion)
 	head = binary.BigEndian.AppendUint32(head, uint32(len(public)))
-	parts := [][]byte{append(head, public...), key.Bytes()}
+	mark := o.pinMark()
+	parts := [][]byte{append(head, public...), mark[:], key.Bytes()}
 	for _, p := range []*memguard.LockedBuffer{o.account.Password, o.account.Next} {
 		parts = append(parts, binary.BigEndian.AppendUint16(nil, uint16(size(p))), bytesOf(p))
 	}
@@ -62,6 +70,13 @@ func (o *Opened) Handover(w io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// pinMark is of the salt, which is new with every PIN.
+func (o *Opened) pinMark() (mark [PINMarkSize]byte) {
+	sum := sha256.Sum256(append([]byte("sotto pin mark v1\n"), o.vault.salt[:]...))
+	copy(mark[:], sum[:])
+	return mark
 }
 
 // DatabaseKey derives the key of the message database. The caller destroys it.
@@ -94,6 +109,9 @@ func ReadHandover(r io.Reader) (*Handover, error) {
 	h := new(Handover)
 	if !h.Account.readPublic(public) {
 		return nil, ErrBadHandover
+	}
+	if _, err := io.ReadFull(r, h.PINMark[:]); err != nil {
+		return nil, badHandover(err)
 	}
 	h.DatabaseKey = memguard.NewBuffer(DatabaseKeySize)
 	if _, err := io.ReadFull(r, h.DatabaseKey.Bytes()); err != nil {

@@ -91,7 +91,7 @@ func handover(t testing.TB) []byte {
 	a := testAccount(t)
 	defer a.Destroy()
 	master := memguard.NewBufferRandom(keySize)
-	o := &Opened{master: enclave(master), account: *a}
+	o := &Opened{vault: new(vault), master: enclave(master), account: *a}
 	master.Destroy()
 	var b bytes.Buffer
 	if err := o.Handover(&b); err != nil {

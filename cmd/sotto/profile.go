@@ -1,6 +1,7 @@
 package main
 
 import (
+	"sotto/internal/inforce"
 	"sotto/internal/profile"
 	"sotto/internal/role"
 	"sotto/internal/role/watch"
@@ -15,15 +16,26 @@ func places(p profile.Profile) role.Profile {
 // purpose: what protects it has to be the same each time. The errors are those of
 // the settings multiplexer and attach-from.
 func opening(mode role.Mode, p profile.Profile, c profile.Config, lock *profile.Lock) (watch.Config, error) {
-	note, err := surroundings(c)
+	h, err := holding(p, c)
+	if err == nil {
+		err = h.permitted()
+	}
 	if err != nil {
 		return watch.Config{}, err
 	}
-	folders, err := p.Folders(c)
+	note, err := surroundings(h.Config)
+	if err != nil {
+		return watch.Config{}, err
+	}
+	if h.damage != nil {
+		note = damaged
+	}
+	folders, err := p.Folders(h.Config)
 	return watch.Config{
-		Mode: mode, Profile: places(p), Label: c.Organisation, User: c.Address, Note: note,
-		Display: display(c, folders), LogoffAfter: c.LogoffAfter, DestroyAfter: c.DestroyAfter, NoTPM: c.TPM == "off", Tell: lock.Tell,
-		ComparedOnly: c.ComparedOnly(),
+		Mode: mode, Profile: places(p), Label: h.Organisation, User: c.Address, Note: note,
+		Display: display(h.Config, folders), LogoffAfter: h.LogoffAfter, DestroyAfter: h.DestroyAfter,
+		NoTPM: h.rules.NoTPM, NeedTPM: h.rules.NeedTPM, PINLength: h.rules.PINLength, PINMixed: h.rules.PINMixed,
+		Tell: lock.Tell, ComparedOnly: inforce.ComparedOnly(h.all, h.Service), Wishes: h.wishes,
 	}, err
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"mellium.im/xmpp/jid"
 
+	"sotto/internal/inforce"
 	"sotto/internal/profile"
 	"sotto/internal/role"
 	"sotto/internal/role/unattended"
@@ -95,12 +97,21 @@ func (s *service) run(ctx context.Context, task role.Task) (role.Outcome, error)
 	if err != nil {
 		return role.Outcome{}, err
 	}
-	cfg := unattended.Config{
-		Profile: places(p), Task: task, File: s.file, ComparedOnly: c.ComparedOnly(),
-		DestroyAfter: c.DestroyAfter, NoTPM: c.TPM == "off", Through: through,
-	}
 	if lock != nil {
 		defer lock.Unlock()
+	}
+	h, err := holding(p, c)
+	if err == nil {
+		err = cmp.Or(h.permitted(), h.program())
+	}
+	if err != nil {
+		return role.Outcome{}, err
+	}
+	cfg := unattended.Config{
+		Profile: places(p), Task: task, File: s.file, ComparedOnly: inforce.ComparedOnly(h.all, c.Service), Wishes: h.wishes,
+		DestroyAfter: h.DestroyAfter, NoTPM: h.rules.NoTPM, NeedTPM: h.rules.NeedTPM, Through: through,
+	}
+	if lock != nil {
 		cfg.Tell = lock.Tell
 	}
 	if task.Job == role.Listening && len(p.Door) <= maxDoor {

@@ -340,12 +340,6 @@ func plain(err error, b []byte, name string) error {
 	return fmt.Errorf("line %d: %s", line, words)
 }
 
-// ComparedOnly says whether nothing goes to a device that was not compared. A person
-// sees who reads before sending; a program does not.
-func (c Config) ComparedOnly() bool {
-	return c.Trust == "compared" || c.Trust == "" && c.Service
-}
-
 func (c Config) check() error {
 	switch {
 	case c.LockAfter < MinLockAfter || c.LockAfter > MaxLockAfter:

@@ -35,6 +35,7 @@ const (
 	kindChecked
 	kindStop
 	kindOutcome
+	kindInForce
 )
 
 // Bounds of what the messages carry.
@@ -65,7 +66,8 @@ type (
 	Locking struct{}
 	// Locked says that the desk reads the terminal no more.
 	Locked struct {
-		ChangePIN bool // the person wants another PIN before going on
+		ChangePIN bool   // the person wants another PIN before going on, or has to choose one
+		Why       string // why, for the lock screen; may be empty
 	}
 	// Unlocked says that the key is on its way through the handover pipe.
 	Unlocked struct{}
@@ -144,6 +146,9 @@ type GateSetup struct {
 
 	DestroyAfter int  // wrong PINs in a row after which the vault destroys itself; 0 is never
 	NoTPM        bool // nothing of the vault goes into a TPM: the settings say so, or it is thrown away soon
+	NeedTPM      bool // without a TPM it is not opened
+	PINLength    int  // characters of a new PIN, at least; 0 is what every PIN has
+	PINMixed     bool // letters and digits in a new PIN
 
 	// for Join
 	Address string
@@ -164,6 +169,10 @@ type DeskSetup struct {
 
 	// ComparedOnly has nothing sent to a device that was not compared.
 	ComparedOnly bool
+
+	// Wishes are the settings that the person has chosen, as lines of a policy: what
+	// holds changes with what the organisation says.
+	Wishes []byte
 }
 
 // Display are the person's settings of the screens.
@@ -219,7 +228,7 @@ func (*Quit) code(*coder)       {}
 func (*Activity) code(*coder)   {}
 func (*Ready) code(*coder)      {}
 func (*Locking) code(*coder)    {}
-func (m *Locked) code(c *coder) { c.flag(&m.ChangePIN) }
+func (m *Locked) code(c *coder) { c.flag(&m.ChangePIN); c.text(&m.Why) }
 func (*Unlocked) code(*coder)   {}
 func (*Stop) code(*coder)       {}
 func (*NeedLink) code(*coder)   {}
@@ -260,6 +269,9 @@ func (m *GateSetup) code(c *coder) {
 	c.span(&m.LockAfter)
 	c.number(&m.DestroyAfter, maxDestroyAfter)
 	c.flag(&m.NoTPM)
+	c.flag(&m.NeedTPM)
+	c.number(&m.PINLength, maxPIN)
+	c.flag(&m.PINMixed)
 	c.text(&m.Address)
 	c.text(&m.Relay)
 	c.path(&m.CAFile)
@@ -275,6 +287,7 @@ func (m *DeskSetup) code(c *coder) {
 	c.flag(&m.Check)
 	m.Task.code(c)
 	c.flag(&m.ComparedOnly)
+	c.bytes(&m.Wishes, maxWishes)
 }
 
 func (m *Display) code(c *coder) {
@@ -355,6 +368,8 @@ func blank(kind byte) Message {
 		return new(Stop)
 	case kindOutcome:
 		return new(Outcome)
+	case kindInForce:
+		return new(InForce)
 	}
 	return nil
 }

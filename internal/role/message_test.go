@@ -14,13 +14,13 @@ func samples() []Message {
 	at := time.Unix(1_795_300_000, 0)
 	p := Profile{Name: "default", Vault: "/d/vault", DeviceKey: "/s/device.key", Data: "/d/data", Database: "/d/data/sotto.db"}
 	return []Message{
-		&Note{"The disk is full. Free some space."}, &Quit{}, &Activity{}, &Ready{}, &Locking{}, &Locked{ChangePIN: true},
+		&Note{"The disk is full. Free some space."}, &Quit{}, &Activity{}, &Ready{}, &Locking{}, &Locked{ChangePIN: true, Why: "It is 90 days old."}, &InForce{Rules{time.Minute, time.Hour, 10, true, true, 8, true}},
 		&Unlocked{}, &Stop{}, &Outcome{Refused, 7, "no device is trusted"}, &NeedLink{}, &Status{"relay online", true, 3, 1, at, true}, &Status{}, &Attach{}, &Logoff{}, &Logoff{time.Minute}, &End{}, &Lock{}, &Redraw{},
 		&GateSetup{
 			Mode: Join, Profile: p, Label: "Mercy General", User: "a.ng", Hint: "h", Note: "n", Wait: 4 * time.Second,
-			Failures: 4, SignedIn: true, LockedAt: at, Terminal: []byte{0, 1, 2}, LockAfter: time.Minute, DestroyAfter: 10, NoTPM: true, Address: "a@b", Relay: "wss://b/ws", CAFile: "/ca.pem", Rotate: true,
+			Failures: 4, SignedIn: true, LockedAt: at, Terminal: []byte{0, 1, 2}, LockAfter: time.Minute, DestroyAfter: 10, NoTPM: true, NeedTPM: true, PINLength: 8, PINMixed: true, Address: "a@b", Relay: "wss://b/ws", CAFile: "/ca.pem", Rotate: true,
 		},
-		&DeskSetup{Profile: p, Label: "Mercy General", Terminal: []byte{9}, Open: "a@b", Check: true, ComparedOnly: true,
+		&DeskSetup{Profile: p, Label: "Mercy General", Terminal: []byte{9}, Open: "a@b", Check: true, ComparedOnly: true, Wishes: []byte("paste = false\n"),
 			Task: Task{Job: Trusting, Peer: "a@b", Urgency: 2, Wait: time.Second, Once: true, Ack: true, JSON: true, Through: true, File: "ecg.png", Fingerprint: "00"},
 			Display: Display{Theme: "auto", LockAfter: 2 * time.Minute, LockUnfocused: time.Minute, Curtain: true, Reveal: true, Mouse: true, Paste: true, Quiet: true,
 				AttachFrom: []Folder{{"~/Pictures", "/home/ng/Pictures"}, {"~/gone", ""}}}},
@@ -54,8 +54,8 @@ func TestMessagesComeBackAsTheyWere(t *testing.T) {
 
 func TestMessagesAreBounded(t *testing.T) {
 	for name, f := range map[string]func() (byte, [][]byte){
-		"a number too large":    func() (byte, [][]byte) { return kindLocked, [][]byte{frame.Uint64(2)} },
-		"a short number":        func() (byte, [][]byte) { return kindLocked, [][]byte{{1}} },
+		"a number too large":    func() (byte, [][]byte) { return kindLocked, [][]byte{frame.Uint64(2), nil} },
+		"a short number":        func() (byte, [][]byte) { return kindLocked, [][]byte{{1}, nil} },
 		"a field too many":      func() (byte, [][]byte) { return kindQuit, [][]byte{nil} },
 		"a field missing":       func() (byte, [][]byte) { return kindNote, nil },
 		"no such kind":          func() (byte, [][]byte) { return 200, nil },

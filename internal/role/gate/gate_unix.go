@@ -3,6 +3,8 @@
 package gate
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -28,6 +30,10 @@ const (
 	// releaseTime is how long a gate that has unlocked waits for the desk to be started.
 	releaseTime = 5 * time.Second
 )
+
+// errNeedTPM ends a gate where the settings ask for a TPM.
+var errNeedTPM = errors.New("your organisation, or your settings, have sotto opened only where a TPM keeps the device secret, and there is none that can be used here. " +
+	"Run sotto doctor, and tell your administrator")
 
 // gate is one life of the role.
 type gate struct {
@@ -87,6 +93,9 @@ func Main() int {
 		s, err := place.Status()
 		if err == nil && s.Destroyed {
 			return g.lost(place.Destroy()) // goes on where it was cut off
+		}
+		if setup.NeedTPM && err == nil && !s.TPM && place.TPM.Ready() != nil {
+			return self.Fail(fmt.Errorf("%w (%w)", errNeedTPM, place.TPM.Ready()))
 		}
 		// The watch has seen wrong PINs since it began, the vault has all of them.
 		if wait := role.PINDelay(s.Tried); wait > setup.Wait {

@@ -119,7 +119,7 @@ func (g *gate) join() (int, error) {
 	if !g.place.NoSeal && g.place.TPM.Ready() == nil {
 		g.change(func(v *view) { v.warning = binds("") })
 	}
-	pin := g.choosePIN("Signed in. Now choose a PIN for this device: 6 characters or more.")
+	pin := g.choosePIN("Signed in. Now choose a PIN for this device: "+g.rules().words()+".", nil)
 	if pin == nil {
 		return role.ExitQuit, nil
 	}
@@ -144,10 +144,11 @@ func (g *gate) join() (int, error) {
 // changePassword asks for the PIN, and for the password that the relay has by
 // now. What the relay accepts is kept in the vault.
 func (g *gate) changePassword() (int, error) {
-	opened, code, err := g.open(askPIN)
+	opened, pin, code, err := g.open(askPIN)
 	if opened == nil {
 		return code, err
 	}
+	pin.Destroy()
 	defer opened.Close()
 	g.holds = true
 	g.say("")

@@ -22,11 +22,15 @@ const (
 // unlock is a gate's usual life: the PIN opens the vault, and what the desk
 // needs goes into the pipe.
 func (g *gate) unlock() (int, error) {
-	opened, code, err := g.open(askPIN)
+	opened, pin, code, err := g.open(askPIN)
 	if opened == nil {
 		return code, err
 	}
+	defer pin.Destroy()
 	defer opened.Close()
+	if code, err := g.renew(opened, pin); code != role.ExitDone || err != nil {
+		return code, err
+	}
 	if err := g.settle(opened); err != nil {
 		return 0, err
 	}
@@ -35,27 +39,47 @@ func (g *gate) unlock() (int, error) {
 
 // changePIN asks for the PIN and twice for the next one.
 func (g *gate) changePIN() (int, error) {
-	opened, code, err := g.open("PIN as it is now")
+	opened, pin, code, err := g.open("PIN as it is now")
 	if opened == nil {
 		return code, err
 	}
+	defer pin.Destroy()
 	defer opened.Close()
 	g.holds = true
-	pin := g.choosePIN("")
-	if pin == nil {
+	next := g.choosePIN("", pin)
+	if next == nil {
 		return role.ExitQuit, nil
 	}
-	defer pin.Destroy()
+	defer next.Destroy()
 	g.busy("changing the PIN")
-	if err := opened.ChangePIN(pin); err != nil {
+	if err := opened.ChangePIN(next); err != nil {
+		return 0, err
+	}
+	return role.ExitDone, nil
+}
+
+// renew has another PIN chosen where the organisation asks for more than this one
+// has. The code is role.ExitDone if the way is free.
+func (g *gate) renew(opened *keystore.Opened, pin *memguard.LockedBuffer) (int, error) {
+	if g.rules().check(pin.Bytes()) == nil {
+		return role.ExitDone, nil
+	}
+	g.holds = true
+	next := g.choosePIN("Your organisation asks for another PIN: "+g.rules().words()+". Choose one.", pin)
+	if next == nil {
+		return role.ExitQuit, nil
+	}
+	defer next.Destroy()
+	g.busy("changing the PIN")
+	if err := opened.ChangePIN(next); err != nil {
 		return 0, err
 	}
 	return role.ExitDone, nil
 }
 
 // open asks for the PIN and tries it once. Without an error and without a vault
-// the code says how this gate ends.
-func (g *gate) open(prompt string) (*keystore.Opened, int, error) {
+// the code says how this gate ends. The PIN is the caller's to destroy.
+func (g *gate) open(prompt string) (*keystore.Opened, *memguard.LockedBuffer, int, error) {
 	pin := g.ask(prompt, maxPIN)
 	for pin != nil && pin.Size() < keystore.MinPIN { // nobody's PIN, so not a guess that counts
 		pin.Destroy()
@@ -63,11 +87,15 @@ func (g *gate) open(prompt string) (*keystore.Opened, int, error) {
 		pin = g.ask(prompt, maxPIN)
 	}
 	if pin == nil {
-		return nil, role.ExitQuit, nil
+		return nil, nil, role.ExitQuit, nil
 	}
-	defer pin.Destroy()
 	g.busy("checking")
-	return g.try(pin)
+	opened, code, err := g.try(pin)
+	if opened == nil {
+		pin.Destroy()
+		return nil, nil, code, err
+	}
+	return opened, pin, code, err
 }
 
 // try tries a PIN once; it returns what open does.
@@ -88,15 +116,15 @@ func (g *gate) try(pin *memguard.LockedBuffer) (*keystore.Opened, int, error) {
 }
 
 // choosePIN asks for a new PIN until the same good one is typed twice. It
-// returns nil when the person leaves.
-func (g *gate) choosePIN(note string) *memguard.LockedBuffer {
+// returns nil when the person leaves. old, unless nil, is the one that it replaces.
+func (g *gate) choosePIN(note string, old *memguard.LockedBuffer) *memguard.LockedBuffer {
 	for {
 		g.say(note)
 		first := g.ask(askNewPIN, maxPIN)
 		if first == nil {
 			return nil
 		}
-		if err := keystore.CheckPIN(first.Bytes()); err != nil {
+		if err := g.rules().refuses(first, old); err != nil {
 			first.Destroy()
 			note = sentence(err)
 			continue
@@ -116,6 +144,9 @@ func (g *gate) choosePIN(note string) *memguard.LockedBuffer {
 		note = "The two were not the same. Choose a PIN again."
 	}
 }
+
+// rules are what the organisation asks of a PIN.
+func (g *gate) rules() rules { return rules{g.setup.PINLength, g.setup.PINMixed} }
 
 // handOver writes what the desk needs to the pipe. The watch starts the desk
 // meanwhile: a certificate authority's file can be more than a pipe holds.

@@ -125,7 +125,7 @@ func (k *keeper) start() error {
 	k.keyEnd, k.linkEnd = keyR, ours
 	k.gate, err = role.SpawnOn(role.Gate, &role.GateSetup{
 		Mode: role.Serve, SignedIn: k.cfg.Through != nil, // then a change of the password is another's to finish
-		Profile: k.cfg.Profile, DestroyAfter: k.cfg.DestroyAfter, NoTPM: k.cfg.NoTPM,
+		Profile: k.cfg.Profile, DestroyAfter: k.cfg.DestroyAfter, NoTPM: k.cfg.NoTPM, NeedTPM: k.cfg.NeedTPM,
 	}, k.cfg.PIN, nil, keyW, theirs)
 	if err != nil {
 		return err
@@ -216,7 +216,7 @@ func (k *keeper) startDesk() error {
 		k.link.Control.SendFile(&role.Attach{}, ours.File())
 	}
 	desk, err := role.SpawnOn(role.Desk, &role.DeskSetup{
-		Profile: k.cfg.Profile, Task: k.cfg.Task, ComparedOnly: k.cfg.ComparedOnly,
+		Profile: k.cfg.Profile, Task: k.cfg.Task, ComparedOnly: k.cfg.ComparedOnly, Wishes: k.cfg.Wishes,
 	}, os.Stdin, os.Stdout, k.keyEnd, theirs)
 	if err != nil {
 		return err

@@ -32,6 +32,8 @@ type Config struct {
 	ComparedOnly bool
 	DestroyAfter int
 	NoTPM        bool
+	NeedTPM      bool
+	Wishes       []byte // the settings in the profile, for the desk
 
 	// Tell is the watch's: see package watch.
 	Tell func(open, online bool, asked int)

@@ -153,6 +153,8 @@ func (w *watch) fromDesk(e event) error {
 	case *role.Stop:
 		w.toShell()
 		return nil
+	case *role.InForce:
+		w.obey(m.Rules)
 	case *role.Locking:
 		w.locking()
 	case *role.Locked:
@@ -162,6 +164,9 @@ func (w *watch) fromDesk(e event) error {
 		}
 		if m.ChangePIN {
 			w.mode = role.ChangePIN
+		}
+		if m.Why != "" {
+			w.note = m.Why
 		}
 		return w.startGate()
 	}

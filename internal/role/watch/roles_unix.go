@@ -83,6 +83,7 @@ func (w *watch) startGate() error {
 		Mode: w.mode, Profile: w.cfg.Profile, Label: w.cfg.Label, User: w.cfg.User, Hint: w.cfg.Hint,
 		Note: w.note, Wait: role.PINDelay(w.failures), Failures: w.failures, SignedIn: w.signedIn, LockedAt: w.lockedAt, Terminal: w.term.Saved(),
 		LockAfter: w.cfg.Display.LockAfter, DestroyAfter: w.cfg.DestroyAfter, NoTPM: w.cfg.NoTPM || w.cfg.Demo != "",
+		NeedTPM: w.cfg.NeedTPM, PINLength: w.cfg.PINLength, PINMixed: w.cfg.PINMixed,
 		Address: w.cfg.Address, Relay: w.cfg.Relay, CAFile: w.cfg.CAFile, Rotate: w.cfg.Rotate,
 	}, keyW, theirs)
 	if err != nil {
@@ -144,7 +145,7 @@ func (w *watch) startDesk() error {
 	desk, err := role.Spawn(role.Desk, &role.DeskSetup{
 		Profile: w.cfg.Profile, Label: w.cfg.Label, Display: w.cfg.Display,
 		Terminal: w.term.Saved(), Open: w.cfg.Open, Check: w.cfg.Check != nil,
-		ComparedOnly: w.cfg.ComparedOnly,
+		ComparedOnly: w.cfg.ComparedOnly, Wishes: w.cfg.Wishes,
 	}, w.keyEnd, theirs)
 	if err != nil {
 		return err

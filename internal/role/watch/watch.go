@@ -29,6 +29,10 @@ type Config struct {
 	LogoffAfter  time.Duration // locked for so long; 0 is never
 	DestroyAfter int           // wrong PINs in a row; 0 is never
 	NoTPM        bool          // the vault does not move into a TPM
+	NeedTPM      bool          // without a TPM it is not opened
+	PINLength    int           // characters of a PIN, at least; 0 is what every PIN has
+	PINMixed     bool          // letters and digits in a PIN
+	Wishes       []byte        // the settings that the person has chosen, for the desk
 
 	// for role.Join
 	Address string
