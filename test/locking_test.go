@@ -131,7 +131,9 @@ func TestLockCommand(t *testing.T) {
 	if _, _, ok := readStat(fmt.Sprintf("/proc/%d/stat", desk.pid)); ok {
 		t.Error("the desk has not ended")
 	}
-	p.See("s o t t o", "PIN")
+	p.See("s o t t o", "PIN  _")
+	p.Press("C-c") // and the PIN after it must not go to a shell
+	p.See("Ctrl+Q ends sotto", "PIN  _")
 	p.locks("was locked already", 0)
 	p.unlock()
 	p.See(">  "+half, "online") // the draft was kept

@@ -93,7 +93,7 @@ func quit(t *testing.T, c *roletest.Console) {
 	t.Helper()
 	c.Type("\x0c")
 	c.See("PIN  _")
-	c.Type("\x03")
+	c.Type("\x11")
 	if code := c.Exit(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}

@@ -87,7 +87,7 @@ func TestDemo(t *testing.T) {
 	roles = append(roles, c.Role("desk"))
 	c.Type("\x0c")
 	c.See("PIN  _")
-	c.Type("\x03")
+	c.Type("\x11")
 	if code := c.Exit(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
@@ -156,7 +156,7 @@ func TestDemoWrongPIN(t *testing.T) {
 	c.Type("\x0c")
 	c.See("PIN  _")
 	c.SeeGone("not right")
-	c.Type("\x04")
+	c.Type("\x11")
 	if code := c.Exit(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
@@ -348,7 +348,7 @@ func TestMeasure(t *testing.T) {
 		lock += time.Since(start)
 	}
 	start = time.Now()
-	c.Type("\x03")
+	c.Type("\x11")
 	c.Exit()
 	quit := time.Since(start)
 	c = demoAt(t, 80, 24)

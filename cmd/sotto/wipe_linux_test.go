@@ -156,7 +156,7 @@ func TestNoDestructionWithoutALimit(t *testing.T) {
 	c.See("The last 5 PINs that were tried here were wrong.", "PIN  _")
 	c.Type("222111\r")
 	c.See("That PIN is not right. 6 wrong in a row.")
-	c.Type("\x03")
+	c.Type("\x11")
 	c.Exit()
 	if password, _ := account(t, p, testPIN); password != givenPassword {
 		t.Error("the vault is not as it was")

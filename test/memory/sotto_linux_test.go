@@ -262,7 +262,7 @@ func (s *sotto) say(text string) {
 func (s *sotto) quit() {
 	s.t.Helper()
 	s.See("PIN  _")
-	s.Type("\x03")
+	s.Type("\x11")
 	if code := s.Exit(); code != 0 {
 		s.t.Errorf("sotto ended with %d", code)
 	}

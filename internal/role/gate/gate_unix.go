@@ -257,13 +257,18 @@ func (g *gate) drawLocked() {
 func (g *gate) ask(prompt string, limit int) *memguard.LockedBuffer {
 	memory := g.line.Bytes()
 	next := memory[len(memory)-1:]
-	in := &input{buf: memory[:limit]}
+	// Who has locked, or mistyped, and presses Ctrl+C to begin anew would type the
+	// PIN into the shell next, readable, and into its history.
+	stays := g.setup.Mode == role.Unlock && (g.setup.Failures > 0 || !g.setup.LockedAt.IsZero())
+	in := &input{buf: memory[:limit], stays: stays}
 	defer g.line.Wipe()
 	for {
 		g.change(func(v *view) { v.prompt, v.dots = prompt, in.characters() })
 		switch g.key(in, next) {
 		case keyQuit, keyIdle:
 			return nil
+		case keyStay:
+			g.say("Ctrl+Q ends sotto.")
 		case keyEnter:
 			if in.n == 0 {
 				continue

@@ -10,6 +10,7 @@ const (
 	keyEdit              // what is typed so far has changed
 	keyEnter             // finished
 	keyQuit              // Ctrl+Q, or Ctrl+C, Ctrl+D with nothing typed: the person wants to leave
+	keyStay              // Ctrl+C, Ctrl+D with nothing typed where that does not leave
 	keyRedraw            // Ctrl+L: something has written over the lock screen
 	keyStop              // Ctrl+Z: back to the shell
 	keyIdle              // none for too long, while there is something to be kept from others
@@ -41,6 +42,7 @@ type input struct {
 	n     int    // bytes typed
 	need  int    // continuation bytes that a UTF-8 character still lacks
 	state state
+	stays bool // Ctrl+C and Ctrl+D never leave
 }
 
 // typed is the line so far: a slice of the locked memory.
@@ -122,7 +124,10 @@ func (in *input) feed(c byte) key {
 // leave clears the line, as a shell does. With nothing to clear the person goes.
 func (in *input) leave() key {
 	in.state = ground
-	if in.n == 0 {
+	switch {
+	case in.n == 0 && in.stays:
+		return keyStay
+	case in.n == 0:
 		return keyQuit
 	}
 	in.erase()

@@ -14,6 +14,15 @@ func feedAll(in *input, s string) (last key) {
 	return last
 }
 
+// Where leaving would be a mishap, only Ctrl+Q leaves.
+func TestInputThatStays(t *testing.T) {
+	for keys, want := range map[string]key{"\x03": keyStay, "\x04": keyStay, "12\x03": keyEdit, "12\x03\x03": keyStay, "\x1b]11;\x03": keyStay, "\x11": keyQuit} {
+		if last := feedAll(&input{buf: make([]byte, 32), stays: true}, keys); last != want {
+			t.Errorf("%q ends with %d, want %d", keys, last, want)
+		}
+	}
+}
+
 func TestInput(t *testing.T) {
 	for _, c := range []struct {
 		name, keys, want string
