@@ -302,6 +302,9 @@ var prosodyPlants = []plant{
 	{"plain-too", option("disable_sasl_mechanisms = { }"), 0, []string{"login.plain weak", unbound}},
 	{"registration", option(`allow_registration = true; modules_enabled = { "register_ibr" }`), 1, []string{unbound, "login.registration bad"}},
 	{"resumption", option("smacks_hibernation_time = 30"), 0, []string{unbound, "session.kept weak"}},
+	{"lost", option(`modules_enabled = { "lose_sessions" }; lose_sessions = "all"`), 1, []string{unbound, "session.cut bad"}},
+	{"losing", option(`modules_enabled = { "lose_sessions" }; lose_sessions = "every other"`), 0, []string{unbound, "session.cut weak"}},
+	{"unlucky", option(`modules_enabled = { "lose_sessions" }; lose_sessions = "first"`), 0, []string{unbound}},
 	{"no-sm", without("smacks"), 0, []string{unbound, "features.resumption weak"}},
 	{"no-upload", cut(`Component "upload.`, ""), 0, []string{unbound, "features.upload weak"}},
 	{"small-upload", swap("64 * 1024 * 1024", "1024 * 1024"), 0, []string{unbound, "upload.limit weak"}},
@@ -315,9 +318,21 @@ var prosodyPlants = []plant{
 	{"leak-rooms", swap(`"muc_mam" }`, `"muc_mam"; "leak_rooms" }`), 1, []string{unbound, "secrecy.room bad", "secrecy.history bad", "secrecy.members bad"}},
 }
 
-// leaks are modules for Prosody that give away what people have: contacts, as one
-// for a directory of colleagues might, the rest as one that lets admins look.
-var leaks = map[string]string{
+// faults are modules for Prosody that give away what people have: contacts, as one
+// for a directory of colleagues might, the rest as one that lets admins look; and
+// one that knows broken sessions no more, as behind a proxy that leads elsewhere.
+var faults = map[string]string{
+	"mod_lose_sessions.lua": `
+local st = require "util.stanza";
+local lose, asked = module:get_option_string("lose_sessions"), 0;
+module:hook("stanza/urn:xmpp:sm:3:resume", function (event)
+	asked = asked + 1;
+	if lose == "all" or lose == "first" and asked == 1 or lose == "every other" and asked % 2 == 1 then
+		event.origin.send(st.stanza("failed", { xmlns = "urn:xmpp:sm:3" }):tag("item-not-found", { xmlns = "urn:ietf:params:xml:ns:xmpp-stanzas" }));
+		return true;
+	end
+end, 1000);
+`,
 	"mod_leak_contacts.lua": `
 local st = require "util.stanza";
 local load = require "core.rostermanager".load_roster;
@@ -366,7 +381,7 @@ end, 1000);
 func TestRelayCheckProsody(t *testing.T) {
 	t.Parallel()
 	plugins := t.TempDir()
-	for name, code := range leaks {
+	for name, code := range faults {
 		if err := os.WriteFile(filepath.Join(plugins, name), []byte(code), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -24,7 +24,7 @@ type scene struct {
 }
 
 // part is one part of what is looked at after a login. needs is the check
-// without which it makes no sense.
+// without which it makes no sense. groups are those of its checks, or the checks.
 type part struct {
 	needs  string
 	groups []string
@@ -36,6 +36,7 @@ var parts = []part{
 	{"features.pep", []string{"pep"}, (*scene).pep},
 	{"features.archive", []string{"archive"}, (*scene).archive},
 	{"features.upload", []string{"upload"}, (*scene).upload},
+	{"features.resumption", []string{"session.kept", "session.cut"}, (*scene).resumption},
 	{"", []string{"session"}, (*scene).session},
 	{"features.rooms", []string{"rooms"}, (*scene).room},
 	{"", []string{"secrecy"}, (*scene).secrecy},

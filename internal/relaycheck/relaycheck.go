@@ -128,14 +128,15 @@ func (x *examination) set(id string, f finding) {
 	x.found[id] = f
 }
 
-// skipAll skips the checks of some groups that have no finding yet.
+// skipAll skips the checks that are named, or of the groups that are, and have no
+// finding yet.
 func (x *examination) skipAll(why string, groups ...string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, id := range names {
 		group, _, _ := strings.Cut(id, ".")
 		for _, g := range groups {
-			if _, there := x.found[id]; g == group && !there {
+			if _, there := x.found[id]; (g == group || g == id) && !there {
 				x.found[id] = skip("%s", why)
 			}
 		}

@@ -2,7 +2,6 @@ package relaycheck
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"sotto/client/stanza"
@@ -31,7 +30,8 @@ func (s *scene) settle(ctx context.Context, sender, recipient *session) {
 	}
 }
 
-// session tries what belongs to a connection.
+// session tries what belongs to a connection, but for what becomes of one that
+// breaks: see resumption.
 func (s *scene) session(ctx context.Context) {
 	if s.found["features.carbons"].verdict == "good" {
 		s.carbons(ctx)
@@ -48,69 +48,6 @@ func (s *scene) session(ctx context.Context) {
 	} else {
 		s.set("session.blocking", skip("not offered"))
 	}
-	if s.found["features.resumption"].verdict == "good" {
-		s.resumption(ctx)
-	} else {
-		for _, id := range []string{"session.kept", "session.cut"} {
-			s.set(id, skip("not offered"))
-		}
-	}
-}
-
-// resumption cuts the connection, has a message sent meanwhile, and goes on.
-func (s *scene) resumption(ctx context.Context) {
-	third, err := s.login(ctx, s.As)
-	if err != nil {
-		s.set("session.kept", bad("failed", "A third session does not get in: "+why(err)+".", "Allow several devices a person."))
-		return
-	}
-	defer func() { third.close() }()
-	ok, err := third.enable(ctx)
-	if err != nil || !ok || !third.sm.Resume {
-		s.set("session.kept", weak("no resumption", "Each break of the network is a new login.", "Let streams be resumed (XEP-0198)."))
-		s.set("session.cut", skip("not offered"))
-		return
-	}
-	kept := time.Duration(third.sm.Max) * time.Second
-	switch {
-	case kept == 0:
-		s.set("session.kept", good("the relay does not say for how long"))
-	case kept < shortest:
-		s.set("session.kept", weak(fmt.Sprintf("%d seconds", third.sm.Max), "Whoever is out of reach for longer has to log in and catch up anew.", fmt.Sprintf("Keep broken sessions for %d seconds or longer.", int(shortest/time.Second))))
-	default:
-		s.set("session.kept", good("%d seconds", third.sm.Max))
-	}
-	full := third.full.String()
-	third.p.Cut()
-	third.stop()
-	id := s.run + "-cut"
-	if err := s.two.send(ctx, stanza.NewChat(full, id, stanza.NoStoreHint(), stanza.Body("sotto relay check"))); err != nil {
-		return
-	}
-	start := time.Now()
-	failed := func(meaning string) {
-		s.set("session.cut", bad("not resumed", meaning, "See the relay's log. A proxy in front must not hide that a connection broke."))
-	}
-	p, err := s.authenticated(ctx, s.As)
-	if err != nil {
-		failed("After the connection was cut, the login failed: " + why(err) + ".")
-		return
-	}
-	third.listen(p)
-	if err := third.send(ctx, stanza.SMResume(third.sm.ID, third.handled.Load())); err != nil {
-		failed("After the connection was cut, " + why(err) + ".")
-		return
-	}
-	e, err := third.within(ctx, 5*time.Second, func(e *stanza.Element) bool { return e.Space == stanza.NSSM })
-	if err != nil || !e.Is(stanza.NSSM, "resumed") || e.Get("previd") != third.sm.ID {
-		failed("After the connection was cut, the relay did not know the session any more.")
-		return
-	}
-	if _, err := third.within(ctx, 5*time.Second, withID(id)); err != nil {
-		failed("The session was resumed, but a message that was sent meanwhile did not come.")
-		return
-	}
-	s.set("session.cut", good("resumed in %d ms, with what was sent meanwhile", time.Since(start).Milliseconds()))
 }
 
 // carbons looks whether a second device gets a copy.

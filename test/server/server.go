@@ -22,7 +22,7 @@ import (
 
 // startLimit is how long a server may take until its ports answer. Both need
 // less than two seconds on an idle machine; a loaded one gets the rest.
-const startLimit = 60 * time.Second
+const startLimit = 3 * time.Minute
 
 // ErrMissing is what a start reports when the server is not installed.
 var ErrMissing = errors.New("not installed")
