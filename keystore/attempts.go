@@ -29,6 +29,9 @@ const (
 	tallySize = 2 * blockSize
 
 	maxTried = 1 << 20
+	// ordered in place of a number says that the vault is to be destroyed, whatever
+	// it bears: see Place.Wipe. Nobody can try as many PINs.
+	ordered = maxTried + 1
 )
 
 // filled is n rounded up to whole blocks.
@@ -61,7 +64,7 @@ func parseTally(b []byte) (t tally, ok bool) {
 	for i := range 2 {
 		s := b[i*blockSize:][:slotSize]
 		found := tally{binary.BigEndian.Uint32(s), binary.BigEndian.Uint32(s[4:])}
-		if found.offset() == i*blockSize && found.tried <= maxTried && bytes.Equal(found.slot(), s) &&
+		if found.offset() == i*blockSize && found.tried <= ordered && bytes.Equal(found.slot(), s) &&
 			(!ok || found.sequence > t.sequence) {
 			t, ok = found, true
 		}
@@ -109,8 +112,8 @@ func (p Place) openFiles() (*files, error) {
 	if o.device, err = os.OpenFile(p.device, os.O_RDWR, 0); err != nil {
 		err = missing(err, ErrNoDevice)
 	}
-	if tomb, _ := isTomb(o.vault); tomb {
-		err = ErrDestroyed
+	if why, _ := epitaph(o.vault); why != nil {
+		err = why
 	}
 	if err == nil {
 		err = o.read()
@@ -212,12 +215,15 @@ func readTally(f *os.File) (t tally, ok bool, err error) {
 // of the two, whatever was done to the other file.
 func (o *files) tried() int { return int(max(o.tallies[0].tried, o.tallies[1].tried)) }
 
-// setTried writes the number to both files. After an error the first is as it
-// was, as far as that can be.
+// setTried writes the number to both files, or ordered. After an error the first
+// is as it was, as far as that can be.
 func (o *files) setTried(n int) error {
 	next := o.tallies
+	if n != ordered {
+		n = min(n, maxTried)
+	}
 	for i, f := range []*os.File{o.vault, o.device} {
-		next[i].tried = uint32(min(n, maxTried))
+		next[i].tried = uint32(n)
 		if o.sound[i] {
 			next[i].sequence++
 		}
@@ -250,14 +256,20 @@ type Status struct {
 	Tried        int  // PINs since the last right one
 	DestroyAfter int  // at so many it destroys itself; 0 is never
 	Destroyed    bool // it has, or it was about to and Destroy has to be called
+	Ordered      bool // because its organisation ordered it
 	TPM          bool // it is sealed to a TPM
 }
 
 // Status reads the status. It changes nothing.
 func (p Place) Status() (Status, error) {
 	const doing = "looking at the vault"
-	if gone, err := Destroyed(p.vault); gone || err != nil {
-		return Status{Destroyed: gone}, err
+	switch err := Epitaph(p.vault); {
+	case errors.Is(err, ErrWiped):
+		return Status{Destroyed: true, Ordered: true}, nil
+	case errors.Is(err, ErrDestroyed):
+		return Status{Destroyed: true}, nil
+	case err != nil:
+		return Status{}, err
 	}
 	content, t, sound, err := p.readVault()
 	if err != nil {
@@ -281,7 +293,8 @@ func (p Place) Status() (Status, error) {
 			return s, explain(doing, ErrDamaged)
 		}
 	}
-	s.Destroyed = s.DestroyAfter > 0 && s.Tried >= s.DestroyAfter
+	s.Ordered = s.Tried == ordered
+	s.Destroyed = s.Ordered || s.DestroyAfter > 0 && s.Tried >= s.DestroyAfter
 	return s, nil
 }
 

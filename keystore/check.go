@@ -14,7 +14,7 @@ func (p Place) Check() (Status, error) {
 		return s, err
 	}
 	if s.Destroyed {
-		return s, ErrDestroyed
+		return s, s.epitaph()
 	}
 	if CheckMemlock() != nil {
 		return s, explain(doing, ErrMemlock)

@@ -13,26 +13,55 @@ import (
 	"sotto/keystore/tpm"
 )
 
-// tombMagic begins the file that is left in the place of a vault that has
-// destroyed itself. The rest of it is for people.
+// tombMagic begins the file that is left in the place of a vault that was
+// destroyed. The second line says why, to people and to Epitaph.
 const (
 	tombMagic = "SOTTOend"
 	tombText  = tombMagic + "\nThis vault has destroyed itself, because of too many wrong PINs.\n"
+	wipedText = tombMagic + "\nThis vault was wiped, because its organisation ordered it.\n"
 )
 
-// Destroyed reports whether the vault that was at vaultPath has destroyed
-// itself. Create makes a new one in its place.
+// Destroyed reports whether the vault that was at vaultPath is destroyed. Create
+// makes a new one in its place.
 func Destroyed(vaultPath string) (bool, error) {
+	err := Epitaph(vaultPath)
+	if errors.Is(err, ErrDestroyed) || errors.Is(err, ErrWiped) {
+		return true, nil
+	}
+	return false, err
+}
+
+// Epitaph returns why the vault that was at vaultPath is destroyed: [ErrDestroyed]
+// or [ErrWiped]; nil if it is not, or there was none. Other errors say that nobody
+// knows.
+func Epitaph(vaultPath string) error {
 	f, err := os.Open(vaultPath)
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+		return nil
 	}
 	if err != nil {
-		return false, explain("looking at the vault", err)
+		return explain("looking at the vault", err)
 	}
 	defer f.Close()
-	tomb, err := isTomb(f)
-	return tomb, explain("looking at the vault", err)
+	why, err := epitaph(f)
+	if err != nil {
+		return explain("looking at the vault", err)
+	}
+	return why
+}
+
+// epitaph is Epitaph for an open file; why is nil if it is a vault.
+func epitaph(f *os.File) (why, err error) {
+	if tomb, err := isTomb(f); !tomb || err != nil {
+		return nil, err
+	}
+	b := make([]byte, len(wipedText))
+	if n, err := f.ReadAt(b, 0); err != nil && err != io.EOF {
+		return nil, err
+	} else if string(b[:n]) == wipedText {
+		return ErrWiped, nil
+	}
+	return ErrDestroyed, nil
 }
 
 func isTomb(f *os.File) (bool, error) {
@@ -45,7 +74,27 @@ func isTomb(f *os.File) (bool, error) {
 
 // Destroy makes what the vault protects unreadable for good, without the PIN,
 // and leaves in the vault's place a note that says so. See Remove for the order.
-func (p Place) Destroy() error { return p.destroy(true) }
+//
+// It goes on where a destruction was cut off, also one that Wipe has begun.
+func (p Place) Destroy() error {
+	if s, err := p.Status(); err == nil && s.Ordered {
+		return p.destroy(wipedText)
+	}
+	return p.destroy(tombText)
+}
+
+// Wipe is Destroy because the organisation ordered it. That it has to happen is on
+// the disk before it begins, so that a process that is killed puts it off to the
+// next start, which takes no PIN: see Status. It happens, too, where that can't be
+// noted.
+func (p Place) Wipe() error {
+	p.step()
+	if o, err := p.openFiles(); err == nil {
+		_ = o.setTried(ordered)
+		o.close()
+	}
+	return p.destroy(wipedText)
+}
 
 // Remove destroys the vault and leaves nothing.
 //
@@ -62,9 +111,10 @@ func (p Place) Destroy() error { return p.destroy(true) }
 // What is gone already is no error. When it is cut off, calling it again goes
 // on. An error from the TPM (it matches one of package tpm's) leaves an index
 // there, which protects nothing any more; everything else was still done.
-func (p Place) Remove() error { return p.destroy(false) }
+func (p Place) Remove() error { return p.destroy("") }
 
-func (p Place) destroy(note bool) error {
+// destroy leaves a note in the vault's place, or nothing where note is "".
+func (p Place) destroy(note string) error {
 	const doing = "destroying the vault"
 	var refs []tpm.Ref
 	keys := append(p.replaced(), p.device, newName(p.device))
@@ -88,8 +138,8 @@ func (p Place) destroy(note bool) error {
 	}
 	p.step()
 	failed = append(failed, shred(newName(p.vault)))
-	if note {
-		failed = append(failed, p.entomb())
+	if note != "" {
+		failed = append(failed, p.entomb(note))
 	} else {
 		failed = append(failed, shred(p.vault))
 	}
@@ -189,7 +239,7 @@ func eraseSecret(path string) ([]tpm.Ref, error) {
 }
 
 // entomb puts a note in the vault's place, and overwrites the vault.
-func (p Place) entomb() error {
+func (p Place) entomb(note string) error {
 	if gone, err := Destroyed(p.vault); gone || err != nil {
 		return err
 	}
@@ -202,7 +252,7 @@ func (p Place) entomb() error {
 	}
 	defer old.Close()
 	p.step()
-	if err := p.write(p.vault, []byte(tombText)); err != nil {
+	if err := p.write(p.vault, []byte(note)); err != nil {
 		// A full disk has no room for a note. Without one it is just as gone.
 		return shred(p.vault)
 	}

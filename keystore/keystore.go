@@ -36,6 +36,8 @@
 //  6. At the limit the keys are destroyed: see Place.Remove for the order. It is
 //     on the disk that it has to happen before it begins, so a kill only puts it
 //     off to the next start, which takes no PIN.
+//     That is also how a wipe goes that the organisation has ordered (Place.Wipe):
+//     in place of the number stands that it has to happen.
 //  7. Restoring both files from one backup restores the number, too: nobody is
 //     locked out of a backup for what was typed after it was made. So whoever
 //     can read and write both files can try as often as they like, as they can
@@ -78,6 +80,9 @@ var (
 
 	ErrDestroyed = errors.New("this vault has destroyed itself, because of too many wrong PINs: nobody can read any more what was kept here. " +
 		"Your account, and your messages on other devices, are as they were. Start anew with sotto join, and tell your administrator if it was not you who tried")
+
+	ErrWiped = errors.New("this vault was wiped, because its organisation ordered it: nobody can read any more what was kept here. " +
+		"Your messages on other devices are as they were. Ask your administrator, who can let you join again")
 
 	ErrNoTPM = errors.New("this vault is sealed to a TPM, and there is none here: it opens only on the machine where it was made. " +
 		"Go back to that machine, or start anew with sotto wipe and sotto join")

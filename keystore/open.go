@@ -127,7 +127,7 @@ func (p Place) create(pin *memguard.LockedBuffer, a *Account) (*Opened, error) {
 
 // Open opens a vault. The PIN stays the caller's. A wrong one gives [ErrWrongPIN]
 // after the same work as the right one, and the last one that the vault bears
-// [ErrDestroyed]. Other errors with a remedy match [ErrNoVault], [ErrNoDevice],
+// [ErrDestroyed], or [ErrWiped]. Other errors with a remedy match [ErrNoVault], [ErrNoDevice],
 // [ErrDevice], [ErrDamaged], [ErrNewer], [ErrReadOnly], [ErrBusy], [ErrNoTPM],
 // [ErrTPMGone], or package tpm's ErrLockout or ErrPermission; with them no PIN
 // was tried, and none is counted.
@@ -159,7 +159,7 @@ func (p Place) open(pin *memguard.LockedBuffer) (*Opened, error) {
 		return nil, ErrDevice
 	}
 	tried, limit := files.tried(), int(v.limit)
-	if limit > 0 && tried >= limit { // a destruction that was cut off
+	if tried == ordered || limit > 0 && tried >= limit { // a destruction that was cut off
 		return nil, p.giveUp()
 	}
 	if n := len(bytesOf(pin)); n == 0 || n > MaxPIN {
@@ -212,19 +212,28 @@ func (p Place) open(pin *memguard.LockedBuffer) (*Opened, error) {
 
 // giveUp destroys the vault and says so.
 func (p Place) giveUp() error {
+	s, _ := p.Status() // before it says only that
 	if err := p.Destroy(); err != nil {
-		return &RemainsError{err}
+		return &RemainsError{s.epitaph(), err}
+	}
+	return s.epitaph()
+}
+
+// epitaph says why a vault was destroyed.
+func (s Status) epitaph() error {
+	if s.Ordered {
+		return ErrWiped
 	}
 	return ErrDestroyed
 }
 
-// RemainsError is ErrDestroyed with what could not be removed.
-type RemainsError struct{ Err error }
+// RemainsError is ErrDestroyed or ErrWiped with what could not be removed.
+type RemainsError struct{ Because, Err error }
 
 func (e *RemainsError) Error() string {
-	return ErrDestroyed.Error() + ". It could not be removed entirely: " + e.Err.Error()
+	return e.Because.Error() + ". It could not be removed entirely: " + e.Err.Error()
 }
-func (e *RemainsError) Unwrap() []error { return []error{ErrDestroyed, e.Err} }
+func (e *RemainsError) Unwrap() []error { return []error{e.Because, e.Err} }
 
 func (p Place) opened(v *vault, master *memguard.LockedBuffer, a *Account) *Opened {
 	return &Opened{at: p, vault: v, master: enclave(master), account: *a}

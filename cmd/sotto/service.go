@@ -126,7 +126,8 @@ func (s *service) run(ctx context.Context, task role.Task) (role.Outcome, error)
 		return role.Outcome{}, err
 	}
 	cfg.Task.Wait, cfg.Task.JSON, cfg.Task.Through = s.wait, s.json, through != nil
-	return unattended.Run(cfg)
+	outcome, err := unattended.Run(cfg)
+	return outcome, afterwards(p, err)
 }
 
 // open takes the profile, or finds the process that listens with it.

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"sotto/internal/profile"
-	"sotto/internal/role/watch"
+	"sotto/internal/role"
 	"sotto/keystore"
 	"sotto/keystore/tpm"
 )
@@ -149,30 +149,33 @@ func remove(path string) error {
 	return nil
 }
 
-// lost says so if a profile's vault has destroyed itself, and removes what it
-// protected: a gate has no right to that. The profile must be locked.
+// lost says so if a profile's vault was destroyed, and removes what it protected: a
+// gate has no right to that. The profile must be locked.
 func lost(p profile.Profile) error {
-	gone, err := keystore.Destroyed(p.Vault)
-	if err != nil || !gone {
-		return err
+	why := keystore.Epitaph(p.Vault)
+	switch {
+	case errors.Is(why, keystore.ErrDestroyed), errors.Is(why, keystore.ErrWiped):
+		return errors.Join(tidy(p), why)
 	}
-	if err := tidy(p); err != nil {
-		return err
-	}
-	return keystore.ErrDestroyed
+	return why
 }
 
-// tidy removes the messages of a vault that has destroyed itself.
+// tidy removes the messages of a vault that was destroyed, and after a wipe by the
+// organisation the settings, too.
 func tidy(p profile.Profile) error {
-	if err := os.RemoveAll(p.Data); err != nil {
-		return fmt.Errorf("the vault has destroyed itself, so nobody can read the messages any more, but not all of them could be removed: %w", err)
+	err := os.RemoveAll(p.Data)
+	if errors.Is(keystore.Epitaph(p.Vault), keystore.ErrWiped) {
+		err = errors.Join(err, remove(p.Config))
+	}
+	if err != nil {
+		return fmt.Errorf("the vault is destroyed, so nobody can read the messages any more, but not all of them could be removed: %w", err)
 	}
 	return nil
 }
 
-// afterwards removes messages, too, if the vault has destroyed itself meanwhile.
+// afterwards removes messages, too, if the vault was destroyed meanwhile.
 func afterwards(p profile.Profile, err error) error {
-	if gone := (*watch.Lost)(nil); errors.As(err, &gone) {
+	if gone := (*role.Lost)(nil); errors.As(err, &gone) {
 		return errors.Join(err, tidy(p))
 	}
 	return err

@@ -75,6 +75,8 @@ func (p place) vault(context.Context) finding {
 	switch {
 	case errors.Is(err, keystore.ErrDestroyed):
 		return finding{Bad, "destroyed, because of too many wrong PINs", "Nobody can read any more what was kept here.", "Clear it away and start anew: sotto wipe, then sotto join"}
+	case errors.Is(err, keystore.ErrWiped):
+		return finding{Bad, "wiped by order of its organisation", "Nobody can read any more what was kept here.", "Ask your administrator, who can let you join again."}
 	case errors.Is(err, fs.ErrPermission):
 		return finding{Bad, err.Error(), "sotto cannot open the vault.", "Run this as the user whose profile it is."}
 	case errors.Is(err, keystore.ErrNewer):

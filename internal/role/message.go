@@ -36,6 +36,8 @@ const (
 	kindStop
 	kindOutcome
 	kindInForce
+	kindOrdered
+	kindWarrant
 )
 
 // Bounds of what the messages carry.
@@ -123,6 +125,7 @@ const (
 	ChangePIN                  // the PIN, then a new one twice
 	ChangePassword             // the PIN, then the password that the relay has now
 	Serve                      // the PIN is in a file, standard input; nobody is asked and nothing is drawn
+	Wipe                       // destroys the vault, because an order says so; nobody is asked and nothing is drawn
 	lastMode
 )
 
@@ -155,6 +158,10 @@ type GateSetup struct {
 	Relay   string // URL, may be empty
 	CAFile  string // PEM file, may be empty
 	Rotate  bool   // replace the password by a random one
+
+	// for Wipe
+	Warrant Warrant
+	Order   []byte
 }
 
 // DeskSetup is the first message to a desk.
@@ -173,6 +180,8 @@ type DeskSetup struct {
 	// Wishes are the settings that the person has chosen, as lines of a policy: what
 	// holds changes with what the organisation says.
 	Wishes []byte
+	// Dealt are the orders that were dealt with since the last desk was told.
+	Dealt []Dealt
 }
 
 // Display are the person's settings of the screens.
@@ -276,6 +285,8 @@ func (m *GateSetup) code(c *coder) {
 	c.text(&m.Relay)
 	c.path(&m.CAFile)
 	c.flag(&m.Rotate)
+	m.Warrant.code(c)
+	c.bytes(&m.Order, maxNote)
 }
 
 func (m *DeskSetup) code(c *coder) {
@@ -288,6 +299,7 @@ func (m *DeskSetup) code(c *coder) {
 	m.Task.code(c)
 	c.flag(&m.ComparedOnly)
 	c.bytes(&m.Wishes, maxWishes)
+	c.dealt(&m.Dealt)
 }
 
 func (m *Display) code(c *coder) {
@@ -370,6 +382,10 @@ func blank(kind byte) Message {
 		return new(Outcome)
 	case kindInForce:
 		return new(InForce)
+	case kindOrdered:
+		return new(Ordered)
+	case kindWarrant:
+		return new(Warrant)
 	}
 	return nil
 }

@@ -60,5 +60,11 @@ const (
 	ExitQuit     = 11 // gate, desk: the person is done
 	ExitNoKey    = 12 // desk: the gate handed over nothing
 	ExitOrphan   = 13 // the watch is gone
-	ExitLost     = 14 // gate: the vault has destroyed itself; it said so in a Note
+	ExitLost     = 14 // gate: the vault is destroyed; it said so in a Note
 )
+
+// Lost is the error of a run whose vault was destroyed: nothing is left that could
+// be opened.
+type Lost struct{ Words string }
+
+func (l *Lost) Error() string { return l.Words }

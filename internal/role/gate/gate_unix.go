@@ -80,7 +80,7 @@ func Main() int {
 			locked: setup.LockedAt, ascii: asciiOnly(os.Getenv),
 		},
 	}
-	g.dark = setup.Mode == role.Serve // there is no screen
+	g.dark = setup.Mode == role.Serve || setup.Mode == role.Wipe // there is no screen
 	if g.ca, err = readCA(setup.CAFile); err != nil {
 		return self.Fail(err)
 	}
@@ -92,7 +92,7 @@ func Main() int {
 		// What is wrong with the vault the person is told when it is opened.
 		s, err := place.Status()
 		if err == nil && s.Destroyed {
-			return g.lost(place.Destroy()) // goes on where it was cut off
+			return g.lost(epitaph(s), place.Destroy()) // goes on where it was cut off
 		}
 		if setup.NeedTPM && err == nil && !s.TPM && place.TPM.Ready() != nil {
 			return self.Fail(fmt.Errorf("%w (%w)", errNeedTPM, place.TPM.Ready()))
@@ -107,6 +107,13 @@ func Main() int {
 		}
 	}
 	g.view.wait = max(0, time.Until(g.ready)) // never a prompt that takes nothing
+	if setup.Mode == role.Wipe {              // it hears nothing that would end it
+		code, err := g.wipe()
+		if err != nil {
+			code = self.Fail(err)
+		}
+		return code
+	}
 	// What was typed at the desk is neither a PIN nor a draft.
 	g.term.Flush()
 	go g.listen()
@@ -330,9 +337,17 @@ func readable(wait time.Duration) bool {
 	return err != nil || n > 0
 }
 
-// lost ends the gate of a vault that has destroyed itself, wholly or with an error.
-func (g *gate) lost(err error) int {
-	words := sentence(keystore.ErrDestroyed)
+// epitaph says why a vault was destroyed.
+func epitaph(s keystore.Status) error {
+	if s.Ordered {
+		return keystore.ErrWiped
+	}
+	return keystore.ErrDestroyed
+}
+
+// lost ends the gate of a vault that was destroyed, wholly or with an error.
+func (g *gate) lost(why, err error) int {
+	words := sentence(why)
 	if err != nil {
 		words += " It could not be removed entirely: " + sentence(err)
 	}

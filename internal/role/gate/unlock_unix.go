@@ -104,9 +104,11 @@ func (g *gate) try(pin *memguard.LockedBuffer) (*keystore.Opened, int, error) {
 	var cut *keystore.RemainsError
 	switch {
 	case errors.As(err, &cut):
-		return nil, g.lost(cut.Err), nil
+		return nil, g.lost(cut.Because, cut.Err), nil
 	case errors.Is(err, keystore.ErrDestroyed):
-		return nil, g.lost(nil), nil
+		return nil, g.lost(keystore.ErrDestroyed, nil), nil
+	case errors.Is(err, keystore.ErrWiped):
+		return nil, g.lost(keystore.ErrWiped, nil), nil
 	case errors.Is(err, keystore.ErrWrongPIN):
 		return nil, role.ExitWrongPIN, nil
 	case err != nil:

@@ -39,6 +39,9 @@ type keeper struct {
 	requests int // to lock
 	ending   bool
 	err      error
+
+	warrant *role.Warrant // as the desk told it; nil before, or without an organisation
+	wiping  bool          // a gate destroys the vault
 }
 
 // Run opens the profile, has the task done and returns what became of it. A signal
@@ -161,7 +164,15 @@ func (k *keeper) handle(e event) {
 		k.said[e.child] = m.Text
 		return
 	}
+	if m, ok := e.msg.(*role.Ordered); ok {
+		k.ordered(e.child, m)
+		return
+	}
 	switch {
+	case e.child == k.gate && k.wiping:
+		if e.ended != nil {
+			k.wiped(e)
+		}
 	case e.child == k.gate:
 		k.fromGate(e)
 	case e.child == k.desk:
@@ -169,7 +180,7 @@ func (k *keeper) handle(e event) {
 	case e.child == k.link && e.ended != nil:
 		e.child.Control.Close()
 		k.link = nil
-		if !k.ending {
+		if !k.ending && !k.wiping {
 			k.fail(errLink, e)
 			k.stop() // a desk sees it, too, but not always at once
 		}
@@ -253,8 +264,11 @@ func (k *keeper) closeEnds() {
 }
 
 func (k *keeper) fromDesk(e event) {
-	if m, ok := e.msg.(*role.Outcome); ok {
+	switch m := e.msg.(type) {
+	case *role.Outcome:
 		k.outcome = *m
+	case *role.Warrant:
+		k.warrant = m
 	}
 	if e.ended == nil {
 		return

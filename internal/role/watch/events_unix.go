@@ -60,7 +60,7 @@ func (w *watch) fromGate(e event) error {
 		w.toShell()
 		return nil
 	case *role.Unlocked:
-		if w.gateOK || w.mode == role.ChangePIN || w.mode == role.ChangePassword {
+		if w.gateOK || w.mode == role.ChangePIN || w.mode == role.ChangePassword || w.mode == role.Wipe {
 			break
 		}
 		w.gateOK, w.failures = true, 0
@@ -97,7 +97,12 @@ func (w *watch) fromGate(e event) error {
 		}
 		return w.startGate()
 	case e.ended.Code == role.ExitLost:
-		return &Lost{said}
+		return &Lost{Words: said}
+	case w.mode == role.Wipe && e.ended.Code == role.ExitFailed:
+		if w.crashes.tooMany(time.Now()) {
+			return errors.New(said)
+		}
+		return w.unwiped(said)
 	case e.ended.Code == role.ExitFailed && said != "":
 		if w.mode == role.Join || w.mode == role.ChangePassword || w.crashes.tooMany(time.Now()) {
 			return errors.New(said)
@@ -149,6 +154,12 @@ func (w *watch) fromDesk(e event) error {
 	case *role.Checked:
 		if w.cfg.Check != nil {
 			w.cfg.Check(*m)
+		}
+	case *role.Warrant:
+		w.warrant = m
+	case *role.Ordered:
+		if err := w.ordered(e.child, m); err != nil {
+			return err
 		}
 	case *role.Stop:
 		w.toShell()
@@ -268,6 +279,9 @@ func (w *watch) fromLink(e event) error {
 			w.status.Words = "not signed in"
 		}
 		w.tellGate()
+	}
+	if m, ok := e.msg.(*role.Ordered); ok {
+		return w.ordered(e.child, m)
 	}
 	if e.ended == nil {
 		return nil

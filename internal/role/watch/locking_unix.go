@@ -79,7 +79,7 @@ func (w *watch) secure() error {
 	case w.desk != nil && w.lockedAt.IsZero():
 		w.lock()
 	// The desk that was there before the gate may be at its end still.
-	case w.gate != nil && !w.gateOK && w.mode != role.Join:
+	case w.gate != nil && !w.gateOK && w.mode != role.Join && w.mode != role.Wipe:
 		if w.mode == role.ChangePIN && w.cfg.Mode != role.ChangePIN { // the desk had asked for it
 			w.mode, w.shown = role.Unlock, samePIN
 		}

@@ -79,13 +79,17 @@ func (w *watch) startGate() error {
 		return err
 	}
 	defer theirs.Close()
-	gate, err := role.Spawn(role.Gate, &role.GateSetup{
+	setup := &role.GateSetup{
 		Mode: w.mode, Profile: w.cfg.Profile, Label: w.cfg.Label, User: w.cfg.User, Hint: w.cfg.Hint,
 		Note: w.note, Wait: role.PINDelay(w.failures), Failures: w.failures, SignedIn: w.signedIn, LockedAt: w.lockedAt, Terminal: w.term.Saved(),
 		LockAfter: w.cfg.Display.LockAfter, DestroyAfter: w.cfg.DestroyAfter, NoTPM: w.cfg.NoTPM || w.cfg.Demo != "",
 		NeedTPM: w.cfg.NeedTPM, PINLength: w.cfg.PINLength, PINMixed: w.cfg.PINMixed,
 		Address: w.cfg.Address, Relay: w.cfg.Relay, CAFile: w.cfg.CAFile, Rotate: w.cfg.Rotate,
-	}, keyW, theirs)
+	}
+	if w.mode == role.Wipe {
+		setup.Warrant, setup.Order = *w.warrant, w.order
+	}
+	gate, err := role.Spawn(role.Gate, setup, keyW, theirs)
 	if err != nil {
 		keyR.Close()
 		ours.Close()
@@ -145,11 +149,12 @@ func (w *watch) startDesk() error {
 	desk, err := role.Spawn(role.Desk, &role.DeskSetup{
 		Profile: w.cfg.Profile, Label: w.cfg.Label, Display: w.cfg.Display,
 		Terminal: w.term.Saved(), Open: w.cfg.Open, Check: w.cfg.Check != nil,
-		ComparedOnly: w.cfg.ComparedOnly, Wishes: w.cfg.Wishes,
+		ComparedOnly: w.cfg.ComparedOnly, Wishes: w.cfg.Wishes, Dealt: w.dealt,
 	}, w.keyEnd, theirs)
 	if err != nil {
 		return err
 	}
+	w.dealt = nil
 	w.desk, w.ready, w.ring, w.alone = desk, false, false, false
 	w.active = w.sleep.boot()
 	w.lockedAt = time.Time{}

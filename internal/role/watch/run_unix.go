@@ -70,6 +70,10 @@ type watch struct {
 	full      bool // raw mode and the alternate screen are on
 	jobs      bool // a shell lets us go on after a stop
 
+	warrant *role.Warrant // as the last desk told it; nil before, or without an organisation
+	order   []byte        // of the wipe that a gate is doing
+	dealt   []role.Dealt  // orders that the link has dealt with since the last desk began
+
 	deadline   *time.Timer // for a desk that should end
 	mode       role.Mode   // of the next gate
 	loggedOff  bool        // the link was told to end

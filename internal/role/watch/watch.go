@@ -89,11 +89,8 @@ var (
 	ErrSamePassword = errors.New("the password stays as it was")
 )
 
-// Lost is returned when the vault has destroyed itself: nothing is left that
-// could be opened.
-type Lost struct{ words string }
-
-func (l *Lost) Error() string { return l.words }
+// Lost is returned when the vault was destroyed.
+type Lost = role.Lost
 
 // Crashes are forgiven unless there are more than so many within the time.
 const (

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -75,6 +76,9 @@ func fakeGate() int {
 	if err != nil {
 		return 99
 	}
+	if setup.Mode == role.Wipe {
+		return fakeWipe(self, setup)
+	}
 	var over atomic.Bool
 	shown := ""
 	show := func(format string, a ...any) {
@@ -109,7 +113,7 @@ func fakeGate() int {
 		crash()
 	}
 	for {
-		switch key() {
+		switch k := key(); k {
 		case 'u':
 			over.Store(true)
 			self.Control.Send(&role.Unlocked{})
@@ -122,6 +126,8 @@ func fakeGate() int {
 			return role.ExitDone
 		case 's': // lets a STAT message come
 			self.Control.Send(&role.NeedLink{})
+		case 'W', 'O', 'C': // the link says that the organisation has ordered something
+			self.Link.Write([]byte{k})
 		case 'w':
 			return role.ExitWrongPIN
 		case 'd':
@@ -188,6 +194,11 @@ func fakeDesk() int {
 	}()
 	self.Control.Send(&role.Ready{})
 	fmt.Printf("DESK has %q\r\n", handed)
+	numbers := ""
+	for _, d := range setup.Dealt {
+		numbers += fmt.Sprintf(" %d", d.Number)
+	}
+	fmt.Printf("DEALT%s\r\n", cmp.Or(numbers, " none"))
 	for {
 		k := key()
 		self.Control.Send(&role.Activity{})
@@ -241,6 +252,8 @@ func fakeDesk() int {
 			for {
 				fmt.Print(strings.Repeat("DESK FLOODS ", 1000))
 			}
+		case 'A', 'X', 'Y', 'Z': // the organisation
+			fakeOrder(self, k)
 		case 'D': // keeps its draft slowly
 			slow = true
 			fmt.Printf("SLOW\r\n")
@@ -287,6 +300,7 @@ func fakeLink() int {
 				desk.Close()
 			}
 			desk = self.Control.TakeFile()
+			go fakeLinkOrders(self, desk)
 			attached++
 			fmt.Fprintf(desk, "attached %d", attached)
 			self.Control.Send(&role.Status{Words: "online", Online: true, Waiting: attached, Stat: attached, Ring: true})

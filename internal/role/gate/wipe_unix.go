@@ -1,0 +1,67 @@
+//go:build unix
+
+package gate
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"sotto/client/org"
+	"sotto/client/org/order"
+	"sotto/internal/role"
+	"sotto/keystore"
+)
+
+// wipe destroys the vault, without its PIN, because the organisation ordered it.
+// The order is checked here once more: who asks for it may have been taken over.
+// From here on nothing but a kill stops it, and after one the next gate goes on.
+func (g *gate) wipe() (int, error) {
+	o, err := ordered(g.setup.Order, g.setup.Warrant, time.Now())
+	if err != nil {
+		return 0, fmt.Errorf("something asked for this device to be wiped that its organisation has not ordered, and nothing was destroyed: %w", err)
+	}
+	err = g.place.Wipe()
+	if left := (*keystore.TPMError)(nil); err != nil && !errors.As(err, &left) {
+		return 0, fmt.Errorf("%s has ordered that this device be wiped, and that failed: %w", organisation(g.setup.Warrant), err)
+	}
+	return g.lost(errors.New(wiped(g.setup.Warrant, o)), err), nil
+}
+
+// organisation is who gives orders, for a sentence.
+func organisation(w role.Warrant) string {
+	key, err := org.ParseKey(w.Key)
+	if err != nil {
+		return "The organisation"
+	}
+	return key.Name()
+}
+
+// ordered returns the order that a note holds, if it is to wipe the device of the
+// warrant. When it was given, and whether it has expired, is looked at as the desk
+// would; which of them were carried out does not matter: after a wipe there is none.
+func ordered(note []byte, w role.Warrant, now time.Time) (*order.Order, error) {
+	key, err := org.ParseKey(w.Key)
+	if err != nil {
+		return nil, err
+	}
+	self := order.Self{Address: w.Address, Device: uint32(w.Device), Roles: w.Roles}
+	o, err := order.NewLedger(w.Since).Receive(note, key, self, time.Time{}, now)
+	if err != nil {
+		return nil, err
+	}
+	if o.Do != order.Wipe {
+		return nil, fmt.Errorf("order %d says %q", o.Number, o.Do)
+	}
+	return o, nil
+}
+
+// wiped is the sentence for the person.
+func wiped(w role.Warrant, o *order.Order) string {
+	why := ""
+	if o.Reason != "" {
+		why = " (" + o.Reason + ")"
+	}
+	return organisation(w) + " has had this device wiped" + why + ". Nobody can read any more what was kept here. " +
+		"Your messages on other devices are as they were. Ask your administrator, who can let you join again"
+}

@@ -1,0 +1,103 @@
+package role
+
+import "time"
+
+// Do is what an organisation orders of a device that the watch has a part in.
+type Do int
+
+// What can be ordered. Recalls are the desk's alone.
+const (
+	ToLock Do = iota
+	ToLogOff
+	ToWipe
+	lastDo
+)
+
+// Bounds of what is said of orders.
+const (
+	MaxDealt   = 64       // orders that a desk is told of, the newest
+	maxNote    = 62 << 10 // bytes of a signed order
+	maxKey     = 512      // bytes of a public key
+	maxAddress = 1023
+	maxRoles   = 16
+	digestSize = 32
+)
+
+// Ordered says that the organisation has ordered something of this device, and that
+// the role which says so has done its part. It comes from the desk, and from the
+// link while there is none. The watch does the rest.
+type Ordered struct {
+	Do Do
+	Dealt
+	Note  []byte // of a wipe: the order as it is signed, which a gate checks again
+	Words string // for the person
+}
+
+// Dealt names an order that was dealt with by its number and digest.
+type Dealt struct {
+	Number int64
+	Digest []byte
+}
+
+// Warrant says by whose word this device is to be wiped. The desk tells it, while it
+// has what the organisation says; the watch keeps it for the gate that does it: so a
+// link that was taken over destroys nothing.
+type Warrant struct {
+	Key     string // public, of the organisation
+	Address string // whose device it is
+	Device  int64
+	Roles   []string
+	Since   time.Time // when it was taken in
+}
+
+func (Ordered) kind() byte { return kindOrdered }
+func (Warrant) kind() byte { return kindWarrant }
+
+func (m *Dealt) code(c *coder) {
+	c.long(&m.Number, 1<<62)
+	c.bytes(&m.Digest, digestSize)
+	c.fail(len(m.Digest) != digestSize)
+}
+
+func (m *Ordered) code(c *coder) {
+	c.number((*int)(&m.Do), int(lastDo)-1)
+	m.Dealt.code(c)
+	c.bytes(&m.Note, maxNote)
+	c.text(&m.Words)
+}
+
+func (m *Warrant) code(c *coder) {
+	c.word(&m.Key, maxKey)
+	c.word(&m.Address, maxAddress)
+	c.long(&m.Device, 1<<32-1)
+	n := len(m.Roles)
+	c.number(&n, maxRoles)
+	if c.reading && c.err == nil && n > 0 {
+		m.Roles = make([]string, n)
+	}
+	for i := range m.Roles {
+		c.word(&m.Roles[i], maxText)
+	}
+	c.moment(&m.Since)
+}
+
+// dealt codes what DeskSetup says of orders.
+func (c *coder) dealt(p *[]Dealt) {
+	n := len(*p)
+	c.number(&n, MaxDealt)
+	if c.reading && c.err == nil && n > 0 {
+		*p = make([]Dealt, n)
+	}
+	for i := range *p {
+		(*p)[i].code(c)
+	}
+}
+
+// word is text that is compared and parsed, and shown to nobody: it stays as it is.
+func (c *coder) word(p *string, most int) {
+	b := []byte(*p)
+	c.bytes(&b, most)
+	if c.reading {
+		*p = string(b)
+	}
+}
