@@ -14,6 +14,7 @@ type Event struct {
 	Kind    Kind
 	By      Person // who did it, where that is not the device's owner
 	Peer    Person // with whom, about whom, or in which room
+	Room    Person // where it is about somebody in a room
 	Device  uint32 // of By, or else of Peer; 0 for none
 	Message ID     // by its origin id (XEP-0359)
 	Ref     ID     // an order, a policy, a file, a backup
@@ -51,7 +52,7 @@ func (e *Event) fields() (has field) {
 		bit field
 		set bool
 	}{
-		{fBy, e.By != Person{}}, {fPeer, e.Peer != Person{}}, {fDevice, e.Device != 0}, {fMessage, e.Message != ID{}},
+		{fBy, e.By != Person{}}, {fPeer, e.Peer != Person{}}, {fRoom, e.Room != Person{}}, {fDevice, e.Device != 0}, {fMessage, e.Message != ID{}},
 		{fRef, e.Ref != ID{}}, {fReason, e.Reason != 0}, {fCount, e.Count != 0}, {fSerial, e.Serial != 0},
 	} {
 		if f.set {
@@ -62,7 +63,7 @@ func (e *Event) fields() (has field) {
 }
 
 // fieldNames are in the order in which a line has them.
-var fieldNames = [...]string{"by", "peer", "device", "message", "ref", "reason", "count", "serial"}
+var fieldNames = [...]string{"by", "peer", "room", "device", "message", "ref", "reason", "count", "serial"}
 
 func (f field) names() (list []string) {
 	for i, name := range fieldNames {

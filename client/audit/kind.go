@@ -42,7 +42,7 @@ const (
 	DeviceDistrusted                  //
 	RoomJoined                        //
 	RoomLeft                          //
-	RoomMemberAdded                   // By added somebody to the room Peer
+	RoomMemberAdded                   // Peer belongs to Room now
 	RoomMemberRemoved                 //
 	AdminActed                        // Reason is what was done, to Peer, Device or Ref
 	EmergencyAccess                   // the vault was opened with the recovery key
@@ -63,6 +63,7 @@ type field uint16
 const (
 	fBy field = 1 << iota
 	fPeer
+	fRoom
 	fDevice
 	fMessage
 	fRef
@@ -122,8 +123,8 @@ var shapes = [lastKind + 1]shape{
 	DeviceDistrusted:  {name: "device-distrusted", must: fPeer | fDevice, may: fBy | fRef | fReason, reasons: []Reason{ByPerson, Removed, KeyChanged}},
 	RoomJoined:        {name: "room-joined", must: fPeer},
 	RoomLeft:          {name: "room-left", must: fPeer, may: fBy | fReason, reasons: []Reason{ByPerson, Removed}},
-	RoomMemberAdded:   {name: "room-member-added", must: fPeer, may: fBy},
-	RoomMemberRemoved: {name: "room-member-removed", must: fPeer, may: fBy},
+	RoomMemberAdded:   {name: "room-member-added", must: fPeer | fRoom, may: fBy},
+	RoomMemberRemoved: {name: "room-member-removed", must: fPeer | fRoom, may: fBy},
 	AdminActed: {name: "admin-act", must: fReason, may: fPeer | fDevice | fRef | fSerial | fCount,
 		reasons: []Reason{Founded, Invited, Approved, Added, Altered, Removed, PolicySet, OrderLock, OrderWipe, OrderRecall, OrderLogOff, PartnerAdded, PartnerRemoved, RecoveryKeyUsed, LooksAtAudit}},
 	EmergencyAccess: {name: "emergency-access", must: fReason, may: fBy | fRef, reasons: []Reason{ForgottenPIN, Emergency, Absent, Investigation}},

@@ -26,7 +26,7 @@ var ErrLine = errors.New("not a line of an audit log")
 //
 // In order and separated by single spaces: the version of the format; the number
 // of the event; when (RFC 3339, UTC, milliseconds); the device; the kind; and then
-// NAME=VALUE for each field that the event has, in the order by, peer, device,
+// NAME=VALUE for each field that the event has, in the order by, peer, room, device,
 // message, ref, reason, count, serial. Each entry has exactly one line, and each
 // line one entry. The error is Check's.
 func (e Entry) Line() ([]byte, error) {
@@ -63,6 +63,8 @@ func (e *Event) value(i int) string {
 		return e.By.address
 	case fPeer:
 		return e.Peer.address
+	case fRoom:
+		return e.Room.address
 	case fDevice:
 		return positive(uint64(e.Device))
 	case fMessage:
@@ -101,6 +103,8 @@ func (e *Event) set(i int, value string) bool {
 		e.By, ok = parsePerson(value)
 	case fPeer:
 		e.Peer, ok = parsePerson(value)
+	case fRoom:
+		e.Room, ok = parsePerson(value)
 	case fDevice:
 		e.Device = uint32(number(31))
 	case fMessage:

@@ -46,7 +46,7 @@ func TestLine(t *testing.T) {
 // TestEveryKindHasALine writes each kind with all that it must have, and then with
 // each reason that it may have; and holds that it is not written with less.
 func TestEveryKindHasALine(t *testing.T) {
-	full := audit.Event{By: ben, Peer: ben, Device: 5, Message: some, Ref: some, Count: 2, Serial: 3}
+	full := audit.Event{By: ben, Peer: ben, Room: ben, Device: 5, Message: some, Ref: some, Count: 2, Serial: 3}
 	names, written := map[string]bool{}, 0
 	for _, k := range audit.Kinds() {
 		if names[k.String()] || strings.Trim(k.String(), "abcdefghijklmnopqrstuvwxyz-") != "" || len(k.String()) > 32 {
@@ -58,7 +58,7 @@ func TestEveryKindHasALine(t *testing.T) {
 		}
 		// Every combination of fields, with every reason.
 		legal := 0
-		for set := range 128 {
+		for set := range 256 {
 			for r := audit.Reason(0); r < 80; r++ {
 				e := pick(full, set)
 				e.Kind, e.Reason = k, r
@@ -66,7 +66,7 @@ func TestEveryKindHasALine(t *testing.T) {
 					continue
 				}
 				legal++
-				if r == 0 || set == 127 || legal < 50 {
+				if r == 0 || set == 255 || legal < 50 {
 					line, err := entry(1, e).Line()
 					if err != nil {
 						t.Fatal(err)
@@ -109,6 +109,9 @@ func pick(e audit.Event, set int) audit.Event {
 	}
 	if set&64 == 0 {
 		e.Serial = 0
+	}
+	if set&128 == 0 {
+		e.Room = audit.Person{}
 	}
 	return e
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // columns of a CSV file.
-var columns = []string{"time", "owner", "device", "seq", "kind", "outcome", "who", "peer", "other_device", "message", "ref", "reason", "count", "serial"}
+var columns = []string{"time", "owner", "device", "seq", "kind", "outcome", "who", "peer", "room", "other_device", "message", "ref", "reason", "count", "serial"}
 
 // CSV writes entries as lines of RFC 4180, in UTF-8, with a heading. It is not safe
 // for concurrent use.
@@ -38,7 +38,7 @@ func (c *CSV) Write(e audit.Entry) error {
 		outcome = "failure"
 	}
 	row := []string{timestamp(&e), e.Device.Owner.String(), strconv.FormatUint(uint64(e.Device.ID), 10), strconv.FormatInt(e.Seq, 10), e.Kind.String(), outcome,
-		who(&e).String(), e.Peer.String(), number(uint64(e.Event.Device)), e.Message.String(), e.Ref.String(), reason(&e), number(uint64(e.Count)), number(e.Serial)}
+		who(&e).String(), e.Peer.String(), e.Room.String(), number(uint64(e.Event.Device)), e.Message.String(), e.Ref.String(), reason(&e), number(uint64(e.Count)), number(e.Serial)}
 	for i := range row {
 		row[i] = harmless(row[i])
 	}

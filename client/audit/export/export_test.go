@@ -29,16 +29,16 @@ func entry(e audit.Event) audit.Entry {
 // every is an entry of each kind, with all that it must have and most that it may.
 func every(t testing.TB) (list []audit.Entry) {
 	t.Helper()
-	full := audit.Event{By: audit.PersonOf("carla@hospital.example"), Peer: ben, Device: 5, Message: some, Ref: some, Count: 2, Serial: 3}
+	full := audit.Event{By: audit.PersonOf("carla@hospital.example"), Peer: ben, Room: ben, Device: 5, Message: some, Ref: some, Count: 2, Serial: 3}
 	for _, k := range audit.Kinds() {
 		var best *audit.Event
 		most := -1
-		for set := range 128 {
+		for set := range 256 {
 			for r := audit.Reason(0); r < 80; r++ {
 				e := full
 				n := 0
 				for i, drop := range []func(){func() { e.By = audit.Person{} }, func() { e.Peer = audit.Person{} }, func() { e.Device = 0 }, func() { e.Message = audit.ID{} },
-					func() { e.Ref = audit.ID{} }, func() { e.Count = 0 }, func() { e.Serial = 0 }} {
+					func() { e.Ref = audit.ID{} }, func() { e.Count = 0 }, func() { e.Serial = 0 }, func() { e.Room = audit.Person{} }} {
 					if set&(1<<i) == 0 {
 						drop()
 					} else {

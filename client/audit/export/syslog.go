@@ -112,7 +112,7 @@ func param(b *strings.Builder, name, value string) {
 func fields(e *audit.Entry) [][2]string {
 	all := [][2]string{{"seq", strconv.FormatInt(e.Seq, 10)}, {"device", e.Device.String()}, {"who", who(e).String()}}
 	for _, f := range [][2]string{
-		{"peer", e.Peer.String()}, {"other", number(uint64(e.Event.Device))}, {"message", e.Message.String()}, {"ref", e.Ref.String()},
+		{"peer", e.Peer.String()}, {"room", e.Room.String()}, {"other", number(uint64(e.Event.Device))}, {"message", e.Message.String()}, {"ref", e.Ref.String()},
 		{"reason", reason(e)}, {"count", number(uint64(e.Count))}, {"serial", number(e.Serial)},
 	} {
 		if f[1] != "" {
@@ -157,6 +157,9 @@ func Words(e audit.Entry) string {
 	}
 	if (e.Peer != audit.Person{}) {
 		fmt.Fprintf(&b, " with %s", e.Peer)
+	}
+	if (e.Room != audit.Person{}) {
+		fmt.Fprintf(&b, " in %s", e.Room)
 	}
 	if e.Reason != 0 {
 		fmt.Fprintf(&b, ": %s", strings.ReplaceAll(e.Reason.String(), "-", " "))
