@@ -12,6 +12,7 @@ import (
 
 	"mellium.im/xmpp/jid"
 
+	"sotto/client/audit"
 	"sotto/client/omemo"
 	"sotto/client/stanza"
 	"sotto/client/store"
@@ -190,6 +191,9 @@ func (c *Client) MarkRead(ctx context.Context, peer string, upTo int64) error {
 		if read, err = tx.MarkRead(peer, upTo); err != nil {
 			return err
 		}
+		if err := c.auditShown(tx, read); err != nil {
+			return err
+		}
 		among, err = tx.Room(peer)
 		return err
 	})
@@ -241,6 +245,9 @@ func (c *Client) Trust(ctx context.Context, peer string, fp omemo.Fingerprint, t
 			}
 			found = true
 			d.Trust = trust
+			if err := c.auditTrust(tx, &d, audit.Compared); err != nil {
+				return err
+			}
 			if err := tx.PutDevice(d); err != nil {
 				return err
 			}

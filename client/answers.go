@@ -65,7 +65,12 @@ func (c *Client) Correct(ctx context.Context, peer string, id int64, body string
 		}
 		row.Reply, row.ReplyTo = m.Reply, m.ReplyTo
 		return err
-	}, func(tx *store.Tx, row *store.Message) error { return tx.SetCorrects(row.ID, first) })
+	}, func(tx *store.Tx, row *store.Message) error {
+		if err := c.auditCorrected(tx, row, first); err != nil {
+			return err
+		}
+		return tx.SetCorrects(row.ID, first)
+	})
 }
 
 // answerable returns the message that row is about.
@@ -190,6 +195,9 @@ func (c *Client) understand(tx *store.Tx, fx *effects, x *envelope, row *store.M
 		if err != nil || old == nil {
 			return err
 		}
+		if err := c.auditCorrected(tx, row, first); err != nil {
+			return err
+		}
 		return fx.changedAs(tx, old.ID)
 	}, nil
 }
@@ -202,6 +210,9 @@ func (c *Client) keepUnderstood(tx *store.Tx, fx *effects, x *envelope, row *sto
 	}
 	added, err := c.put(tx, fx, x, row)
 	if err != nil || !added {
+		return err
+	}
+	if err := c.auditReceived(tx, x, row); err != nil {
 		return err
 	}
 	if err := c.keepOffer(tx, x, row); err != nil {

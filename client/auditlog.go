@@ -2,8 +2,10 @@ package client
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"sotto/client/audit"
@@ -78,4 +80,229 @@ func idOf(m *store.Message) audit.ID {
 // about is an event about a message.
 func about(kind audit.Kind, m *store.Message) audit.Event {
 	return audit.Event{Kind: kind, Peer: audit.PersonOf(m.Peer), Message: idOf(m)}
+}
+
+// auditProgress says that an own message to one person has come further. m is as
+// it was before.
+func (c *Client) auditProgress(tx *store.Tx, m *store.Message, s store.State) error {
+	if m.State == store.Queued {
+		if err := c.auditSent(tx, m); err != nil {
+			return err
+		}
+	}
+	if s == store.Sent || m.State == store.Delivered {
+		return nil
+	}
+	return c.auditDelivered(tx, m, "")
+}
+
+// auditSent says that the relay has an own message.
+func (c *Client) auditSent(tx *store.Tx, m *store.Message) error {
+	if m.Kind != store.Text { // a recall is told of when it is made
+		return nil
+	}
+	if err := c.audit(tx, about(audit.MessageSent, m)); err != nil {
+		return err
+	}
+	return c.auditFiles(tx, audit.FileSent, m)
+}
+
+// auditDelivered says that an own message has arrived; in a room, with whom.
+func (c *Client) auditDelivered(tx *store.Tx, m *store.Message, with string) error {
+	if m.Kind != store.Text {
+		return nil
+	}
+	e := about(audit.MessageDelivered, m)
+	e.By = audit.PersonOf(with)
+	return c.audit(tx, e)
+}
+
+func (c *Client) auditNotSent(tx *store.Tx, m *store.Message, reason audit.Reason) error {
+	e := about(audit.MessageNotSent, m)
+	e.Reason = reason
+	return c.audit(tx, e)
+}
+
+// auditReceived says that a message came: that it is here, or why not.
+func (c *Client) auditReceived(tx *store.Tx, x *envelope, row *store.Message) error {
+	e := about(audit.MessageReceived, row)
+	switch {
+	case row.Kind == store.Retraction:
+		return nil // told of already
+	case row.Kind == store.Notice && x.refused == 0:
+		return nil // our own words
+	case row.Kind == store.Notice:
+		e.Kind, e.Reason = audit.MessageRefused, x.refused
+	}
+	e.Device = row.Device
+	if x.sender != x.peer {
+		e.By = audit.PersonOf(x.sender)
+	}
+	return c.audit(tx, e)
+}
+
+// auditCorrected says that row is a better version of the message that first names.
+func (c *Client) auditCorrected(tx *store.Tx, row *store.Message, first string) error {
+	e := about(audit.MessageCorrected, row)
+	e.Ref = audit.IDOf(first)
+	if !row.Outgoing {
+		e.By, e.Device = audit.PersonOf(row.Sender), row.Device
+	}
+	return c.audit(tx, e)
+}
+
+// auditRecalled says that a message's text is gone because somebody took it back.
+func (c *Client) auditRecalled(tx *store.Tx, m *store.Message, e audit.Event) error {
+	e.Kind, e.Peer, e.Message = audit.MessageRecalled, audit.PersonOf(m.Peer), idOf(m)
+	return c.audit(tx, e)
+}
+
+// auditShown says that messages of others were on the screen while the person was
+// there; or were handed to the program that takes them.
+func (c *Client) auditShown(tx *store.Tx, list []store.Message) error {
+	for i := range list {
+		if list[i].Outgoing || list[i].Kind != store.Text {
+			continue
+		}
+		if err := c.audit(tx, about(audit.MessageShown, &list[i])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// expiredAtOnce bounds the messages that are said to have expired in one transaction.
+const expiredAtOnce = 1000
+
+// auditExpired says which messages have expired since it was said last, while no
+// desk ran, too.
+func (c *Client) auditExpired() {
+	for more := true; more; {
+		more = c.update("note what has expired", func(tx *store.Tx, _ *effects) error {
+			list, err := tx.TakeExpired(expiredAtOnce)
+			for i := range list {
+				if err == nil {
+					err = c.audit(tx, about(audit.MessageExpired, &store.Message{Peer: list[i].Peer, OriginID: list[i].OriginID}))
+				}
+			}
+			more = len(list) == expiredAtOnce
+			return err
+		}) && more
+	}
+}
+
+// auditFiles says something of the files of a message.
+func (c *Client) auditFiles(tx *store.Tx, kind audit.Kind, m *store.Message) error {
+	if !mayHaveFiles(m.Body) {
+		return nil
+	}
+	list, err := tx.Attachments(m.ID)
+	for i := range list {
+		clear(list[i].Key)
+		if err == nil {
+			err = c.auditFile(tx, kind, &list[i])
+		}
+	}
+	return err
+}
+
+// auditFile says something of a file. What it is called by, its address at the relay,
+// is the same for whoever sends and gets it.
+func (c *Client) auditFile(tx *store.Tx, kind audit.Kind, a *store.Attachment) error {
+	m, err := tx.Message(a.MessageID)
+	if err != nil || m == nil {
+		return err
+	}
+	e := about(kind, m)
+	e.Ref = audit.IDOf(a.URL)
+	if kind == audit.FileReceived && m.Sender != m.Peer {
+		e.By = audit.PersonOf(m.Sender)
+	}
+	return c.audit(tx, e)
+}
+
+// auditTrust says what is thought of a device from now on.
+func (c *Client) auditTrust(tx *store.Tx, d *store.PeerDevice, reason audit.Reason) error {
+	e := audit.Event{Kind: audit.DeviceTrusted, Peer: audit.PersonOf(d.Peer), Device: d.ID, Ref: audit.IDOf(hex.EncodeToString(d.Fingerprint)), Reason: reason}
+	if d.Trust != store.Verified && d.Trust != store.FirstUse {
+		e.Kind = audit.DeviceDistrusted
+		if reason == audit.Compared {
+			e.Reason = audit.ByPerson
+		}
+	}
+	return c.audit(tx, e)
+}
+
+// auditMembers says who has come to a room, and who is gone.
+func (c *Client) auditMembers(tx *store.Tx, room string, fresh, gone []string) error {
+	for i, list := range [][]string{fresh, gone} {
+		kind := audit.RoomMemberAdded
+		if i == 1 {
+			kind = audit.RoomMemberRemoved
+		}
+		for _, who := range list {
+			if err := c.audit(tx, audit.Event{Kind: kind, Peer: audit.PersonOf(who), Room: audit.PersonOf(room)}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// A search is made with each key, and is one event: when nothing was typed for
+// searchRests, or when the client ends.
+const searchRests = time.Second
+
+type searches struct {
+	mu   sync.Mutex
+	peer string
+	n    int
+	at   time.Time // of the last key; zero: there is none to tell of
+}
+
+func (c *Client) searched(q Query, found int) {
+	s := &c.searches
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if q.After == (store.Cursor{}) {
+		s.n = 0
+	}
+	s.peer, s.n, s.at = q.Peer, s.n+found, time.Now()
+}
+
+// tickAudit writes what waits to be written.
+func (c *Client) tickAudit(now time.Time) {
+	s := &c.searches
+	s.mu.Lock()
+	due := !s.at.IsZero() && (now.Sub(s.at) >= searchRests || now.Before(s.at))
+	s.mu.Unlock()
+	if due {
+		c.auditSearch(c.ctx)
+	}
+}
+
+// endAudit writes what still waits when the client ends.
+func (c *Client) endAudit() {
+	ctx, cancel := context.WithTimeout(context.Background(), lastWords)
+	defer cancel()
+	c.auditSearch(ctx)
+}
+
+func (c *Client) auditSearch(ctx context.Context) {
+	s := &c.searches
+	s.mu.Lock()
+	e, was := audit.Event{Kind: audit.Searched, Peer: audit.PersonOf(s.peer), Count: uint32(s.n)}, s.at
+	s.mu.Unlock()
+	if was.IsZero() {
+		return
+	}
+	if err := c.auditNow(ctx, e); err != nil {
+		c.log.Error("note a search", "err", err)
+		return
+	}
+	s.mu.Lock()
+	if s.at.Equal(was) {
+		s.at = time.Time{}
+	}
+	s.mu.Unlock()
 }

@@ -84,6 +84,7 @@ type Client struct {
 	log    *slog.Logger
 
 	auditLog *audit.Log
+	searches searches // that were not told of yet
 
 	events *events
 	wake   chan struct{} // something in the store is to be sent
@@ -188,6 +189,7 @@ func (c *Client) Run(ctx context.Context) error {
 	stop()
 	err := c.loop(ctx, in)
 	close(c.ended)
+	c.endAudit()
 	c.closeFiles()
 	c.farewell()
 	out.close()

@@ -3,6 +3,7 @@ package client
 import (
 	"slices"
 
+	"sotto/client/audit"
 	"sotto/client/omemo"
 	"sotto/client/store"
 )
@@ -37,6 +38,9 @@ func (c *Client) deviceList(tx *store.Tx, fx *effects, who string, ids []uint32)
 	fx.flush = true
 	for _, id := range fresh {
 		a := omemo.Address{JID: who, Device: id}
+		if err := c.audit(tx, audit.Event{Kind: audit.DeviceNew, Peer: audit.PersonOf(who), Device: id}); err != nil {
+			return err
+		}
 		if met {
 			fx.look = append(fx.look, a)
 			continue

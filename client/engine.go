@@ -230,6 +230,7 @@ func (c *Client) paging() bool {
 func (c *Client) tick(now time.Time) error {
 	c.expireRequests(now)
 	c.expire(now)
+	c.tickAudit(now)
 	if len(c.backlog) > 0 && now.After(c.retryAt) {
 		list := c.backlog
 		c.backlog = nil

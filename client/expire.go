@@ -16,6 +16,7 @@ const expireAgain = 5 * time.Second
 // expireFirst finds out when the next message's time ends. What had ended before,
 // the store removed when it was opened.
 func (c *Client) expireFirst() {
+	c.auditExpired()
 	if gone := c.store.ExpiredAtOpen(); len(gone) > 0 {
 		c.log.Info("messages expired while nothing ran", "messages", len(gone))
 	}
@@ -56,6 +57,7 @@ func (c *Client) expire(now time.Time) {
 		return
 	}
 	c.log.Info("messages expired", "messages", len(gone))
+	c.auditExpired()
 	ids := quoting
 	for i := range gone {
 		ids = append(ids, gone[i].ID)

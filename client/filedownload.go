@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sotto/client/aesgcm"
+	"sotto/client/audit"
 	"sotto/client/locker"
 	"sotto/client/store"
 	"sotto/client/wire"
@@ -151,8 +152,15 @@ func (c *Client) breakDownload(t *transfer, s store.AttachmentState, why string)
 func (c *Client) endDownload(t *transfer, s store.AttachmentState, size int64, why string) {
 	delete(c.mover.all, t.id)
 	c.update("note a download", func(tx *store.Tx, fx *effects) error {
-		if a, err := tx.Attachment(t.id); err != nil || a == nil {
+		a, err := tx.Attachment(t.id)
+		if err != nil || a == nil {
 			return err
+		}
+		clear(a.Key)
+		if s == store.Done {
+			if err := c.auditFile(tx, audit.FileReceived, a); err != nil {
+				return err
+			}
 		}
 		if err := tx.SetAttachment(t.id, s, max(size, 0)); err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sotto/client/aesgcm"
+	"sotto/client/audit"
 	"sotto/client/locker"
 	"sotto/client/store"
 	"sotto/client/text"
@@ -326,6 +327,10 @@ func (c *Client) Contents(ctx context.Context, fileID int64) ([]byte, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, errors.New("what was kept of this file is gone. Fetch it again")
 	case err != nil:
+		return nil, fmt.Errorf("open the file: %w", err)
+	}
+	if err := c.store.Update(ctx, func(tx *store.Tx) error { return c.auditFile(tx, audit.FileOpened, a) }); err != nil {
+		clear(content)
 		return nil, fmt.Errorf("open the file: %w", err)
 	}
 	return content, nil

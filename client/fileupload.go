@@ -9,6 +9,7 @@ import (
 	"mellium.im/xmpp/jid"
 
 	"sotto/client/aesgcm"
+	"sotto/client/audit"
 	"sotto/client/omemo"
 	"sotto/client/stanza"
 	"sotto/client/store"
@@ -329,7 +330,7 @@ func (c *Client) failUpload(t *transfer, why string) {
 		if err := tx.SetAttachment(t.id, store.Broken, 0); err != nil {
 			return err
 		}
-		return c.failed(tx, fx, row, why)
+		return c.failed(tx, fx, row, audit.GivenUp, why)
 	})
 }
 

@@ -69,6 +69,7 @@ func (c *Client) Search(ctx context.Context, q Query) (Found, error) {
 	if err != nil {
 		return f, fmt.Errorf("search: %w", err)
 	}
+	c.searched(q, len(f.Hits))
 	return f, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"sotto/client/audit"
 	"sotto/client/stanza"
 	"sotto/client/store"
 )
@@ -95,6 +96,9 @@ func (c *Client) dropDevice(tx *store.Tx, fx *effects, id uint32, ids []uint32) 
 	for _, d := range devices {
 		if d.ID == id {
 			d.Trust = store.Distrusted
+			if err := c.auditTrust(tx, &d, audit.Removed); err != nil {
+				return err
+			}
 			if err := tx.PutDevice(d); err != nil {
 				return err
 			}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"sotto/client/audit"
 	"sotto/client/omemo"
 	"sotto/client/stanza"
 	"sotto/client/store"
@@ -143,6 +144,9 @@ func (c *Client) recall(peer string, id int64) error {
 		}
 		if !m.Outgoing {
 			archiveID = m.ArchiveID
+		}
+		if err := c.auditRecalled(tx, m, audit.Event{Reason: audit.ByPerson}); err != nil {
+			return err
 		}
 		digest, err := digestOf(tx, m)
 		if err != nil {
@@ -334,9 +338,15 @@ func (c *Client) takenBack(tx *store.Tx, fx *effects, x *envelope, row *store.Me
 	if stays != "" {
 		c.log.Warn("recall not carried out", "from", x.sender, "why", stays)
 		outcome = store.Refused
+		if x.refused = audit.Untrusted; err != nil { // it names a message with another text
+			x.refused = audit.Malformed
+		}
 		row.Kind, row.Body = store.Notice, c.short(x.sender)+" asked to take back a message"+ofTime(m)+" "+stays+". It stays."
 	} else {
 		row.Kind, row.Reply, row.Body, row.Urgency, row.Read = store.Retraction, id, words, store.Routine, !c.cfg.Unattended
+		if err := c.auditRecalled(tx, &store.Message{Peer: x.peer, OriginID: id}, audit.Event{By: c.who(x.sender), Device: row.Device, Ref: audit.IDOf(x.id), Reason: audit.ByPerson}); err != nil {
+			return err
+		}
 	}
 	if err := tx.Spend(x.peer, row.Cipher); err != nil { // a repeat is known by it
 		return err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sotto/client/aesgcm"
+	"sotto/client/audit"
 	"sotto/client/omemo"
 	"sotto/client/stanza"
 	"sotto/client/store"
@@ -38,6 +39,7 @@ type envelope struct {
 	file      *aesgcm.Link // what its text was the link to, if it was one
 	ended     bool         // its time to live was over when it came
 	fill      *filling     // the gap that it is in; nil: it comes next in its archive
+	refused   audit.Reason // why it is not shown as what its sender wrote; 0: it is
 }
 
 // messages stores a run of message stanzas in one transaction. Only an error of
@@ -213,6 +215,7 @@ func (c *Client) fill(tx *store.Tx, fx *effects, x *envelope, enc *stanza.Elemen
 			return false, err
 		}
 	case x.Method != "":
+		x.refused = audit.Undecipherable
 		row.Kind, row.Body = store.Notice, "This message is encrypted in a way that sotto does not read. Ask for it with OMEMO (XEP-0384 version 0.3)."
 	default:
 		row.Body = x.Body
@@ -349,9 +352,11 @@ func (c *Client) undecryptable(tx *store.Tx, fx *effects, x *envelope, enc *stan
 		compare = again
 	}
 	repair := false
+	x.refused = audit.Undecipherable
 	switch {
 	case errors.Is(err, omemo.ErrNotForUs) && x.origin == archived && c.pastOf(x):
 		// The past of a new device: said once for each conversation.
+		x.refused = 0
 		row.OriginID, row.ArchiveID = past, ""
 		row.Outgoing, row.Sender, row.State, row.Read = false, x.peer, 0, true
 		row.Body = "Messages from before this device was set up cannot be read here. If you have other devices, they have them."
@@ -361,6 +366,7 @@ func (c *Client) undecryptable(tx *store.Tx, fx *effects, x *envelope, enc *stan
 	case errors.Is(err, omemo.ErrDuplicate):
 		// Its key was used for something that is not here: for a copy that the
 		// relay had emptied, perhaps.
+		x.refused = audit.Repeated
 		row.Body = "This message could not be opened: its key was used before, and its text is not here. " + again
 	case errors.Is(err, omemo.ErrIdentityChanged):
 		row.Body = "This message could not be opened: the device it came from has changed its key. Compare the new one (/trust), then ask for the message again."
@@ -417,6 +423,7 @@ func (c *Client) twoNames(tx *store.Tx, fx *effects, x *envelope, got omemo.Decr
 	if err := c.device.Forget(tx, got.From); err != nil || got.Plaintext == nil {
 		return false, err
 	}
+	x.refused = audit.Untrusted
 	row.Kind, row.Device = store.Notice, got.From.Device
 	row.Body = "This message is not shown: what this device writes has come under the name of " + as + ", too. One of the two is forged. Compare the devices of both (/trust)."
 	return true, nil
@@ -497,12 +504,15 @@ func (c *Client) confirmed(tx *store.Tx, x *envelope, id string) (*store.Message
 
 // reached moves an own message forward: it needs no more sending.
 func (c *Client) reached(tx *store.Tx, fx *effects, peer, id string, s store.State) error {
+	m, err := tx.MessageByOrigin(peer, id)
+	if err != nil || m == nil {
+		return err
+	}
 	changed, err := tx.SetState(peer, id, s)
 	if err != nil || !changed {
 		return err
 	}
-	m, err := tx.MessageByOrigin(peer, id)
-	if err != nil || m == nil {
+	if err := c.auditProgress(tx, m, s); err != nil {
 		return err
 	}
 	if err := c.got(tx, fx, m.ID, s); err != nil {
@@ -549,13 +559,16 @@ func (c *Client) bounced(tx *store.Tx, fx *effects, e *stanza.Element, m *stanza
 			}
 		}
 	}
-	return c.failed(tx, fx, own, "Not delivered: "+why)
+	return c.failed(tx, fx, own, audit.GivenUp, "Not delivered: "+why)
 }
 
 // failed marks an own message as failed and says why.
-func (c *Client) failed(tx *store.Tx, fx *effects, m *store.Message, why string) error {
+func (c *Client) failed(tx *store.Tx, fx *effects, m *store.Message, reason audit.Reason, why string) error {
 	changed, err := tx.SetState(m.Peer, m.OriginID, store.Failed)
 	if err != nil || !changed {
+		return err
+	}
+	if err := c.auditNotSent(tx, m, reason); err != nil {
 		return err
 	}
 	if err := tx.RemoveOut(m.ID); err != nil {

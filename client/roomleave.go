@@ -8,6 +8,7 @@ import (
 
 	"mellium.im/xmpp/jid"
 
+	"sotto/client/audit"
 	"sotto/client/stanza"
 	"sotto/client/store"
 )
@@ -121,6 +122,9 @@ func (c *Client) left(r *room, refused error) {
 		}
 		old.Joined = false
 		if err := tx.PutRoom(*old); err != nil {
+			return err
+		}
+		if err := c.audit(tx, audit.Event{Kind: audit.RoomLeft, Peer: audit.PersonOf(r.peer), Reason: audit.ByPerson}); err != nil {
 			return err
 		}
 		if err := tx.MarkShown(r.peer, nil, time.Now()); err != nil {

@@ -159,6 +159,9 @@ func (c *Client) changeMember(tx *store.Tx, fx *effects, r *room, item stanza.Ro
 // in the room's conversation who is new and who is gone, if that is news.
 func (c *Client) readersChanged(tx *store.Tx, fx *effects, peer string, fresh, gone []string, news bool) error {
 	fx.events = append(fx.events, DevicesChanged{peer})
+	if err := c.auditMembers(tx, peer, fresh, gone); err != nil {
+		return err
+	}
 	fresh = slices.DeleteFunc(slices.Clone(fresh), func(a string) bool { return a == c.self })
 	gone = slices.DeleteFunc(gone, func(a string) bool { return a == c.self })
 	if len(gone) > 0 {

@@ -212,6 +212,9 @@ func (c *Client) shown(tx *store.Tx, fx *effects, m *store.Message) error {
 	if err != nil || !changed {
 		return err
 	}
+	if err := c.auditSent(tx, m); err != nil {
+		return err
+	}
 	return fx.changedAs(tx, m.ID)
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"mellium.im/xmpp/jid"
 
+	"sotto/client/audit"
 	"sotto/client/stanza"
 	"sotto/client/store"
 	"sotto/client/text"
@@ -137,6 +138,9 @@ func (c *Client) putOut(r *room, u stanza.RoomUser) {
 		}
 		old.Joined = false
 		if err := tx.PutRoom(*old); err != nil {
+			return err
+		}
+		if err := c.audit(tx, audit.Event{Kind: audit.RoomLeft, Peer: audit.PersonOf(r.peer), Reason: audit.Removed}); err != nil {
 			return err
 		}
 		fx.events = append(fx.events, DevicesChanged{r.peer})

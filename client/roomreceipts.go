@@ -72,8 +72,15 @@ func (c *Client) reachedOne(tx *store.Tx, fx *effects, m *store.Message, who str
 			return nil
 		}
 	}
+	fresh, err := tx.SetRecipientState(m.ID, who, store.Delivered, time.Now())
+	if err == nil && fresh {
+		err = c.auditDelivered(tx, m, who)
+	}
+	if err != nil {
+		return err
+	}
 	changed, err := tx.SetRecipientState(m.ID, who, s, time.Now())
-	if err != nil || !changed {
+	if err != nil || !changed && !fresh {
 		return err
 	}
 	p, err := tx.Progress(m.ID)
@@ -85,7 +92,11 @@ func (c *Client) reachedOne(tx *store.Tx, fx *effects, m *store.Message, who str
 		s store.State
 	}{{p.Delivered, store.Delivered}, {p.Read, store.Read}} {
 		if all.n == p.Of {
-			if _, err := tx.SetState(m.Peer, m.OriginID, all.s); err != nil {
+			changed, err := tx.SetState(m.Peer, m.OriginID, all.s)
+			if err == nil && changed && m.State == store.Queued {
+				err = c.auditSent(tx, m)
+			}
+			if err != nil {
 				return err
 			}
 		}

@@ -9,6 +9,7 @@ import (
 
 	"mellium.im/xmpp/jid"
 
+	"sotto/client/audit"
 	"sotto/client/stanza"
 	"sotto/client/store"
 	"sotto/client/text"
@@ -273,6 +274,9 @@ func (c *Client) isInside(r *room) {
 			return err
 		}
 		if err := tx.SetValue(invitedName(r.peer), nil); err != nil {
+			return err
+		}
+		if err := c.audit(tx, audit.Event{Kind: audit.RoomJoined, Peer: audit.PersonOf(r.peer)}); err != nil {
 			return err
 		}
 		fx.list = true

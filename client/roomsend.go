@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"sotto/client/audit"
 	"sotto/client/omemo"
 	"sotto/client/stanza"
 	"sotto/client/store"
@@ -159,7 +160,7 @@ func (c *Client) encryptOne(tx *store.Tx, fx *effects, r *room, id int64, to []o
 	enc, err := c.encryptText(tx, to, m)
 	if err != nil {
 		c.log.Error("encrypt", "to", r.peer, "err", err)
-		return nil, c.failed(tx, fx, m, "Not sent: it could not be encrypted. Try again")
+		return nil, c.failed(tx, fx, m, audit.GivenUp, "Not sent: it could not be encrypted. Try again")
 	}
 	e := stanza.NewGroupchat(r.peer, m.OriginID, enc, stanza.Markable(),
 		stanza.EncryptedWith(stanza.NSOmemo, "OMEMO"), stanza.StoreHint(), stanza.Body(fallback))
@@ -211,7 +212,7 @@ func (c *Client) nobodyInRoom(r *room, list []store.OutHead, fresh bool) {
 			}
 		}
 	default:
-		c.refuse(list, "Not sent: nobody in this room has a trusted device that reads encrypted messages. /members shows why")
+		c.refuseFor(list, audit.Untrusted, "Not sent: nobody in this room has a trusted device that reads encrypted messages. /members shows why")
 	}
 }
 

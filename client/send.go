@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"sotto/client/audit"
 	"sotto/client/omemo"
 	"sotto/client/stanza"
 	"sotto/client/store"
@@ -202,7 +203,7 @@ func (c *Client) encrypt(who string, list []store.OutHead) bool {
 			enc, err := c.encryptText(tx, to, m)
 			if err != nil {
 				c.log.Error("encrypt", "to", who, "err", err)
-				if err := c.failed(tx, fx, m, "Not sent: it could not be encrypted. Try again"); err != nil {
+				if err := c.failed(tx, fx, m, audit.GivenUp, "Not sent: it could not be encrypted. Try again"); err != nil {
 					return err
 				}
 				continue
@@ -269,7 +270,7 @@ func (c *Client) nobody(who string, list []store.OutHead, t *targets) {
 	case who == c.self && t.devices == 0:
 		c.refuse(list, "Not sent: "+noOwnDevice)
 	case who == c.self:
-		c.refuse(list, "Not sent: no other device of yours is trusted. Compare first (/trust), then send again.")
+		c.refuseFor(list, audit.Untrusted, "Not sent: no other device of yours is trusted. Compare first (/trust), then send again.")
 	case t.devices == 0 && c.stranger(who):
 		// Relays say the same of somebody who is not there and of somebody who
 		// has no app that encrypts, or does not know us.
@@ -288,7 +289,7 @@ func (c *Client) nobody(who string, list []store.OutHead, t *targets) {
 		}
 		c.refuse(list, "Not sent: the keys that "+name+"'s device has published cannot be used. Ask "+name+" to open the app again, then send again.")
 	default:
-		c.refuse(list, "Not sent: no device of "+name+" is trusted. Compare first (/trust), then send again.")
+		c.refuseFor(list, audit.Untrusted, "Not sent: no device of "+name+" is trusted. Compare first (/trust), then send again.")
 	}
 }
 
@@ -296,7 +297,9 @@ func (c *Client) nobody(who string, list []store.OutHead, t *targets) {
 const noOwnDevice = "you have no other device to send notes to. Sign in on another one first."
 
 // refuse marks messages as failed.
-func (c *Client) refuse(list []store.OutHead, why string) {
+func (c *Client) refuse(list []store.OutHead, why string) { c.refuseFor(list, audit.GivenUp, why) }
+
+func (c *Client) refuseFor(list []store.OutHead, reason audit.Reason, why string) {
 	c.update("note a failure", func(tx *store.Tx, fx *effects) error {
 		for i := range list {
 			m, err := tx.Message(list[i].MessageID)
@@ -306,7 +309,7 @@ func (c *Client) refuse(list []store.OutHead, why string) {
 			if m == nil {
 				continue
 			}
-			if err := c.failed(tx, fx, m, why); err != nil {
+			if err := c.failed(tx, fx, m, reason, why); err != nil {
 				return err
 			}
 		}

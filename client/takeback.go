@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"sotto/client/audit"
 	"sotto/client/store"
 	"sotto/client/wire"
 )
@@ -117,6 +118,13 @@ func (c *Client) withdrawn(m wire.Withdrawn) {
 func (c *Client) removeMessage(id int64, originID string) error {
 	return c.remove(func(tx *store.Tx) error {
 		if err := tx.SetValue(whyName(id), nil); err != nil {
+			return err
+		}
+		m, err := tx.Message(id)
+		if err == nil && m != nil {
+			err = c.auditRecalled(tx, m, audit.Event{Reason: audit.ByPerson})
+		}
+		if err != nil {
 			return err
 		}
 		return tx.RemoveMessage(id)

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"sotto/client/audit"
 	"sotto/client/omemo"
 	"sotto/client/store"
 )
@@ -72,6 +73,7 @@ func (c *Client) sawDevice(tx *store.Tx, fx *effects, a omemo.Address, key omemo
 		fx.seen = make(map[omemo.Address]omemo.Fingerprint)
 	}
 	fx.seen[a] = key
+	ref := audit.IDOf(hex.EncodeToString(key[:]))
 	for _, d := range devices {
 		if d.ID != a.Device {
 			continue
@@ -83,6 +85,11 @@ func (c *Client) sawDevice(tx *store.Tx, fx *effects, a omemo.Address, key omemo
 			// Who has compared one device no longer takes others on trust.
 			d.Trust = store.Undecided
 			if err := c.warnNew(tx, fx, a.JID, 1); err != nil {
+				return err
+			}
+		case d.Fingerprint == nil && d.Trust == store.FirstUse:
+			d.Fingerprint = key[:]
+			if err := c.auditTrust(tx, &d, audit.OnFirstUse); err != nil {
 				return err
 			}
 		case d.Fingerprint == nil:
@@ -98,6 +105,9 @@ func (c *Client) sawDevice(tx *store.Tx, fx *effects, a omemo.Address, key omemo
 			if err := keepTrust(tx, a, d.Fingerprint, former); err != nil {
 				return err
 			}
+			if err := c.audit(tx, audit.Event{Kind: audit.DeviceDistrusted, Peer: audit.PersonOf(a.JID), Device: a.Device, Ref: ref, Reason: audit.KeyChanged}); err != nil {
+				return err
+			}
 			if err := c.warn(tx, fx, a.JID, words); err != nil {
 				return err
 			}
@@ -111,9 +121,17 @@ func (c *Client) sawDevice(tx *store.Tx, fx *effects, a omemo.Address, key omemo
 		return nil
 	}
 	d := store.PeerDevice{Peer: a.JID, ID: a.Device, Fingerprint: key[:], Trust: store.FirstUse}
+	if err := c.audit(tx, audit.Event{Kind: audit.DeviceNew, Peer: audit.PersonOf(a.JID), Device: a.Device, Ref: ref}); err != nil {
+		return err
+	}
 	met, err := c.met(tx, a.JID, devices)
 	if err != nil {
 		return err
+	}
+	if !met {
+		if err := c.auditTrust(tx, &d, audit.OnFirstUse); err != nil {
+			return err
+		}
 	}
 	if met {
 		d.Trust = store.Undecided

@@ -60,7 +60,13 @@ func (c *Client) Waiting(ctx context.Context, peer string, limit int) ([]Message
 // Taken notes that messages were handed on. Their senders are not told that
 // somebody has read them, because nobody has: see [Client.MarkRead] for that.
 func (c *Client) Taken(ctx context.Context, ids []int64) error {
-	err := c.store.Update(ctx, func(tx *store.Tx) error { return tx.MarkTaken(ids) })
+	err := c.store.Update(ctx, func(tx *store.Tx) error {
+		read, err := tx.MarkTaken(ids)
+		if err != nil {
+			return err
+		}
+		return c.auditShown(tx, read)
+	})
 	if err != nil {
 		return fmt.Errorf("note what was handed on: %w", err)
 	}

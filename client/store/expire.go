@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
@@ -69,6 +71,10 @@ func (s *Store) Expire(ctx context.Context, now time.Time) (gone []Expired, quot
 				if _, err := tx.forget(batch[i].ID, RanOut, "", batch[i].Due); err != nil {
 					return err
 				}
+				// Nobody knows here whose log it belongs into: see TakeExpired.
+				if err := tx.SetValue(expiredName(batch[i].ID), []byte(batch[i].Peer+"\n"+batch[i].OriginID)); err != nil {
+					return err
+				}
 			}
 			for peer, e := range ends {
 				ids, err := tx.removeQuotes(peer, e.from, e.bodies, quote.Expired)
@@ -87,6 +93,29 @@ func (s *Store) Expire(ctx context.Context, now time.Time) (gone []Expired, quot
 			return gone, quoting, s.Purge(ctx)
 		}
 	}
+}
+
+const expiredPrefix = "audit.expired."
+
+func expiredName(id int64) string { return expiredPrefix + strconv.FormatInt(id, 10) }
+
+// TakeExpired returns messages that expired and were not returned before, at most
+// limit: only what it takes to say so in the audit log. Call it in the transaction
+// that does.
+func (tx *Tx) TakeExpired(limit int) (list []Expired, err error) {
+	var names []string
+	err = tx.query(`SELECT name, value FROM value WHERE name > ? AND name < ? ORDER BY name LIMIT ?`, func(st *sqlite3.Stmt) {
+		names = append(names, st.ColumnText(0))
+		id, _ := strconv.ParseInt(strings.TrimPrefix(st.ColumnText(0), expiredPrefix), 10, 64)
+		peer, origin, _ := strings.Cut(st.ColumnText(1), "\n")
+		list = append(list, Expired{ID: id, Peer: peer, OriginID: origin})
+	}, expiredPrefix, expiredPrefix+"~", limit)
+	for _, name := range names {
+		if err == nil {
+			err = tx.SetValue(name, nil)
+		}
+	}
+	return list, err
 }
 
 // ExpiredAtOpen returns what expired when the database was opened.

@@ -21,15 +21,23 @@ func (tx *Tx) AllUnread(peer string, limit int) (list []Message, err error) {
 
 // MarkTaken marks single messages as read. Those that are read already, or are not
 // there any more, are left out without an error.
-func (tx *Tx) MarkTaken(ids []int64) error {
+func (tx *Tx) MarkTaken(ids []int64) (newlyRead []Message, err error) {
 	for _, id := range ids {
-		if _, err := tx.change(`UPDATE message SET read = 1 WHERE id = ? AND read = 0`, id); err != nil {
-			return err
+		n, err := tx.change(`UPDATE message SET read = 1 WHERE id = ? AND read = 0`, id)
+		if err != nil {
+			return nil, err
+		}
+		if n > 0 {
+			m, err := tx.Message(id)
+			if err != nil {
+				return nil, err
+			}
+			newlyRead = append(newlyRead, *m)
 		}
 		// What is urgent waits until it is acknowledged, as with MarkRead.
 		if _, err := tx.change(`DELETE FROM waiting WHERE message = ? AND urgency = 0`, id); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return newlyRead, nil
 }
