@@ -67,6 +67,24 @@ func TestAnOpenSearchFindsWhatComes(t *testing.T) {
 	term.sees("1 found", "ICU night")
 }
 
+// What comes while the first page is read may not be in it: the search is repeated.
+func TestASearchFindsWhatComesMeanwhile(t *testing.T) {
+	f := newFake(newWristwatch().now)
+	searchable(f)
+	m := still(t, 80, 24, Config{Open: ada}, f)
+	d := newSearch(m, "magnesium")
+	m.push(d)
+	page := d.look(m)()
+	f.arrive(icu, "magnesium 0.6")
+	if cmd := m.searchAgain(); cmd != nil {
+		t.Fatal("a second search runs beside the first")
+	}
+	feed(m, page)
+	if s := plain(m); !strings.Contains(s, "1 found") {
+		t.Errorf("what came meanwhile was not found:\n%s", s)
+	}
+}
+
 func TestConditions(t *testing.T) {
 	f := newFake(newWristwatch().now)
 	f.ward()

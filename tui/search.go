@@ -75,11 +75,14 @@ func (m *Model) searchAgain() tea.Cmd {
 		return nil
 	}
 	d, ok := m.dialogs[len(m.dialogs)-1].(*searchDialog)
-	if !ok || d.asked.nothing() || d.hits.chosen > 0 || d.done != d.number {
+	if !ok || d.asked.nothing() || d.hits.chosen > 0 {
 		return nil
 	}
-	if d.running {
+	if d.running { // the first page, too, may have been read before they came
 		d.stale = true
+		return nil
+	}
+	if d.done != d.number {
 		return nil
 	}
 	d.next = d.asked.Query
