@@ -163,11 +163,17 @@ func TestDayInABusyRoom(t *testing.T) {
 		next[got[i][0]]++
 	}
 
+	// She has it all, too, whenever her own catching up ends: the screen of a
+	// search follows what comes. (Which of so many of one second stands first there
+	// is not settled: an index of 1/16 s has no place for 500 a second.)
 	yuki.Type("/search of the day")
 	yuki.Press("Enter")
-	yuki.See(want[len(want)-1])
-	for _, body := range []string{want[0], want[n/2], want[n-1]} {
+	yuki.See("50 found, and more")
+	for i, body := range []string{want[n-1], want[0], want[n/2]} {
 		yuki.Type("\x15" + strings.TrimSuffix(body, " of the day"))
+		if i == 0 {
+			yuki.Shows("1 found", long)
+		}
 		yuki.See("1 found", body)
 	}
 	yuki.quit()
