@@ -6,7 +6,10 @@ import (
 	"github.com/awnumar/memguard"
 )
 
-const flagLegacy = 1
+const (
+	flagLegacy   = 1
+	flagAccesses = 2
+)
 
 // appendPublic writes what of an account need not be in locked memory.
 func (a *Account) appendPublic(b []byte) []byte {
@@ -18,7 +21,10 @@ func (a *Account) appendPublic(b []byte) []byte {
 	if a.Legacy {
 		flags |= flagLegacy
 	}
-	return append(b, flags)
+	if len(a.Accesses) == 0 {
+		return append(b, flags)
+	}
+	return appendAccesses(append(b, flags|flagAccesses), a.Accesses)
 }
 
 // readPublic is the reverse of appendPublic.
@@ -29,7 +35,10 @@ func (a *Account) readPublic(b []byte) bool {
 	a.CA = append([]byte(nil), r.field(MaxCA)...)
 	flags := r.byte()
 	a.Legacy = flags&flagLegacy != 0
-	return !r.bad && len(r.b) == 0 && flags&^flagLegacy == 0 && a.Address != ""
+	if flags&flagAccesses != 0 {
+		a.Accesses = r.accesses()
+	}
+	return !r.bad && len(r.b) == 0 && flags&^(flagLegacy|flagAccesses) == 0 && a.Address != ""
 }
 
 // packPasswords lays both passwords out in one locked buffer of a fixed size.

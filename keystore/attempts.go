@@ -253,11 +253,12 @@ func (o *files) close() {
 
 // Status is what a vault says about itself without its PIN.
 type Status struct {
-	Tried        int  // PINs since the last right one
-	DestroyAfter int  // at so many it destroys itself; 0 is never
-	Destroyed    bool // it has, or it was about to and Destroy has to be called
-	Ordered      bool // because its organisation ordered it
-	TPM          bool // it is sealed to a TPM
+	Tried        int    // PINs since the last right one
+	DestroyAfter int    // at so many it destroys itself; 0 is never
+	Destroyed    bool   // it has, or it was about to and Destroy has to be called
+	Ordered      bool   // because its organisation ordered it
+	TPM          bool   // it is sealed to a TPM
+	Recovery     string // the recipient of the recovery key that opens it, too; "" is none
 }
 
 // Status reads the status. It changes nothing.
@@ -279,7 +280,7 @@ func (p Place) Status() (Status, error) {
 	if err != nil {
 		return Status{}, explain(doing, err)
 	}
-	s := Status{DestroyAfter: int(v.limit), TPM: v.index != 0}
+	s := Status{DestroyAfter: int(v.limit), TPM: v.index != 0, Recovery: v.slot.recipient}
 	if sound {
 		s.Tried = int(t.tried)
 	}

@@ -24,7 +24,7 @@ func (p Place) bind(v *vault, d *device, stretched, master *memguard.LockedBuffe
 		return err
 	}
 	defer secret.Destroy()
-	v.index = index
+	v.index, v.version = index, vaultVersion
 	err = v.wrap(stretched, secret, master)
 	if err == nil {
 		err = v.put(master, a)

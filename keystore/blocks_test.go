@@ -125,7 +125,7 @@ func TestOlderAndNewer(t *testing.T) {
 		"short, of this one":            {good[:2400], ErrDamaged},
 		"short, of a newer one":         {version(good[:2400], vaultVersion+1), ErrDamaged},
 		"whole, of a newer one":         {append(rehash(version(content, vaultVersion+1)), end...), ErrNewer},
-		"whole, of an older one":        {append(rehash(version(content, vaultVersion-1)), end...), ErrOlder},
+		"whole, of an older one":        {append(rehash(version(content, oldestVault-1)), end...), ErrOlder},
 		"its version damaged":           {append(version(content, vaultVersion-1), end...), ErrDamaged},
 		"nothing but a tally":           {end, ErrDamaged},
 		"nothing but what begins it":    {[]byte(vaultMagic), ErrDamaged},

@@ -226,6 +226,7 @@ func eraseSecret(path string) ([]tpm.Ref, error) {
 	}
 	body := b[:deviceSize-sha256.Size]
 	clear(body[secretOffset-1:][:1+keySize]) // and say that there is none
+	clear(body[halfOffset-1:][:1+keySize])
 	sum := sha256.Sum256(body)
 	copy(b[len(body):], sum[:])
 	d, err := parseDevice(b[:deviceSize])

@@ -17,16 +17,21 @@ import (
 //
 //	magic 8 · version 2 · id 16 · 1 if the secret is here, 0 if it is in a TPM
 //	secret 32, or zeros · where in a TPM a secret is (tpm.Ref) × 2
+//	since version 4: 1 if there is a half for the recovery key, else 0 · the half
+//	32, or zeros
 //	zeros · SHA-256 of all before, at the end of a block of 4096 · tally
 //
 // The second place is for the time in which one secret in the TPM takes over
-// from another. Which of them counts the vault says.
+// from another. Which of them counts the vault says. The half for the recovery key
+// is here also where the secret is in a TPM: that lets nothing out without the PIN.
 const (
 	deviceMagic   = "SOTTOdev"
-	deviceVersion = 3
+	deviceVersion = 4
+	oldestDevice  = 3 // that is read; it has zeros where the half is now
 	deviceIDSize  = 16
 	secretOffset  = len(deviceMagic) + 2 + deviceIDSize + 1
-	deviceFields  = secretOffset + keySize + 2*tpm.RefSize
+	halfOffset    = secretOffset + keySize + 2*tpm.RefSize + 1
+	deviceFields  = halfOffset + keySize
 	deviceSize    = blockSize
 )
 
@@ -35,6 +40,7 @@ type device struct {
 	id     [deviceIDSize]byte
 	secret *memguard.LockedBuffer // nil: it is in a TPM
 	refs   [2]tpm.Ref
+	half   *memguard.LockedBuffer // what the recovery key needs besides itself; nil: nothing
 }
 
 func newDevice() *device {
@@ -43,7 +49,10 @@ func newDevice() *device {
 	return d
 }
 
-func (d *device) destroy() { destroy(d.secret) }
+func (d *device) destroy() {
+	destroy(d.secret)
+	destroy(d.half)
+}
 
 // parseDevice reads a file's content without the tally. The caller destroys the
 // secret.
@@ -59,7 +68,7 @@ func parseDevice(b []byte) (*device, error) {
 	r := reader{b: body[len(deviceMagic):]}
 	if version := r.uint16(); version > deviceVersion {
 		return nil, ErrNewer
-	} else if version != deviceVersion {
+	} else if version < oldestDevice {
 		return nil, ErrDevice
 	}
 	d := new(device)
@@ -72,15 +81,22 @@ func parseDevice(b []byte) (*device, error) {
 		}
 		d.refs[i] = ref
 	}
+	hasHalf, half := r.byte(), r.next(keySize)
 	if len(bytes.Trim(r.b, "\x00")) != 0 {
 		return nil, ErrDevice
 	}
 	switch {
+	case hasHalf > 1, hasHalf == 0 && !bytes.Equal(half, make([]byte, keySize)):
+		return nil, ErrDevice
 	case here == 1:
 		d.secret = memguard.NewBuffer(keySize)
 		d.secret.Copy(secret)
 	case here != 0 || !bytes.Equal(secret, make([]byte, keySize)):
 		return nil, ErrDevice
+	}
+	if hasHalf == 1 {
+		d.half = memguard.NewBuffer(keySize)
+		d.half.Copy(half)
 	}
 	return d, nil
 }
@@ -115,6 +131,11 @@ func (d *device) appendTo(b []byte) []byte {
 	}
 	for _, r := range d.refs {
 		b = r.Append(b)
+	}
+	if d.half != nil {
+		b = append(append(b, 1), d.half.Bytes()...)
+	} else {
+		b = append(b, make([]byte, 1+keySize)...)
 	}
 	b = append(b, make([]byte, deviceSize-deviceFields-sha256.Size)...)
 	sum := sha256.Sum256(b[start:])

@@ -14,7 +14,8 @@ import (
 const DatabaseKeySize = keySize
 
 // The handover: magic 8 · version 2 · public part (length 4) · mark of the PIN 8 ·
-// database key 32 · password (length 2) · next password (length 2).
+// database key 32 · password (length 2) · next password (length 2) · recovery key
+// (length 2).
 const (
 	handoverMagic   = "SOTTOhnd"
 	handoverVersion = 2
@@ -30,6 +31,7 @@ var (
 type Handover struct {
 	DatabaseKey *memguard.LockedBuffer // DatabaseKeySize bytes, for store.Open
 	Account     Account
+	Recovery    *memguard.LockedBuffer // a recovery key that was typed, as recovery.Key.Secret has it; else nil
 
 	// PINMark is another value whenever the PIN was changed, and tells nothing else.
 	PINMark [PINMarkSize]byte
@@ -41,13 +43,18 @@ const PINMarkSize = 8
 // Destroy wipes what is secret.
 func (h *Handover) Destroy() {
 	destroy(h.DatabaseKey)
+	destroy(h.Recovery)
 	h.Account.Destroy()
 }
 
 // Handover writes what the desk needs to w, a pipe that only the desk reads.
 // Secrets go from locked memory into w without a copy. It blocks while the pipe
 // is full.
-func (o *Opened) Handover(w io.Writer) error {
+func (o *Opened) Handover(w io.Writer) error { return o.HandoverWith(w, nil) }
+
+// HandoverWith is Handover with a recovery key that was typed, for a desk that
+// restores a backup. It stays the caller's.
+func (o *Opened) HandoverWith(w io.Writer, recovery *memguard.LockedBuffer) error {
 	key, err := o.DatabaseKey()
 	if err != nil {
 		return err
@@ -58,7 +65,7 @@ func (o *Opened) Handover(w io.Writer) error {
 	head = binary.BigEndian.AppendUint32(head, uint32(len(public)))
 	mark := o.pinMark()
 	parts := [][]byte{append(head, public...), mark[:], key.Bytes()}
-	for _, p := range []*memguard.LockedBuffer{o.account.Password, o.account.Next} {
+	for _, p := range []*memguard.LockedBuffer{o.account.Password, o.account.Next, recovery} {
 		parts = append(parts, binary.BigEndian.AppendUint16(nil, uint16(size(p))), bytesOf(p))
 	}
 	for _, part := range parts {
@@ -118,7 +125,7 @@ func ReadHandover(r io.Reader) (*Handover, error) {
 		h.Destroy()
 		return nil, badHandover(err)
 	}
-	for _, p := range []**memguard.LockedBuffer{&h.Account.Password, &h.Account.Next} {
+	for _, p := range []**memguard.LockedBuffer{&h.Account.Password, &h.Account.Next, &h.Recovery} {
 		if err := readPassword(r, p); err != nil {
 			h.Destroy()
 			return nil, err

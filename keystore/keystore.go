@@ -13,6 +13,29 @@
 //	account   = sealed with XChaCha20-Poly1305 under HKDF-SHA256(master, "sotto account v1")
 //	database  = HKDF-SHA256(master, "sotto database v1")
 //
+// # The recovery key
+//
+// Where the organisation's policy names a recovery key (package recovery), the
+// master key is wrapped a second time, under two halves: 32 random bytes that only
+// the recovery key can decrypt (age), and 32 that are in the device's file.
+//
+//	half A    = random, encrypted to the recovery key, in the vault
+//	half B    = random, in the device's file, also where there is a TPM
+//	slot      = master, sealed under HKDF-SHA256(A ‖ B, device id, "sotto vault recovery v1")
+//
+// So a copied vault is worth nothing to who has the recovery key, and both files
+// together are worth nothing without it. What a TPM adds holds against guessing the
+// PIN; the recovery key opens the two files anywhere, or the data of a machine whose
+// TPM broke would be lost.
+//
+// Which recovery key it is the gate does not take from the settings, or from a
+// policy that somebody may have put in place of the real one: only from the desk,
+// which has followed the organisation in its encrypted database, and says so with a
+// key that comes out of the vault (Announce). It comes into the vault, is replaced
+// and removed when the right PIN is given, and never goes back to an earlier policy.
+//
+// Each opening with it is noted in the vault (Access) before anything is handed out.
+//
 // # Wrong PINs
 //
 // These rules hold for every way to open a vault:
@@ -108,6 +131,10 @@ type Account struct {
 	CA      []byte // PEM certificates to trust instead of the system's; may be empty
 	Legacy  bool   // permit TLS 1.2 and SCRAM-SHA-1
 
+	// Accesses are when the vault was opened with the recovery key, oldest first. At
+	// most MaxAccesses are kept.
+	Accesses []Access
+
 	// Password is the relay's. Next is one that a change under way may have set
 	// already: it is stored before the relay is asked, and one of the two works.
 	// Either may be nil.
@@ -138,6 +165,8 @@ func (a *Account) check() error {
 		return fmt.Errorf("the relay's URL is longer than %d bytes", MaxRelay)
 	case len(a.CA) > MaxCA:
 		return fmt.Errorf("the CA file is larger than %d KiB", MaxCA>>10)
+	case len(a.Accesses) > MaxAccesses:
+		return errors.New("the account has too many accesses with the recovery key")
 	case size(a.Password) > MaxPassword || size(a.Next) > MaxPassword:
 		return fmt.Errorf("the password is longer than %d bytes", MaxPassword)
 	}

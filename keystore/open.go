@@ -36,6 +36,9 @@ type Place struct {
 	// vault goes on with what it was told when it was last open until it is
 	// opened again.
 	DestroyAfter int
+	// Announced is what the desk has announced of the recovery key (see Announce),
+	// nil if nothing: the next Open obeys it.
+	Announced []byte
 
 	vault, device string
 	floor         kdf // the weakest parameters to accept, and those of new vaults
@@ -115,7 +118,7 @@ func (p Place) create(pin *memguard.LockedBuffer, a *Account) (*Opened, error) {
 	}
 	master := memguard.NewBufferRandom(keySize)
 	defer master.Destroy()
-	v := &vault{kdf: p.floor, device: d.id, limit: uint16(min(max(0, p.DestroyAfter), math.MaxUint16))}
+	v := &vault{version: vaultVersion, kdf: p.floor, device: d.id, limit: uint16(min(max(0, p.DestroyAfter), math.MaxUint16))}
 	rand.Read(v.salt[:])
 	stretched := v.kdf.stretch(pin, v.salt[:])
 	defer stretched.Destroy()
@@ -200,12 +203,21 @@ func (p Place) open(pin *memguard.LockedBuffer) (*Opened, error) {
 	if p.DestroyAfter >= 0 {
 		next.limit = uint16(min(p.DestroyAfter, math.MaxUint16))
 	}
-	if move := v.index == 0 && !p.NoSeal && p.TPM.Ready() == nil; move || next.limit != v.limit {
+	slotted := p.follow(&next, d, master)
+	if move := v.index == 0 && !p.NoSeal && p.TPM.Ready() == nil; move || next.limit != v.limit || next.version < vaultVersion {
 		if p.bind(&next, d, stretched, master, &a, v.index != 0 || !p.NoSeal) == nil {
 			v = &next
 		}
-	} else if p.TPM.Err() == nil {
-		_ = p.settle(d, v.index)
+	} else {
+		if slotted && next.put(master, &a) == nil && p.writeVault(&next) == nil {
+			v = &next
+		}
+		if p.TPM.Err() == nil {
+			_ = p.settle(d, v.index)
+		}
+	}
+	if v.slot.recipient == "" && d.half != nil {
+		_ = p.dropHalf(d)
 	}
 	return p.opened(v, master, &a), nil
 }

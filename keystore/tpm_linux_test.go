@@ -316,3 +316,45 @@ func (d *dying) Write(b []byte) (int, error) {
 	}
 	return d.Conn.Write(b)
 }
+
+// The recovery key opens a vault whose TPM is gone, or whose PIN is forgotten. A new
+// PIN then gets a new secret in the TPM, or outside of it.
+func TestRecoverWithATPM(t *testing.T) {
+	e := tpmtest.Start(t)
+	p := sealedPlace(t, e)
+	k, name := recoveryKey(t)
+	announce(t, &p, rightPIN, 1, name)
+	reopen(t, p, rightPIN)
+
+	o, err := p.Recover(k, access(t, ForgottenPIN, "Grace"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.ChangePIN(locked(t, "135791")); err != nil {
+		t.Fatal(err)
+	}
+	o.Close()
+	reopen(t, p, "135791")
+	if all, secret := refs(t, p); len(all) != 1 || secret {
+		t.Errorf("%d places in the TPM, secret %v", len(all), secret)
+	}
+	if s, err := p.Status(); err != nil || !s.TPM || s.Recovery != name {
+		t.Errorf("%+v, %v", s, err)
+	}
+
+	// On another machine, or after the TPM broke.
+	p.TPM, p.NoSeal = nil, true
+	if _, err := p.Open(locked(t, "135791")); !errors.Is(err, ErrNoTPM) {
+		t.Errorf("without the TPM: %v", err)
+	}
+	o, err = p.Recover(k, access(t, Emergency, "Grace"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	wantAccount(t, o.Account())
+	if err := o.ChangePIN(locked(t, "246802")); err != nil {
+		t.Fatal(err)
+	}
+	reopen(t, p, "246802")
+}

@@ -18,6 +18,7 @@ import (
 //	wrong PINs after which it destroys itself 2 (0: never)
 //	NV index of the device secret in the TPM 4 (0: it is in the device's file)
 //	nonce 24 · master key 32+16, sealed under the KEK
+//	since version 4: the slot of the recovery key, see slot.go
 //	nonce 24 · length 4 · account, sealed under a key from the master key
 //	nonce 24 · length 4 · passwords, likewise
 //	zeros, as few as fill the last block of 4096
@@ -27,17 +28,20 @@ import (
 // The associated data of each sealed part is everything before it, so no part
 // fits into another vault or version. The hash tells a damaged file from a
 // wrong PIN; whoever changes the file on purpose can recompute it and gains a
-// vault that does not open.
+// vault that does not open. A vault of version 3 becomes one of version 4 when it
+// is opened with its PIN.
 const (
 	vaultMagic   = "SOTTOvlt"
-	vaultVersion = 3
+	vaultVersion = 4
+	oldestVault  = 3 // that is read
+	slotVersion  = 4 // the first with a slot
 	kdfArgon2id  = 1
 
 	headerSize  = len(vaultMagic) + 2 + 1 + 1 + 4 + 4 + saltSize + deviceIDSize + 2 + 4
 	sealedSize  = chacha20poly1305.NonceSizeX + keySize + chacha20poly1305.Overhead
-	maxAccount  = 3*4 + 1 + MaxAddress + MaxRelay + MaxCA + chacha20poly1305.Overhead
+	maxAccount  = 3*4 + 1 + MaxAddress + MaxRelay + MaxCA + 1 + MaxAccesses*maxAccess + chacha20poly1305.Overhead
 	secretsSize = 2 * (2 + MaxPassword) // always full, so that the length tells nothing
-	maxContent  = (headerSize + sealedSize + 2*(chacha20poly1305.NonceSizeX+4) + maxAccount +
+	maxContent  = (headerSize + sealedSize + maxSlot + 2*(chacha20poly1305.NonceSizeX+4) + maxAccount +
 		secretsSize + chacha20poly1305.Overhead + sha256.Size + blockSize - 1) / blockSize * blockSize
 	maxVault = maxContent + tallySize
 )
@@ -45,12 +49,14 @@ const (
 // vault is a parsed vault file: nothing in it is secret without the PIN and the
 // device secret.
 type vault struct {
-	kdf    kdf
-	salt   [saltSize]byte
-	device [deviceIDSize]byte
-	limit  uint16 // wrong PINs after which it destroys itself; 0 is never
-	index  uint32 // where in the TPM the device secret is; 0 is in the device's file
-	master sealed
+	version uint16
+	kdf     kdf
+	salt    [saltSize]byte
+	device  [deviceIDSize]byte
+	limit   uint16 // wrong PINs after which it destroys itself; 0 is never
+	index   uint32 // where in the TPM the device secret is; 0 is in the device's file
+	master  sealed
+	slot    slot // of the recovery key
 	// account and passwords are read and replaced together.
 	account, passwords sealed
 }
@@ -88,7 +94,7 @@ func (s sealed) open(key *memguard.LockedBuffer, dst, data []byte) bool {
 func (v *vault) header() []byte {
 	b := make([]byte, 0, headerSize)
 	b = append(b, vaultMagic...)
-	b = binary.BigEndian.AppendUint16(b, vaultVersion)
+	b = binary.BigEndian.AppendUint16(b, v.version)
 	b = append(b, kdfArgon2id, v.kdf.threads)
 	b = binary.BigEndian.AppendUint32(b, v.kdf.time)
 	b = binary.BigEndian.AppendUint32(b, v.kdf.memory)
@@ -100,7 +106,11 @@ func (v *vault) header() []byte {
 
 // beforeAccount and beforePasswords are the associated data of those parts.
 func (v *vault) beforeAccount() []byte {
-	return append(append(v.header(), v.master.nonce[:]...), v.master.text...)
+	b := append(append(v.header(), v.master.nonce[:]...), v.master.text...)
+	if v.version >= slotVersion {
+		b = v.slot.appendTo(b)
+	}
+	return b
 }
 
 func (v *vault) beforePasswords() []byte { return v.account.appendTo(v.beforeAccount()) }
@@ -134,7 +144,7 @@ func checkLayout(b []byte) error {
 		return nil
 	}
 	r := reader{b: b[len(vaultMagic):]}
-	if version := r.uint16(); !r.bad && version > 0 && version < vaultVersion {
+	if version := r.uint16(); !r.bad && version > 0 && version < oldestVault {
 		return ErrOlder
 	}
 	return ErrDamaged
@@ -151,13 +161,13 @@ func parseVault(b []byte, floor kdf) (*vault, error) {
 		return nil, ErrDamaged
 	}
 	r := reader{b: body[len(vaultMagic):]}
-	if version := r.uint16(); version != vaultVersion {
-		if version > vaultVersion {
-			return nil, ErrNewer
-		}
+	v := &vault{version: r.uint16()}
+	switch {
+	case v.version > vaultVersion:
+		return nil, ErrNewer
+	case v.version < oldestVault:
 		return nil, ErrOlder
 	}
-	v := new(vault)
 	kind := r.byte()
 	v.kdf.threads, v.kdf.time, v.kdf.memory = r.byte(), r.uint32(), r.uint32()
 	copy(v.salt[:], r.next(saltSize))
@@ -165,6 +175,9 @@ func parseVault(b []byte, floor kdf) (*vault, error) {
 	v.limit, v.index = r.uint16(), r.uint32()
 	copy(v.master.nonce[:], r.next(len(v.master.nonce)))
 	v.master.text = r.next(keySize + chacha20poly1305.Overhead)
+	if v.version >= slotVersion {
+		v.slot = r.slot()
+	}
 	v.account = r.sealed(maxAccount)
 	v.passwords = r.sealed(secretsSize + chacha20poly1305.Overhead)
 	if kind != kdfArgon2id || r.bad || len(r.b) >= blockSize || len(bytes.Trim(r.b, "\x00")) != 0 || !v.kdf.within(floor) {
@@ -200,6 +213,13 @@ func (r *reader) byte() byte {
 func (r *reader) uint16() uint16 {
 	if b := r.next(2); b != nil {
 		return binary.BigEndian.Uint16(b)
+	}
+	return 0
+}
+
+func (r *reader) uint64() uint64 {
+	if b := r.next(8); b != nil {
+		return binary.BigEndian.Uint64(b)
 	}
 	return 0
 }
