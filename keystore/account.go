@@ -9,6 +9,7 @@ import (
 const (
 	flagLegacy   = 1
 	flagAccesses = 2
+	flagInvited  = 4
 )
 
 // appendPublic writes what of an account need not be in locked memory.
@@ -20,6 +21,9 @@ func (a *Account) appendPublic(b []byte) []byte {
 	var flags byte
 	if a.Legacy {
 		flags |= flagLegacy
+	}
+	if a.Invited {
+		flags |= flagInvited
 	}
 	if len(a.Accesses) == 0 {
 		return append(b, flags)
@@ -34,11 +38,11 @@ func (a *Account) readPublic(b []byte) bool {
 	a.Relay = string(r.field(MaxRelay))
 	a.CA = append([]byte(nil), r.field(MaxCA)...)
 	flags := r.byte()
-	a.Legacy = flags&flagLegacy != 0
+	a.Legacy, a.Invited = flags&flagLegacy != 0, flags&flagInvited != 0
 	if flags&flagAccesses != 0 {
 		a.Accesses = r.accesses()
 	}
-	return !r.bad && len(r.b) == 0 && flags&^(flagLegacy|flagAccesses) == 0 && a.Address != ""
+	return !r.bad && len(r.b) == 0 && flags&^(flagLegacy|flagAccesses|flagInvited) == 0 && a.Address != ""
 }
 
 // packPasswords lays both passwords out in one locked buffer of a fixed size.

@@ -15,11 +15,14 @@ const DatabaseKeySize = keySize
 
 // The handover: magic 8 · version 2 · public part (length 4) · mark of the PIN 8 ·
 // database key 32 · password (length 2) · next password (length 2) · recovery key
-// (length 2).
+// (length 2) · invitation (length 2).
 const (
 	handoverMagic   = "SOTTOhnd"
-	handoverVersion = 2
+	handoverVersion = 3
 )
+
+// MaxInvitation bounds what goes along of an invitation, in bytes.
+const MaxInvitation = 8 << 10
 
 // Errors of ReadHandover.
 var (
@@ -32,6 +35,7 @@ type Handover struct {
 	DatabaseKey *memguard.LockedBuffer // DatabaseKeySize bytes, for store.Open
 	Account     Account
 	Recovery    *memguard.LockedBuffer // a recovery key that was typed, as recovery.Key.Secret has it; else nil
+	Invitation  *memguard.LockedBuffer // what the gate has set on the Opened; nil is none
 
 	// PINMark is another value whenever the PIN was changed, and tells nothing else.
 	PINMark [PINMarkSize]byte
@@ -44,6 +48,7 @@ const PINMarkSize = 8
 func (h *Handover) Destroy() {
 	destroy(h.DatabaseKey)
 	destroy(h.Recovery)
+	destroy(h.Invitation)
 	h.Account.Destroy()
 }
 
@@ -65,7 +70,10 @@ func (o *Opened) HandoverWith(w io.Writer, recovery *memguard.LockedBuffer) erro
 	head = binary.BigEndian.AppendUint32(head, uint32(len(public)))
 	mark := o.pinMark()
 	parts := [][]byte{append(head, public...), mark[:], key.Bytes()}
-	for _, p := range []*memguard.LockedBuffer{o.account.Password, o.account.Next, recovery} {
+	if size(o.Invitation) > MaxInvitation {
+		return errors.New("handing over to the desk: the invitation is too long")
+	}
+	for _, p := range []*memguard.LockedBuffer{o.account.Password, o.account.Next, recovery, o.Invitation} {
 		parts = append(parts, binary.BigEndian.AppendUint16(nil, uint16(size(p))), bytesOf(p))
 	}
 	for _, part := range parts {
@@ -125,8 +133,11 @@ func ReadHandover(r io.Reader) (*Handover, error) {
 		h.Destroy()
 		return nil, badHandover(err)
 	}
-	for _, p := range []**memguard.LockedBuffer{&h.Account.Password, &h.Account.Next, &h.Recovery} {
-		if err := readPassword(r, p); err != nil {
+	for _, p := range []struct {
+		into **memguard.LockedBuffer
+		max  int
+	}{{&h.Account.Password, MaxPassword}, {&h.Account.Next, MaxPassword}, {&h.Recovery, MaxPassword}, {&h.Invitation, MaxInvitation}} {
+		if err := readSecret(r, p.into, p.max); err != nil {
 			h.Destroy()
 			return nil, err
 		}
@@ -134,13 +145,13 @@ func ReadHandover(r io.Reader) (*Handover, error) {
 	return h, nil
 }
 
-func readPassword(r io.Reader, p **memguard.LockedBuffer) error {
+func readSecret(r io.Reader, p **memguard.LockedBuffer, longest int) error {
 	var length [2]byte
 	if _, err := io.ReadFull(r, length[:]); err != nil {
 		return badHandover(err)
 	}
 	n := int(binary.BigEndian.Uint16(length[:]))
-	if n > MaxPassword {
+	if n > longest {
 		return ErrBadHandover
 	}
 	if n == 0 {

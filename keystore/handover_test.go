@@ -18,6 +18,8 @@ func TestHandoverThroughAPipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
+	o.Invitation = memguard.NewBuffer(MaxInvitation)
+	o.Invitation.Bytes()[MaxInvitation-1] = 'x'
 	done := make(chan error, 1)
 	go func() {
 		defer w.Close()
@@ -44,6 +46,9 @@ func TestHandoverThroughAPipe(t *testing.T) {
 	defer key.Destroy()
 	if !key.EqualTo(h.DatabaseKey.Bytes()) || len(h.Account.CA) != MaxCA {
 		t.Error("what arrived is not what was handed over")
+	}
+	if h.Invitation == nil || !h.Invitation.EqualTo(o.Invitation.Bytes()) {
+		t.Error("the invitation is another")
 	}
 	h.Account.CA = testAccount(t).CA
 	wantAccount(t, &h.Account)

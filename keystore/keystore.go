@@ -130,6 +130,7 @@ type Account struct {
 	Relay   string // wss URL, or ws to loopback; empty: discover it (XEP-0156)
 	CA      []byte // PEM certificates to trust instead of the system's; may be empty
 	Legacy  bool   // permit TLS 1.2 and SCRAM-SHA-1
+	Invited bool   // it was set up with an invitation of an organisation, and is not used without one
 
 	// Accesses are when the vault was opened with the recovery key, oldest first. At
 	// most MaxAccesses are kept.

@@ -20,6 +20,10 @@ type Opened struct {
 	vault   *vault
 	master  *memguard.Enclave // nil once closed
 	account Account
+
+	// Invitation, unless nil, goes along with Handover: what comes of an invitation
+	// that the person has just given. It is in no file. Close destroys it.
+	Invitation *memguard.LockedBuffer
 }
 
 // Place is where a vault is, and what it is protected with beyond its PIN.
@@ -380,5 +384,6 @@ func (o *Opened) key() (*memguard.LockedBuffer, error) {
 // Close forgets the keys and wipes the passwords.
 func (o *Opened) Close() {
 	o.account.Destroy()
-	o.account, o.master = Account{}, nil
+	destroy(o.Invitation)
+	o.account, o.master, o.Invitation = Account{}, nil, nil
 }

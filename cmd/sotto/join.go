@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 	"mellium.im/xmpp/jid"
@@ -15,31 +16,37 @@ import (
 	"sotto/internal/atomicfile"
 	"sotto/internal/profile"
 	"sotto/internal/role"
+	"sotto/internal/role/watch"
 	"sotto/keystore"
 )
 
 func joinCommand() *cobra.Command {
 	var j joining
 	cmd := &cobra.Command{
-		Use:   "join ADDRESS",
+		Use:   "join [ADDRESS | INVITATION]",
 		Short: "Set up your account on a relay",
 		Long: `Sign in to a relay with your address and password, choose a PIN for this device,
 and open sotto. From then on "sotto" and the PIN are enough: the password is kept
 in the vault, and given to the relay by sotto.
 
-Where the relay is, sotto finds by the address (XEP-0156), or you say with --relay.`,
-		Example: `  sotto join alice@example.org
+Who was invited by an organisation gives the invitation in place of the address, and
+the one-time PIN that was told in place of the password. An invitation reads like
+alice@hospital.example,04KQX-7MPD2-... and is as secret as a password: others on this
+computer can see a command line, so run "sotto join" alone, and it is asked for. It
+is read from standard input, too.
+
+Where the relay is, the invitation says, or sotto finds by the address (XEP-0156), or
+you say with --relay.`,
+		Example: `  sotto join
+  sotto join alice@example.org
   sotto join alice@example.org --relay wss://chat.example.org/ws --ca hospital-ca.pem
   sotto join alice@example.org --profile night-shift --rotate-password`,
 		Args: cobra.ArbitraryArgs, // so that what is missing can be said in words of ours
-		RunE: func(_ *cobra.Command, args []string) error {
-			switch len(args) {
-			case 0:
-				return errors.New("sotto join needs your address, such as alice@example.org")
-			case 1:
-				return j.run(args[0])
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return fmt.Errorf("sotto join takes one address, not %d", len(args))
 			}
-			return fmt.Errorf("sotto join takes one address, not %d", len(args))
+			return j.begin(cmd, args)
 		},
 	}
 	f := cmd.Flags()
@@ -48,6 +55,10 @@ Where the relay is, sotto finds by the address (XEP-0156), or you say with --rel
 	f.StringVar(&j.ca, "ca", "", "file with the certificate authorities to trust, instead of the system's (PEM)")
 	f.BoolVar(&j.rotate, "rotate-password", false, "replace the password by a random one that nobody has seen; your other devices cannot sign in any more")
 	f.BoolVar(&j.service, "service", false, "the account is a program's: sotto send and listen read its PIN from a file (docs/headless.md)")
+	f.BoolVar(&j.password, "password", false, "with an invitation: the account has a password of its own, so ask for it, too")
+	f.StringVar(&j.pin, "pin-file", "", "with an invitation and --service: file with the PIN for this device, so that nobody has to type")
+	f.StringVar(&j.oneTime, "one-time-pin-file", "", "with --pin-file: file with the one-time PIN")
+	f.DurationVar(&j.wait, "wait", 30*time.Second, "with --pin-file: how long to wait for the organisation's answer")
 	return cmd
 }
 
@@ -55,9 +66,13 @@ Where the relay is, sotto finds by the address (XEP-0156), or you say with --rel
 type joining struct {
 	relay, profile, ca string
 	rotate, service    bool
+	password           bool
+	pin, oneTime       string
+	wait               time.Duration
 }
 
-func (j joining) run(address string) error {
+// run sets the account up: with the invitation, if there is one.
+func (j joining) run(address string, g *guest) error {
 	id, err := jid.Parse(address)
 	if err != nil || id.Localpart() == "" || id.Resourcepart() != "" {
 		return fmt.Errorf("%q is not an address. It looks like this: alice@example.org", address)
@@ -65,8 +80,10 @@ func (j joining) run(address string) error {
 	if err := checkRelay(j.relay); err != nil {
 		return err
 	}
-	if err := terminal(); err != nil {
-		return err
+	if j.pin == "" {
+		if err := terminal(); err != nil {
+			return err
+		}
 	}
 	if j.ca != "" {
 		if j.ca, err = filepath.Abs(j.ca); err != nil {
@@ -88,6 +105,9 @@ func (j joining) run(address string) error {
 	if err != nil {
 		return err
 	}
+	if exists && !over && g != nil {
+		return j.enrol(id.String(), g)
+	}
 	if exists && !over {
 		return fmt.Errorf("profile %q has an account already. Open it with: sotto, or join under another name with --profile NAME", j.profile)
 	}
@@ -95,7 +115,7 @@ func (j joining) run(address string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := surroundings(c); err != nil { // before anything is made
+	if _, err := surroundings(c); err != nil && j.pin == "" { // before anything is made
 		return err
 	}
 	if err := p.Make(); err != nil {
@@ -120,13 +140,21 @@ func (j joining) run(address string) error {
 	}
 	c.Address = id.String()
 	c.Service = c.Service || j.service
+	if g != nil && c.Organisation == "" {
+		c.Organisation = g.organisation
+	}
 	if err := p.Save(c); err != nil {
 		return err
 	}
-	cfg, err := opening(role.Join, p, c, lock)
-	if err == nil {
-		cfg.Address, cfg.Relay, cfg.CAFile, cfg.Rotate = c.Address, j.relay, j.ca, j.rotate
-		err = afterwards(p, watchOver(cfg))
+	if j.pin != "" {
+		err = j.serve(p, c, lock, g)
+	} else {
+		var cfg watch.Config
+		if cfg, err = opening(role.Join, p, c, lock); err == nil {
+			cfg.Address, cfg.Relay, cfg.CAFile, cfg.Rotate = c.Address, j.relay, j.ca, j.rotate
+			g.tell(&cfg)
+			err = afterwards(p, watchOver(cfg))
+		}
 	}
 	if exists, statErr := p.Exists(); statErr == nil && !exists {
 		if settings != nil {

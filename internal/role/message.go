@@ -126,6 +126,7 @@ const (
 	ChangePassword             // the PIN, then the password that the relay has now
 	Serve                      // the PIN is in a file, standard input; nobody is asked and nothing is drawn
 	Wipe                       // destroys the vault, because an order says so; nobody is asked and nothing is drawn
+	Enrol                      // as Unlock, and then the one-time PIN of an invitation
 	lastMode
 )
 
@@ -162,6 +163,8 @@ type GateSetup struct {
 	// for Wipe
 	Warrant Warrant
 	Order   []byte
+	// for Join, Enrol and Serve: see Invited
+	Invited Invited
 }
 
 // DeskSetup is the first message to a desk.
@@ -287,6 +290,7 @@ func (m *GateSetup) code(c *coder) {
 	c.flag(&m.Rotate)
 	m.Warrant.code(c)
 	c.bytes(&m.Order, maxNote)
+	m.Invited.code(c)
 }
 
 func (m *DeskSetup) code(c *coder) {

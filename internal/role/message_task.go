@@ -11,6 +11,7 @@ const (
 	Sending            // sends one message, whose text is on standard input
 	Listening
 	Trusting // lists somebody's devices, or notes that one was compared
+	Joining  // waits until the organisation has answered the request to join
 	lastJob
 )
 

@@ -18,7 +18,7 @@ func samples() []Message {
 		&Unlocked{}, &Stop{}, &Outcome{Refused, 7, "no device is trusted"}, &NeedLink{}, &Status{"relay online", true, 3, 1, at, true}, &Status{}, &Attach{}, &Logoff{}, &Logoff{time.Minute}, &End{}, &Lock{}, &Redraw{},
 		&GateSetup{
 			Mode: Join, Profile: p, Label: "Mercy General", User: "a.ng", Hint: "h", Note: "n", Wait: 4 * time.Second,
-			Failures: 4, SignedIn: true, LockedAt: at, Terminal: []byte{0, 1, 2}, LockAfter: time.Minute, DestroyAfter: 10, NoTPM: true, NeedTPM: true, PINLength: 8, PINMixed: true, Address: "a@b", Relay: "wss://b/ws", CAFile: "/ca.pem", Rotate: true,
+			Failures: 4, SignedIn: true, LockedAt: at, Terminal: []byte{0, 1, 2}, LockAfter: time.Minute, DestroyAfter: 10, NoTPM: true, NeedTPM: true, PINLength: 8, PINMixed: true, Address: "a@b", Relay: "wss://b/ws", CAFile: "/ca.pem", Rotate: true, Invited: Invited{[]byte("a@b,04KQX"), true},
 			Warrant: Warrant{"h.example+00000000+AQ==", "a@b", 7, []string{"on-call"}, at}, Order: []byte("an order\n"),
 		},
 		&DeskSetup{Profile: p, Label: "Mercy General", Terminal: []byte{9}, Open: "a@b", Check: true, ComparedOnly: true, Wishes: []byte("paste = false\n"),

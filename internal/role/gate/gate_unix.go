@@ -53,6 +53,7 @@ type gate struct {
 	ready  time.Time // input counts from here on
 
 	released chan struct{} // closed when a desk runs
+	given    chan *os.File // what the watch has handed over
 }
 
 // Main is the life of a gate; it returns the exit code.
@@ -74,7 +75,7 @@ func Main() int {
 		place: place, self: self, setup: setup, term: role.Inherited(setup.Terminal),
 		line:     memguard.NewBuffer(maxPassword + 1),
 		ready:    time.Now().Add(setup.Wait),
-		released: make(chan struct{}),
+		released: make(chan struct{}), given: make(chan *os.File, 1),
 		view: view{
 			label: setup.Label, user: setup.User, hint: setup.Hint, note: setup.Note,
 			locked: setup.LockedAt, ascii: asciiOnly(os.Getenv),
@@ -88,7 +89,7 @@ func Main() int {
 	if _, err := harden.Gate(filepath.Dir(setup.Profile.Vault), filepath.Dir(setup.Profile.DeviceKey)); err != nil {
 		return self.Fail(err)
 	}
-	if setup.Mode != role.Join {
+	if invited := len(setup.Invited.Code) > 0; setup.Mode != role.Join && !(setup.Mode == role.Serve && invited) {
 		// What is wrong with the vault the person is told when it is opened.
 		s, err := place.Status()
 		if err == nil && s.Destroyed {
@@ -125,6 +126,8 @@ func Main() int {
 	switch setup.Mode {
 	case role.Join:
 		code, err = g.join()
+	case role.Enrol:
+		code, err = g.enrol()
 	case role.ChangePIN:
 		code, err = g.changePIN()
 	case role.ChangePassword:
@@ -167,6 +170,8 @@ func (g *gate) listen() {
 			g.view.status = *m
 		case *role.Redraw:
 			g.screen.forget()
+		case *role.Attach:
+			g.take()
 		case *role.End:
 			if g.over {
 				close(g.released)
@@ -179,6 +184,19 @@ func (g *gate) listen() {
 		}
 		g.drawLocked()
 		g.mu.Unlock()
+	}
+}
+
+// take keeps the file that came with a message.
+func (g *gate) take() {
+	f := g.self.Control.TakeFile()
+	if f == nil {
+		return
+	}
+	select {
+	case g.given <- f:
+	default:
+		f.Close()
 	}
 }
 
@@ -331,8 +349,10 @@ func (g *gate) key(in *input, next []byte) key {
 }
 
 // readable waits for input at most the given time.
-func readable(wait time.Duration) bool {
-	fds := []unix.PollFd{{Fd: 0, Events: unix.POLLIN}}
+func readable(wait time.Duration) bool { return readableAt(0, wait) }
+
+func readableAt(fd int, wait time.Duration) bool {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	n, err := unix.Poll(fds, int(wait.Milliseconds()))
 	return err != nil || n > 0
 }

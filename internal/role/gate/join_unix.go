@@ -94,6 +94,9 @@ func (r *relay) login(a *keystore.Account, password *memguard.LockedBuffer, pati
 // vault. A password that the relay refuses ends this gate as a wrong PIN does;
 // whatever else it refuses, no password can cure.
 func (g *gate) join() (int, error) {
+	if len(g.setup.Invited.Code) > 0 {
+		return g.joinInvited()
+	}
 	account := &keystore.Account{Address: g.setup.Address, Relay: g.setup.Relay, CA: g.ca}
 	defer account.Destroy()
 	if account.Password = g.ask("Password of "+g.setup.Address, maxPassword); account.Password == nil {
@@ -197,6 +200,8 @@ func (g *gate) rotate(r *relay, opened *keystore.Opened) error {
 			case !is:
 			case changed.Words == "":
 				return keep(opened, true)
+			case g.setup.Mode == role.Serve: // nobody is there to read it
+				return keep(opened, false)
 			default:
 				read := g.confirm("The password stays as it was: " + changed.Words)
 				if err := keep(opened, false); err != nil || read {

@@ -5,6 +5,7 @@ package gate
 import (
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/awnumar/memguard"
@@ -33,26 +34,19 @@ const (
 
 // serve is unlock for a service: the PIN is what standard input has, a file.
 func (g *gate) serve() (int, error) {
-	s, err := g.place.Status()
+	if len(g.setup.Invited.Code) > 0 {
+		return g.serveInvited()
+	}
+	tried, err := g.triedFromFile()
 	if err != nil {
 		return 0, err
-	}
-	if s.Tried >= serveTries {
-		return 0, fmt.Errorf("the last %d PINs that were tried here were wrong, so none is tried from a file any more. "+
-			"Put the right one into the file, then open the profile once at a terminal: sotto --profile %s", s.Tried, g.setup.Profile.Name)
 	}
 	pin, err := readPIN(g.line.Bytes(), nextByte)
 	if err != nil {
 		return 0, err
 	}
-	opened, code, err := g.try(pin)
-	for late := time.Now().Add(busyPatience); errors.Is(err, keystore.ErrBusy) && time.Now().Before(late); {
-		opened, code, err = g.try(pin) // which waits a while itself, and counts nothing until it is its turn
-	}
+	opened, code, err := g.tryFromFile(pin, tried)
 	pin.Destroy()
-	if code == role.ExitWrongPIN {
-		g.self.Control.Send(&role.Note{Text: fmt.Sprintf("the PIN in the file is not right (wrong %d times in a row; from %d on it is not tried any more)", s.Tried+1, serveTries)})
-	}
 	if opened == nil {
 		return code, err
 	}
@@ -63,6 +57,29 @@ func (g *gate) serve() (int, error) {
 	return g.handOver(opened)
 }
 
+// triedFromFile returns how many PINs were wrong so far, or why none is tried from a
+// file any more.
+func (g *gate) triedFromFile() (int, error) {
+	s, err := g.place.Status()
+	if err == nil && s.Tried >= serveTries {
+		err = fmt.Errorf("the last %d PINs that were tried here were wrong, so none is tried from a file any more. "+
+			"Put the right one into the file, then open the profile once at a terminal: sotto --profile %s", s.Tried, g.setup.Profile.Name)
+	}
+	return s.Tried, err
+}
+
+// tryFromFile is try with patience for other processes, and says what was wrong.
+func (g *gate) tryFromFile(pin *memguard.LockedBuffer, tried int) (*keystore.Opened, int, error) {
+	opened, code, err := g.try(pin)
+	for late := time.Now().Add(busyPatience); errors.Is(err, keystore.ErrBusy) && time.Now().Before(late); {
+		opened, code, err = g.try(pin) // which waits a while itself, and counts nothing until it is its turn
+	}
+	if code == role.ExitWrongPIN {
+		g.self.Control.Send(&role.Note{Text: fmt.Sprintf("the PIN in the file is not right (wrong %d times in a row; from %d on it is not tried any more)", tried+1, serveTries)})
+	}
+	return opened, code, err
+}
+
 // busyPatience is how long to wait for other processes that open the vault: cron
 // starts many at midnight.
 const busyPatience = time.Minute
@@ -70,11 +87,19 @@ const busyPatience = time.Minute
 // pinPatience is how long whoever writes the PIN into a pipe may take for a byte.
 const pinPatience = 10 * time.Second
 
-func nextByte(b []byte) (int, error) {
-	if !readable(pinPatience) {
+func nextByte(b []byte) (int, error) { return readSoon(0, b) }
+
+// patiently reads from a file as nextByte does from standard input.
+func patiently(f *os.File) func([]byte) (int, error) {
+	fd := int(f.Fd())
+	return func(b []byte) (int, error) { return readSoon(fd, b) }
+}
+
+func readSoon(fd int, b []byte) (int, error) {
+	if !readableAt(fd, pinPatience) {
 		return 0, errNobody
 	}
-	return unix.Read(0, b)
+	return unix.Read(fd, b)
 }
 
 // readPIN reads one line, byte by byte, into a locked buffer of its own. memory is

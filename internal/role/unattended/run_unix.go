@@ -50,6 +50,9 @@ type keeper struct {
 func Run(cfg Config) (role.Outcome, error) {
 	debug.SetTraceback("none")
 	defer cfg.PIN.Close()
+	if cfg.OneTimePIN != nil {
+		defer cfg.OneTimePIN.Close()
+	}
 	if cfg.File != nil {
 		defer cfg.File.Close()
 	}
@@ -129,11 +132,16 @@ func (k *keeper) start() error {
 	k.gate, err = role.SpawnOn(role.Gate, &role.GateSetup{
 		Mode: role.Serve, SignedIn: k.cfg.Through != nil, // then a change of the password is another's to finish
 		Profile: k.cfg.Profile, DestroyAfter: k.cfg.DestroyAfter, NoTPM: k.cfg.NoTPM, NeedTPM: k.cfg.NeedTPM,
+		Invited: k.cfg.Invited, Relay: k.cfg.Relay, CAFile: k.cfg.CAFile,
 	}, k.cfg.PIN, nil, keyW, theirs)
 	if err != nil {
 		return err
 	}
 	k.cfg.PIN.Close() // the gate has it
+	clear(k.cfg.Invited.Code)
+	if k.cfg.OneTimePIN != nil {
+		k.gate.Control.SendFile(&role.Attach{}, k.cfg.OneTimePIN)
+	}
 	k.listen(k.gate)
 	return nil
 }

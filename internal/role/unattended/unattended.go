@@ -29,6 +29,12 @@ type Config struct {
 	// sends what the task has to send. Run closes it.
 	Through *role.Socket
 
+	// Invited is an invitation to join with, OneTimePIN the file with its one-time PIN,
+	// which Run closes. Relay and CAFile are as the watch's.
+	Invited       role.Invited
+	OneTimePIN    *os.File
+	Relay, CAFile string
+
 	ComparedOnly bool
 	DestroyAfter int
 	NoTPM        bool

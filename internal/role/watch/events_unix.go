@@ -64,6 +64,7 @@ func (w *watch) fromGate(e event) error {
 			break
 		}
 		w.gateOK, w.failures = true, 0
+		clear(w.cfg.Invited.Code)
 		w.mode = role.Unlock // after joining, too
 		return w.startDesk()
 	}
@@ -82,7 +83,7 @@ func (w *watch) fromGate(e event) error {
 		return nil
 	case w.mode == role.ChangePassword && e.ended.Code == role.ExitQuit:
 		return ErrSamePassword
-	case e.ended.Code == role.ExitQuit && w.mode == role.Join:
+	case e.ended.Code == role.ExitQuit && (w.mode == role.Join || w.mode == role.Enrol):
 		return ErrNotJoined
 	case e.ended.Code == role.ExitQuit:
 		w.end(0, nil)
@@ -104,7 +105,7 @@ func (w *watch) fromGate(e event) error {
 		}
 		return w.unwiped(said)
 	case e.ended.Code == role.ExitFailed && said != "":
-		if w.mode == role.Join || w.mode == role.ChangePassword || w.crashes.tooMany(time.Now()) {
+		if w.mode == role.Join || w.mode == role.Enrol || w.mode == role.ChangePassword || w.crashes.tooMany(time.Now()) {
 			return errors.New(said)
 		}
 		w.note = said
@@ -297,7 +298,7 @@ func (w *watch) fromLink(e event) error {
 	if w.crashes.tooMany(time.Now()) {
 		return errors.New("the connection process keeps ending unexpectedly. Nothing was lost; run sotto again, and tell your administrator if it goes on")
 	}
-	if w.mode == role.Join {
+	if w.mode == role.Join || w.mode == role.Enrol {
 		return errors.New("the connection process ended unexpectedly. Nothing was kept; run sotto join again")
 	}
 	knewPassword := w.signedIn

@@ -227,7 +227,7 @@ func (w *watch) stop() {
 // toShell locks and stops, as Ctrl+Z has any program do. Where no shell would
 // let it go on again, it only locks.
 func (w *watch) toShell() {
-	if w.mode == role.Join { // it would have to begin again
+	if w.mode == role.Join || w.mode == role.Enrol { // it would have to begin again
 		return
 	}
 	if !w.jobs {

@@ -84,7 +84,7 @@ func (w *watch) startGate() error {
 		Note: w.note, Wait: role.PINDelay(w.failures), Failures: w.failures, SignedIn: w.signedIn, LockedAt: w.lockedAt, Terminal: w.term.Saved(),
 		LockAfter: w.cfg.Display.LockAfter, DestroyAfter: w.cfg.DestroyAfter, NoTPM: w.cfg.NoTPM || w.cfg.Demo != "",
 		NeedTPM: w.cfg.NeedTPM, PINLength: w.cfg.PINLength, PINMixed: w.cfg.PINMixed,
-		Address: w.cfg.Address, Relay: w.cfg.Relay, CAFile: w.cfg.CAFile, Rotate: w.cfg.Rotate,
+		Address: w.cfg.Address, Relay: w.cfg.Relay, CAFile: w.cfg.CAFile, Rotate: w.cfg.Rotate, Invited: w.invited(),
 	}
 	if w.mode == role.Wipe {
 		setup.Warrant, setup.Order = *w.warrant, w.order
@@ -100,6 +100,14 @@ func (w *watch) startGate() error {
 	w.listen(gate)
 	w.tellGate()
 	return nil
+}
+
+// invited is what a gate is told of an invitation: nothing once it has joined with it.
+func (w *watch) invited() role.Invited {
+	if w.mode != role.Join && w.mode != role.Enrol {
+		return role.Invited{}
+	}
+	return w.cfg.Invited
 }
 
 // dropGate ends the gate that runs, if one does, and what was kept for it.

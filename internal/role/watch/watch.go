@@ -40,6 +40,8 @@ type Config struct {
 	CAFile  string
 	Rotate  bool
 
+	Invited role.Invited // for role.Join and role.Enrol; the code is cleared once it was used
+
 	// Tell, unless nil, is told whenever it changes how sotto stands: whether
 	// conversations are open, or a key to them is in memory; whether the link
 	// has a password; and how many requests to lock were heard. Such a request
