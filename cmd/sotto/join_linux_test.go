@@ -332,7 +332,7 @@ func TestJoinThatFailsKeepsSettings(t *testing.T) {
 // What no password can cure is said before the password is asked for.
 func TestJoinSaysWhatIsWrongAtOnce(t *testing.T) {
 	for want, args := range map[string][]string{
-		"sotto: sotto join needs your address, such as alice@example.org.\n": {},
+		"sotto: sotto join needs your invitation, or your address, such as alice@example.org.\n": {},
 		"takes one address, not 2":        {"alice@ward.example", "bob@ward.example"},
 		"is not an address":               {"alice"},
 		"only allowed on this computer":   {"alice@ward.example", "--relay", "ws://192.0.2.1/ws"},
