@@ -97,6 +97,8 @@ type Client struct {
 	names    map[string]string              // bare JID to the roster's name
 	removed  bool                           // this device was taken off the own list, by its owner
 
+	letters letters
+
 	relayFile int64 // the largest file that the relay takes, in bytes; 0 if that is not known
 	noUpload  bool  // it takes none
 
@@ -122,7 +124,7 @@ func New(cfg Config) (*Client, error) {
 		presence: make(map[string]map[string]Presence), names: make(map[string]string),
 	}
 	c.state = State{Words: lineOf("connecting")}
-	c.engine = newEngine()
+	c.engine, c.letters = newEngine(), newLetters()
 	if c.files = cfg.Files; c.files == nil {
 		c.files = locker.Memory()
 	}

@@ -114,8 +114,13 @@ func (w *writer) run() {
 		}
 		for _, m := range list {
 			err := wire.Write(w.conn, m)
-			if p, ok := m.(wire.ChangePassword); ok {
-				clear(p.Password)
+			switch m := m.(type) {
+			case wire.ChangePassword:
+				clear(m.Password)
+			case wire.Send:
+				if m.Clear {
+					clear(m.Stanza)
+				}
 			}
 			if err != nil {
 				w.close() // read tells Run that the link has gone

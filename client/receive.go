@@ -176,6 +176,9 @@ func (c *Client) chat(tx *store.Tx, fx *effects, x *envelope) error {
 	if x.at.IsZero() || x.at.After(now) {
 		x.at = now
 	}
+	if done, err := c.letter(tx, fx, x); done || err != nil {
+		return err
+	}
 	if err := c.marks(tx, fx, x); err != nil {
 		return err
 	}

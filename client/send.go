@@ -356,6 +356,7 @@ func (c *Client) settled(list []inbound) error {
 			ids = append(ids, s.ID)
 		}
 	}
+	c.posted(ids)
 	if err := c.answered(ids); err != nil {
 		return err
 	}

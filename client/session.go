@@ -42,6 +42,7 @@ func (c *Client) startSession() {
 	c.askOwnDevices()
 	c.catchUp()
 	c.enterRooms()
+	c.signalArrived()
 }
 
 // askRoster asks for the contacts. Its answer also tells that everything the

@@ -365,6 +365,7 @@ CREATE INDEX message_retraction ON message (conversation, reply, place) WHERE ki
 `,
 	auditSchema,
 	directorySchema,
+	adminSchema,
 }
 
 // migrate brings the schema up to this version, in one transaction.

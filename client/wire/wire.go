@@ -57,6 +57,7 @@ type Login struct {
 type Send struct {
 	ID     string // the stanza's id, which Settled repeats
 	Stanza []byte
+	Clear  bool // is not sent: a password is in Stanza, which is cleared once it is written
 }
 
 // Stored (desk to link) says that every inbound stanza up to Seq is in the
@@ -196,7 +197,7 @@ func decode(typ byte, f [][]byte) (Message, error) {
 		m = Login{Address: d.text(MaxAddress), Relay: d.text(MaxRelay), Resource: d.text(MaxAddress), CA: d.bytes(MaxCA),
 			Legacy: d.flag(), Password: d.bytes(MaxPassword), Next: d.bytes(MaxPassword)}
 	case tSend:
-		m = Send{d.text(MaxID), d.bytes(frame.MaxFrame)}
+		m = Send{ID: d.text(MaxID), Stanza: d.bytes(frame.MaxFrame)}
 	case tStored:
 		m = Stored{d.number()}
 	case tLogoff:
