@@ -194,7 +194,18 @@ type joiner struct {
 	keys   *invitation.Keys
 	device directory.Device
 	key    *signer.Key
-	omemo  ratchet.IdentityKeyPair
+	omemo  ratchet.KeyPair
+}
+
+// joinWith makes a device with an OMEMO identity of its own.
+func joinWith(t testing.TB, code invitation.Code, keys *invitation.Keys, id uint32) *joiner {
+	t.Helper()
+	j := &joiner{code: code, keys: keys}
+	ratchet.GenerateKey(&j.omemo)
+	j.device, j.key = device(t, id)
+	j.device.Fingerprint = j.omemo.Public
+	t.Cleanup(keys.Destroy)
+	return j
 }
 
 func join(t testing.TB, v *Invited, id uint32) *joiner {
@@ -212,7 +223,7 @@ func join(t testing.TB, v *Invited, id uint32) *joiner {
 
 func (j *joiner) request(t testing.TB) ([]byte, org.Hash) {
 	t.Helper()
-	b, hash, err := j.keys.Request(j.code, "hospital.example", j.device, j.key, j.sign)
+	b, hash, err := j.keys.Request(j.code, "hospital.example", j.device, j.key, func(m []byte) ([ratchet.SignatureSize]byte, error) { return ratchet.Sign(&j.omemo.Private, m), nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,5 +284,439 @@ func TestFounding(t *testing.T) {
 		if _, err := Found(t.Context(), database(t), Founding{Name: name, Contact: contact, Device: d}); err == nil {
 			t.Errorf("founded %q", name)
 		}
+	}
+}
+
+// TestJoining plays invitation, request and answer as they come through a relay, and
+// what a hostile one does with them.
+func TestJoining(t *testing.T) {
+	st, c := database(t), newCarrier()
+	o := found(t, st)
+	v := invite(t, o, "alice", "physician")
+	j := join(t, v, 31415)
+	b, hash := j.request(t)
+	put := func(from string, b []byte) bool {
+		kept := false
+		err := st.Update(t.Context(), func(tx *store.Tx) (err error) {
+			kept, err = tx.PutLetter(store.Letter{Kind: store.LetterRequest, Sender: from + "/x", Bare: from, Note: b, At: o.now()})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return kept
+	}
+	if put("mallory@hospital.example", b) {
+		t.Error("a request of somebody who was not invited was kept")
+	}
+	for _, bad := range [][]byte{[]byte("hello"), b[:len(b)-3], []byte(strings.Replace(string(b), "31415", "31416", 1))} {
+		put("alice@hospital.example", bad)
+	}
+	list, err := o.TakeLetters(t.Context())
+	if err != nil || len(list) != 3 {
+		t.Fatalf("%v, %v", list, err)
+	}
+	for _, h := range list {
+		if h.Refused == nil {
+			t.Errorf("answered: %v", h)
+		}
+	}
+	put("alice@hospital.example", b)
+	var told []Happening
+	left, err := o.Settle(t.Context(), c, func(h []Happening) { told = append(told, h...) })
+	if err != nil || !left.None() || len(told) != 1 || told[0].Verdict != invitation.Welcome {
+		t.Fatalf("%+v %v %v", left, told, err)
+	}
+	answers := func() (list [][]byte) {
+		for _, m := range c.posts {
+			if b := stanza.ReadAnswer(m); b != nil {
+				list = append(list, b)
+			}
+		}
+		return list
+	}
+	a, err := invitation.OpenAnswer(answers()[0], j.code, hash)
+	if err != nil || a.Verdict != invitation.Welcome || a.Anchor != o.Anchor() {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	r := newReader(o, a.Anchor)
+	r.read(t, c)
+	if !r.staff.Vouched("alice@hospital.example", 31415, j.device.Fingerprint) {
+		t.Error("the device is not in the directory")
+	}
+	// played back: the same answer, and nothing else
+	serial := o.Directory().At()
+	for range 3 {
+		put("alice@hospital.example", b)
+		settle(t, o, c)
+	}
+	if all := answers(); len(all) != 4 || string(all[3]) != string(all[0]) || o.Directory().At() != serial {
+		t.Errorf("%d answers", len(all))
+	}
+	// removed, it does not come back by asking again, in whatever words
+	if _, err := o.RemoveDevice(t.Context(), "alice@hospital.example", 31415); err != nil {
+		t.Fatal(err)
+	}
+	j.device.Added = j.device.Added.Add(time.Hour)
+	b, hash = j.request(t)
+	answer, err := o.Receive(t.Context(), "alice@hospital.example", b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, err := invitation.OpenAnswer(answer, j.code, hash); err != nil || a.Verdict == invitation.Welcome {
+		t.Errorf("%+v, %v", a, err)
+	}
+	settle(t, o, c)
+	r.read(t, c)
+	if e, _ := r.staff.Entry("alice@hospital.example"); len(e.Devices) != 0 {
+		t.Error("a device that was removed is back")
+	}
+}
+
+// TestWrongPIN: a request counts once, however often it is played back; after five
+// wrong ones there is no way in.
+func TestWrongPIN(t *testing.T) {
+	o := found(t, database(t))
+	v := invite(t, o, "alice")
+	code, err := invitation.ParseCode(v.Code.Append(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := code.Keys([]byte("00000000"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong := joinWith(t, code, keys, 7)
+	for i := range invitation.Attempts {
+		wrong.device.Added = wrong.device.Added.Add(time.Second) // another request each time
+		b, hash := wrong.request(t)
+		for range 3 {
+			answer, err := o.Receive(t.Context(), "alice@hospital.example", b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a, err := invitation.OpenAnswer(answer, code, hash)
+			if err != nil || a.Left != uint64(invitation.Attempts-1-i) {
+				t.Errorf("attempt %d: %+v, %v", i, a, err)
+			}
+		}
+	}
+	right := join(t, v, 8)
+	b, hash := right.request(t)
+	answer, err := o.Receive(t.Context(), "alice@hospital.example", b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, err := invitation.OpenAnswer(answer, code, hash); err != nil || a.Verdict != invitation.Void {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+// TestKilledBetweenSigningAndPublishing: whatever is killed where, the next start
+// publishes what was signed, and nothing is signed twice.
+func TestKilledBetweenSigningAndPublishing(t *testing.T) {
+	st, c := database(t), newCarrier()
+	o := found(t, st)
+	settle(t, o, c)
+	r := newReader(o, o.Anchor())
+	r.read(t, c)
+	dead := errors.New("killed")
+	for step := range 6 {
+		name := fmt.Sprintf("p%d", step)
+		j := join(t, invite(t, o, name), uint32(100+step))
+		b, hash := j.request(t)
+		err := st.Update(t.Context(), func(tx *store.Tx) error {
+			_, err := tx.PutLetter(store.Letter{Kind: store.LetterRequest, Sender: name + "@hospital.example/x", Bare: name + "@hospital.example", Note: b, At: o.now()})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		c.fail = func(string) error {
+			if n++; n > step {
+				return dead
+			}
+			return nil
+		}
+		if _, err := o.round(t.Context(), c, nil); err != nil {
+			t.Fatal(err)
+		}
+		r.read(t, c) // what is there fits together at any time
+		c.fail = nil
+		if o, err = Open(t.Context(), st); err != nil {
+			t.Fatal(err)
+		}
+		settle(t, o, c)
+		r.read(t, c)
+		if !r.staff.Vouched(name+"@hospital.example", j.device.ID, j.device.Fingerprint) {
+			t.Errorf("step %d: the device is not in the directory", step)
+		}
+		if a, err := invitation.OpenAnswer(stanza.ReadAnswer(c.posts[lastAnswer(c)]), j.code, hash); err != nil || a.Verdict != invitation.Welcome {
+			t.Errorf("step %d: %+v, %v", step, a, err)
+		}
+	}
+}
+
+func lastAnswer(c *carrier) int {
+	for i := len(c.posts) - 1; i >= 0; i-- {
+		if stanza.ReadAnswer(c.posts[i]) != nil {
+			return i
+		}
+	}
+	return 0
+}
+
+// TestManyUpdates: the snapshot stays young, old updates go, and devices that were
+// away for a little or for long follow.
+func TestManyUpdates(t *testing.T) {
+	st, c := database(t), newCarrier()
+	o := found(t, st)
+	settle(t, o, c)
+	near, far := newReader(o, o.Anchor()), newReader(o, o.Anchor())
+	far.read(t, c)
+	admit(t, o, "alice", 5, "physician")
+	for i := range 200 {
+		if _, err := o.Change(t.Context(), "alice@hospital.example", func(e *directory.Entry) { e.Department = fmt.Sprintf("Ward %d", i) }); err != nil {
+			t.Fatal(err)
+		}
+		if i%50 == 0 {
+			settle(t, o, c)
+			near.read(t, c)
+		}
+	}
+	settle(t, o, c)
+	near.read(t, c)
+	far.read(t, c)
+	newReader(o, o.Anchor()).read(t, c)
+	updates := 0
+	for what := range c.items {
+		if strings.HasPrefix(what, "directory/") {
+			updates++
+		}
+	}
+	if updates > updatesAfter+updatesBefore+1 {
+		t.Errorf("%d updates are published", updates)
+	}
+	again, err := Open(t.Context(), st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.Directory().At() != o.Directory().At() {
+		t.Errorf("%v, %v", again.Directory().At(), o.Directory().At())
+	}
+	if _, err := again.Change(t.Context(), "alice@hospital.example", func(*directory.Entry) {}); !errors.Is(err, directory.ErrNothing) {
+		t.Errorf("a change of nothing: %v", err)
+	}
+}
+
+func TestOrders(t *testing.T) {
+	st, c := database(t), newCarrier()
+	o := found(t, st)
+	now := time.Now()
+	o.SetClock(func() time.Time { return now })
+	j := admit(t, o, "alice", 5, "physician")
+	admit(t, o, "bob", 6)
+	for _, to := range []order.Target{{Person: "carol@hospital.example"}, {Role: "nurse"}, {Person: "alice@hospital.example", Device: 6}} {
+		if _, err := o.Order(t.Context(), order.Order{Do: order.Lock, For: to}, 0); err == nil {
+			t.Errorf("an order for %s, who is nobody", to)
+		}
+	}
+	lock, err := o.Order(t.Context(), order.Order{Do: order.Lock, For: order.Target{Role: "physician"}, Reason: "drill"}, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wipe, err := o.Order(t.Context(), order.Order{Do: order.Wipe, For: order.Target{Person: "alice@hospital.example"}, Reason: "left on a train"}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	settle(t, o, c)
+	r := newReader(o, o.Anchor())
+	r.read(t, c)
+	if r.head.Orders != (head.Orders{First: 1, Last: 2}) {
+		t.Errorf("%v", r.head.Orders)
+	}
+	if _, err := o.Remove(t.Context(), "alice@hospital.example"); err != nil {
+		t.Fatal(err)
+	}
+	ack := wipe.Acknowledge(order.Self{Address: "alice@hospital.example", Device: 5}, order.Obeyed, now, "")
+	note, err := ack.Sign("hospital.example", j.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for from, b := range map[string][]byte{"bob@hospital.example": note, "alice@hospital.example": []byte(strings.Replace(string(note), "obeyed", "failed", 1)), "mallory@hospital.example": note} {
+		if h, err := o.Hear(t.Context(), from, b, nil); err == nil {
+			t.Errorf("from %s: %+v", from, h)
+		}
+	}
+	if h, err := o.Hear(t.Context(), "alice@hospital.example", note, nil); err != nil || h.Result != order.Obeyed {
+		t.Errorf("%+v, %v", h, err)
+	}
+	list, err := o.Orders(t.Context(), 10)
+	if err != nil || len(list) != 2 {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	if d := list[0].Devices; len(d) != 1 || d[0].Result != order.Obeyed || d[0].Name != "Alice" {
+		t.Errorf("wipe: %+v", d)
+	}
+	if d := list[1].Devices; len(d) != 0 || list[1].Number != lock.Number {
+		t.Errorf("lock: %+v", d)
+	}
+	now = now.Add(2 * time.Hour)
+	if err := o.Beat(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, o, c)
+	r.read(t, c)
+	if r.head.Orders != (head.Orders{First: 2, Last: 2}) || c.items["orders/1"] != nil || c.items["orders/2"] == nil {
+		t.Errorf("%v", r.head.Orders)
+	}
+}
+
+// TestClockBack: time never goes back in what is signed.
+func TestClockBack(t *testing.T) {
+	o := found(t, database(t))
+	h := o.Head()
+	o.SetClock(func() time.Time { return h.Issued.Add(-48 * time.Hour) })
+	if err := o.Beat(t.Context()); err != nil || o.Head().Issued != h.Issued || o.Head().Number != h.Number+1 {
+		t.Errorf("%+v, %v", o.Head(), err)
+	}
+}
+
+func TestRotation(t *testing.T) {
+	st, c := database(t), newCarrier()
+	o := found(t, st)
+	admit(t, o, "alice", 5)
+	open := invite(t, o, "bob")
+	if _, err := o.Order(t.Context(), order.Order{Do: order.Lock, For: order.Target{}}, 0); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, o, c)
+	r := newReader(o, o.Anchor())
+	r.read(t, c)
+	before := r.staff.At()
+	done, err := o.Rotate(t.Context(), "once a year")
+	if err != nil || len(done.Invitations) != 1 || done.Invitations[0].For.Address != open.Person.Address {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	settle(t, o, c)
+	r.read(t, c)
+	if r.staff.At() != before || r.anchor.Number != 1 || r.anchor.Key == o.keys[0] {
+		t.Errorf("%+v %v", r.staff.At(), r.anchor.Number)
+	}
+	newReader(o, org.NewAnchor(o.Anchor().Key, 1)).read(t, c)
+	again, err := Open(t.Context(), st)
+	if err != nil || again.Anchor() != o.Anchor() {
+		t.Fatal(err)
+	}
+	if _, err := again.SetPolicy(t.Context(), "lock-after = \"1m\"\n"); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, again, c)
+	r.read(t, c)
+	if r.policy.Value("lock-after").Duration() != time.Minute {
+		t.Error("the policy is not in force")
+	}
+}
+
+// TestTwoAtOnce: changes from several goroutines are one row.
+func TestTwoAtOnce(t *testing.T) {
+	st, c := database(t), newCarrier()
+	o := found(t, st)
+	admit(t, o, "alice", 5)
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for k := range 5 {
+				if _, err := o.Change(t.Context(), "alice@hospital.example", func(e *directory.Entry) { e.Department = fmt.Sprint("Ward ", i, k) }); err != nil {
+					t.Error(err)
+				}
+				if err := o.Beat(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Go(func() { settle(t, o, c) })
+	wg.Wait()
+	settle(t, o, c)
+	newReader(o, o.Anchor()).read(t, c)
+	if at := o.Directory().At().Serial; at != 42 {
+		t.Errorf("serial %d", at)
+	}
+}
+
+// TestRelayLost: a relay that has lost what it was given gets everything again.
+func TestRelayLost(t *testing.T) {
+	o, c := found(t, database(t)), newCarrier()
+	settle(t, o, c)
+	all := len(c.items)
+	c.items = make(map[string][]byte)
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() {
+		served <- o.Serve(ctx, c, Serving{Every: time.Hour, Round: func(l Left) error {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			if l.None() && len(c.items) == all {
+				cancel()
+			}
+			return nil
+		}})
+	}()
+	select {
+	case err := <-served:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(30 * time.Second):
+		cancel()
+		t.Errorf("%d of %d items", len(c.items), all)
+	}
+}
+
+// TestRefused: what a relay refuses is said, kept, and offered again.
+func TestRefused(t *testing.T) {
+	o, c := found(t, database(t)), newCarrier()
+	c.fail = func(string) error {
+		return fmt.Errorf("publish: %w", &stanza.StanzaError{Type: "modify", Condition: "policy-violation"})
+	}
+	left, err := o.Settle(t.Context(), c, nil)
+	if err != nil || left.Items != 4 || !strings.Contains(left.Refused, "policy forbids") {
+		t.Errorf("%+v, %v", left, err)
+	}
+	c.fail = nil
+	if _, err := o.round(t.Context(), c, nil); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, o, c)
+}
+
+// TestFlood: letters are bounded, of one and of all.
+func TestFlood(t *testing.T) {
+	st := database(t)
+	o := found(t, st)
+	invite(t, o, "alice")
+	kept := 0
+	err := st.Update(t.Context(), func(tx *store.Tx) error {
+		for i := range 1000 {
+			for _, from := range []string{"alice@hospital.example", "mallory@hospital.example"} {
+				ok, err := tx.PutLetter(store.Letter{Kind: store.LetterRequest, Sender: from, Bare: from, Note: fmt.Append(nil, "x", i)})
+				if err != nil {
+					return err
+				}
+				if ok {
+					kept++
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil || kept != 8 {
+		t.Errorf("%d kept, %v", kept, err)
+	}
+	list, err := o.TakeLetters(t.Context())
+	if err != nil || len(list) != 8 {
+		t.Errorf("%v, %v", list, err)
 	}
 }

@@ -329,11 +329,11 @@ func opens(a *partner.Agreement, organisation string, e *directory.Entry) bool {
 }
 
 // partnerHead signs the head of what a partner sees. Its number is of the same row as
-// the organisation's own, so that no two are the same.
+// the organisation's own.
 func (c *change) partnerHead(name string, d *directory.Directory) error {
 	o := c.o
 	o.number++
-	h := head.Head{Number: o.number, Issued: c.now, Directory: d.At(), Orders: head.Orders{First: 1}, Keys: o.anchor.Number}
+	h := head.Head{For: name, Number: o.number, Issued: c.now, Directory: d.At(), Orders: head.Orders{First: 1}, Keys: o.anchor.Number}
 	b, err := h.Sign(o.key)
 	if err != nil {
 		return err

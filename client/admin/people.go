@@ -28,6 +28,7 @@ type Invite struct {
 	Person  invitation.Person
 	For     time.Duration // how long it is good; 0 is DefaultInvitation
 	Another bool          // for one more device of somebody who is in: Person has only the Address then
+	Anew    bool          // with a new password for the account, which locks its other devices out
 }
 
 // Invited is an invitation that was issued. Clear forgets what is secret in it.
@@ -37,6 +38,10 @@ type Invited struct {
 	Keys    *invitation.Keys       // whose Password the account is to get
 	Person  invitation.Person
 	Expires time.Time
+
+	// HasPassword says that the code carries the password that the account has: there
+	// is nothing to be set at the relay.
+	HasPassword bool
 }
 
 // Clear forgets what is secret.
@@ -74,6 +79,9 @@ func (o *Organisation) Invite(ctx context.Context, v Invite) (*Invited, error) {
 			return fmt.Errorf("the role %q is that of the organisation's own account", RoleOrganisation)
 		}
 		c.touched = true
+		if v.Anew {
+			o.book.ForgetPassword(v.Person.Address)
+		}
 		o.book.Forget(c.now.Add(-forgetAfter))
 		for _, old := range o.book.All() {
 			if old.For.Address == v.Person.Address && old.Open(c.now) {
@@ -84,7 +92,7 @@ func (o *Organisation) Invite(ctx context.Context, v Invite) (*Invited, error) {
 		if err != nil {
 			return err
 		}
-		*done = Invited{Code: code, PIN: pin, Keys: keys, Person: v.Person, Expires: c.now.Add(life)}
+		*done = Invited{Code: code, PIN: pin, Keys: keys, Person: v.Person, Expires: c.now.Add(life), HasPassword: o.book.HasPassword(v.Person.Address)}
 		return c.keepBook()
 	})
 	if err != nil {
@@ -180,6 +188,7 @@ func (o *Organisation) Remove(ctx context.Context, address string) (directory.En
 	return o.edit(ctx, "remove", address, func(c *change, e *directory.Entry) error {
 		e.State, e.Devices = directory.Removed, nil
 		c.touched = true
+		o.book.ForgetPassword(address)
 		for _, i := range o.book.All() {
 			if i.For.Address == address {
 				o.book.Withdraw(i.ID)

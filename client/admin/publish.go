@@ -280,7 +280,18 @@ func (o *Organisation) publish(ctx context.Context, r Relay) error {
 			if err := o.carry(ctx, r, it); err != nil {
 				return err
 			}
-			err := o.st.Update(ctx, func(tx *store.Tx) error { return tx.ItemPublished(it) })
+			err := o.st.Update(ctx, func(tx *store.Tx) error {
+				if it.Node == stanza.NodeHead {
+					n, err := headNumber(it.Note)
+					if err != nil {
+						return err
+					}
+					if err := tx.SetValue(valuePublished, []byte(stanza.NumberItem(n))); err != nil {
+						return err
+					}
+				}
+				return tx.ItemPublished(it)
+			})
 			if err != nil {
 				return err
 			}
@@ -409,12 +420,20 @@ func headNumber(b []byte) (uint64, error) {
 	return org.NewReader(s).Number("number"), nil
 }
 
-// compare looks whether the relay shows the head that it was given last. If not, it
-// has lost something, and gets everything again.
+// valuePublished is the number of the head that the relay took last.
+const valuePublished = "admin.published"
+
+// compare looks whether the relay shows the head that it took last. If not, it has
+// lost something, and gets everything again.
 func (o *Organisation) compare(ctx context.Context, r Relay) error {
-	want, err := o.shownHead(ctx)
-	if err != nil || !want.Published {
-		return err // it is about to be published anyway
+	var had uint64
+	err := o.st.View(ctx, func(tx *store.Tx) error {
+		b, err := tx.Value(valuePublished)
+		had, _ = org.ParseNumber(string(b))
+		return err
+	})
+	if err != nil || had == 0 {
+		return err // it has not had one
 	}
 	ask, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()
@@ -425,8 +444,10 @@ func (o *Organisation) compare(ctx context.Context, r Relay) error {
 		return err
 	case err == nil:
 		note, err := stanza.ReadItemNote(answer, stanza.NodeHead, stanza.ItemCurrent)
-		if err == nil && string(note) == string(want.Note) {
-			return nil
+		if err == nil && note != nil {
+			if n, err := headNumber(note); err == nil && n >= had {
+				return nil
+			}
 		}
 	}
 	return o.st.Update(ctx, func(tx *store.Tx) error { return tx.Unpublish() })

@@ -55,7 +55,7 @@ func (o *Organisation) Rotate(ctx context.Context, reason string) (*Rotated, err
 			return err
 		}
 		o.key, o.keys = next, append(slices.Clone(o.keys), next.Public())
-		o.book = invitation.NewBook(o.anchor)
+		o.book = o.book.Renewed(o.anchor)
 		if err := c.keepKey(); err != nil {
 			return err
 		}

@@ -17,17 +17,6 @@ func AppendChangePassword(dst []byte, domain, id, user string, password []byte) 
 	dst = append(dst, `"><query xmlns="`+NSRegister+`"><username>`...)
 	dst = escape(dst, user, false)
 	dst = append(dst, `</username><password>`...)
-	for _, c := range password {
-		switch c {
-		case '&':
-			dst = append(dst, "&amp;"...)
-		case '<':
-			dst = append(dst, "&lt;"...)
-		case '>':
-			dst = append(dst, "&gt;"...)
-		default:
-			dst = append(dst, c)
-		}
-	}
+	dst = appendSecret(dst, password)
 	return append(dst, `</password></query></iq>`...)
 }
