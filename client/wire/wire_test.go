@@ -15,7 +15,7 @@ import (
 
 var every = []Message{
 	Login{Address: "a@example.org", Relay: "wss://example.org/ws", Resource: "x", CA: []byte("pem"), Legacy: true, Password: []byte("p"), Next: []byte{}},
-	Send{"id1", []byte("<message/>")},
+	Send{ID: "id1", Stanza: []byte("<message/>")},
 	Stored{9},
 	Logoff{},
 	ChangePassword{[]byte("q")},
