@@ -226,6 +226,9 @@ func (c *Client) fill(tx *store.Tx, fx *effects, x *envelope, enc *stanza.Elemen
 	if row.Kind == store.Text {
 		row.Body = strings.ToValidUTF8(row.Body, "\ufffd")
 		x.fleeting(row)
+		if err := x.outdated(tx, row); err != nil {
+			return false, err
+		}
 		if len(row.Body) > MaxBody {
 			row.Body = strings.ToValidUTF8(row.Body[:MaxBody], "") + "\n[the rest of this message is too long to be shown]"
 		}

@@ -35,7 +35,8 @@ type ending struct {
 // expireBatch bounds the messages that expire in one transaction.
 const expireBatch = 1000
 
-// Expire removes what the messages say whose time to live has ended by now: text,
+// Expire removes what the messages say whose time to live has ended by now, or that
+// are older than the retention: text,
 // index, marks, reactions and the keys of attachments, and their words where they are
 // quoted further down. Their lines stay, as gone. quoting are the messages that have
 // quoted them. When it returns they are gone from the file and its WAL; an error says that
@@ -52,11 +53,9 @@ func (s *Store) Expire(ctx context.Context, now time.Time) (gone []Expired, quot
 		err := s.Update(ctx, func(tx *Tx) error {
 			batch, quotes = nil, nil
 			ends := make(map[string]*ending)
-			if err := tx.query(`SELECT m.id, c.peer, m.origin, m.sender, m.outgoing, m.time, m.expires, m.place, m.body
-				FROM message m CROSS JOIN conversation c ON c.id = m.conversation
-				WHERE m.expires > 0 AND m.expires <= ? ORDER BY m.expires LIMIT ?`, func(st *sqlite3.Stmt) {
+			take := func(st *sqlite3.Stmt, due time.Time) {
 				batch = append(batch, Expired{st.ColumnInt64(0), st.ColumnText(1), st.ColumnText(2), st.ColumnText(3), st.ColumnBool(4),
-					fromMicro(st.ColumnInt64(5)), fromMicro(st.ColumnInt64(6))})
+					fromMicro(st.ColumnInt64(5)), due})
 				e := ends[st.ColumnText(1)]
 				if e == nil {
 					e = &ending{from: math.MaxInt64}
@@ -64,7 +63,15 @@ func (s *Store) Expire(ctx context.Context, now time.Time) (gone []Expired, quot
 				}
 				e.from = min(e.from, st.ColumnInt64(7))
 				e.bodies = append(e.bodies, st.ColumnText(8))
+			}
+			if err := tx.query(`SELECT m.id, c.peer, m.origin, m.sender, m.outgoing, m.time, m.expires, m.place, m.body
+				FROM message m CROSS JOIN conversation c ON c.id = m.conversation
+				WHERE m.expires > 0 AND m.expires <= ? ORDER BY m.expires LIMIT ?`, func(st *sqlite3.Stmt) {
+				take(st, fromMicro(st.ColumnInt64(6)))
 			}, now, expireBatch); err != nil {
+				return err
+			}
+			if err := tx.outdated(now, expireBatch-len(batch), take); err != nil {
 				return err
 			}
 			for i := range batch {
@@ -123,8 +130,14 @@ func (s *Store) ExpiredAtOpen() []Expired { return s.expired }
 
 // NextExpiry returns when the next message expires; zero if none will.
 func (tx *Tx) NextExpiry() (at time.Time, err error) {
-	_, err = tx.one(`SELECT expires FROM message WHERE expires > 0 ORDER BY expires LIMIT 1`,
-		func(st *sqlite3.Stmt) { at = fromMicro(st.ColumnInt64(0)) })
+	if _, err = tx.one(`SELECT expires FROM message WHERE expires > 0 ORDER BY expires LIMIT 1`,
+		func(st *sqlite3.Stmt) { at = fromMicro(st.ColumnInt64(0)) }); err != nil {
+		return at, err
+	}
+	old, err := tx.nextOutdated()
+	if at.IsZero() || !old.IsZero() && old.Before(at) {
+		at = old
+	}
 	return at, err
 }
 
