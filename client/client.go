@@ -27,6 +27,7 @@ import (
 	"sotto/client/audit"
 	"sotto/client/locker"
 	"sotto/client/omemo"
+	"sotto/client/org/policy"
 	"sotto/client/store"
 	"sotto/client/wire"
 	"sotto/internal/frame"
@@ -59,6 +60,12 @@ type Config struct {
 	// ComparedOnly has nothing encrypted to a device whose fingerprint was not
 	// compared: being the first one seen is not enough.
 	ComparedOnly bool
+
+	// Wishes are the settings that the person has chosen, of those that a policy can
+	// decide. OnPolicy, unless nil, is called when another policy is in force; from
+	// Run's goroutine, and must not wait.
+	Wishes   map[string]policy.Value
+	OnPolicy func(*policy.Policy, []policy.Decided)
 
 	// Unattended says that a program takes what comes: recalls wait for it, too, see
 	// [Client.Waiting], where on a screen they are no lines of their own.
@@ -102,6 +109,8 @@ type Client struct {
 	relayFile int64 // the largest file that the relay takes, in bytes; 0 if that is not known
 	noUpload  bool  // it takes none
 
+	held held // what holds here
+
 	engine // owned by Run
 }
 
@@ -144,6 +153,11 @@ func New(cfg Config) (*Client, error) {
 		if err := c.tidyFiles(tx); err != nil {
 			return err
 		}
+		f, err := c.decide(tx, nil)
+		if err != nil {
+			return err
+		}
+		c.obey(f)
 		rows, err := tx.Conversations()
 		for i := range rows {
 			c.names[rows[i].Peer] = rows[i].Name

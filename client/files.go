@@ -130,7 +130,7 @@ func (c *Client) MaxFile() int64 {
 }
 
 func (c *Client) maxFile() int64 {
-	limit := int64(locker.MaxFile)
+	limit := min(locker.MaxFile, c.policyFile())
 	if c.relayFile > 0 {
 		limit = min(limit, c.relayFile)
 	}
@@ -146,8 +146,11 @@ func (c *Client) tooLarge(name string, size int64) error {
 	limit, relay := c.maxFile(), c.relayFile
 	c.mu.Unlock()
 	of := "This relay takes files up to"
-	if relay <= 0 || relay > locker.MaxFile {
+	if own := min(locker.MaxFile, c.policyFile()); relay <= 0 || relay > own {
 		of = "Files can have up to"
+		if own < locker.MaxFile {
+			of = "Your organisation lets files have up to"
+		}
 	}
 	is, most := sizeWords(size), limitWords(limit)
 	if is == most { // by a little
@@ -202,6 +205,12 @@ func (c *Client) Attach(ctx context.Context, peer, name, mediaType string, conte
 	c.mu.Lock()
 	none := c.noUpload
 	c.mu.Unlock()
+	if err := c.mayAttach(mediaType); err != nil {
+		if noted := c.Attempted(ctx, Attaching, peer, 0); noted != nil {
+			return Message{}, noted
+		}
+		return Message{}, err
+	}
 	switch {
 	case size == 0:
 		return Message{}, fmt.Errorf("%s is empty: there is nothing to send", name)

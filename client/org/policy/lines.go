@@ -28,3 +28,35 @@ func ParseLines(s string) (map[string]Value, error) {
 	values, _, err := parseBody(s)
 	return values, err
 }
+
+// Changes says in a line each what is different between two results of Merge, for
+// the person for whom they were made.
+func Changes(from, to []Decided) (lines []string) {
+	for _, b := range to {
+		a := Find(from, b.Setting.Name)
+		if a.equal(b.Value) {
+			continue
+		}
+		s := b.Setting
+		switch {
+		case !b.Value.Set():
+			lines = append(lines, s.Name+" is not decided any more")
+		case !a.Set():
+			lines = append(lines, s.Name+" is "+s.Format(b.Value))
+		default:
+			how := ""
+			if s.Kind != Text {
+				_, toB := s.stricter(b.Value, a)
+				_, toA := s.stricter(a, b.Value)
+				switch {
+				case toB && !toA:
+					how = ", which is stricter"
+				case toA && !toB:
+					how = ", which is looser"
+				}
+			}
+			lines = append(lines, s.Name+" is "+s.Format(b.Value)+how)
+		}
+	}
+	return lines
+}
