@@ -40,6 +40,13 @@ func TestImports(t *testing.T) {
 			needs: "crypto/tls",
 		},
 		{
+			name:     "of what the organisation says, the link reads heads and orders",
+			packages: []string{"sotto/client/link"},
+			never: []string{"sotto/client/org/directory", "sotto/client/org/policy", "sotto/client/org/partner", "sotto/client/org/invitation",
+				"sotto/client/membership", "sotto/client/audit", "sotto/client/admin"},
+			needs: "sotto/client/org/order",
+		},
+		{
 			name:     "what starts the others has neither",
 			packages: []string{"sotto/internal/role/watch", "sotto/internal/role/unattended"},
 			never: append([]string{"sotto/client$", "sotto/client/store", "sotto/client/omemo", "sotto/client/link",

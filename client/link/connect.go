@@ -125,6 +125,7 @@ func (o *owner) online(t *attempt, e *entry) {
 		o.in.renew()
 		o.present = presences{}
 		o.roomsLost()
+		o.forgetQuestions()
 		if o.desk != nil {
 			o.desk.blind = false // all of this session's are still to come
 		}
@@ -203,7 +204,7 @@ func (o *owner) logoff() {
 	o.acct, o.change, o.smID, o.failures, o.lost = nil, nil, "", 0, time.Time{}
 	o.out, o.settled, o.refused = outbox{}, nil, false
 	o.in, o.present, o.rooms = inbox{seq: o.in.seq}, presences{}, nil
-	o.waiting = waiting{}
+	o.waiting, o.duty = waiting{}, nil
 	o.enter(wire.Offline, "Logged off.", time.Time{})
 }
 

@@ -18,11 +18,12 @@ type desk struct {
 	blind bool          // it has to be given the presences that came before it, once the link is online
 
 	// What is to be said, besides the inbox, in this order.
-	state   bool
-	pending bool
-	changed *wire.PasswordChanged
-	back    []wire.Withdrawn
-	moves   []wire.Message // of files: after everything else, so that it waits for none
+	state    bool
+	pending  bool
+	changed  *wire.PasswordChanged
+	back     []wire.Withdrawn
+	enlisted *wire.Enlisted
+	moves    []wire.Message // of files: after everything else, so that it waits for none
 }
 
 // deskMessage is what a desk said, or that it went.

@@ -1,6 +1,8 @@
 package link
 
 import (
+	"time"
+
 	"sotto/client/stanza"
 	"sotto/client/wire"
 )
@@ -32,6 +34,8 @@ func (o *owner) nextForDesk() (wire.Message, func()) {
 		return d.back[0], func() { d.back = d.back[1:] }
 	case d.changed != nil:
 		return *d.changed, func() { d.changed = nil }
+	case d.enlisted != nil:
+		return *d.enlisted, func() { d.enlisted = nil }
 	case o.in.next < len(o.in.items):
 		h := o.in.items[o.in.next]
 		return wire.Inbound{Seq: h.seq, Stanza: h.raw}, func() { o.in.next++ }
@@ -73,6 +77,15 @@ func (o *owner) fromDesk(m wire.Message) {
 		o.changePassword(m)
 	case wire.Logoff:
 		o.logoff()
+	case wire.Enlist:
+		if err := o.enlist(); err != nil {
+			o.cfg.Logger.Warn("organisation", "err", err)
+		}
+	case wire.Duty:
+		if err := o.setDuty(m); err != nil {
+			o.cfg.Logger.Warn("organisation", "err", err)
+			o.detach()
+		}
 	default:
 		if !o.fileMessage(m) {
 			o.detach()
@@ -152,4 +165,8 @@ func (o *owner) detach() {
 		o.waiting.add(h.arrival)
 	}
 	o.enterRooms() // which the desk had no time for
+	if o.duty != nil {
+		o.duty.askAt = time.Now()
+		o.tend()
+	}
 }

@@ -66,14 +66,15 @@ type Status struct {
 
 // Link is one link. Its methods are safe for concurrent use.
 type Link struct {
-	cfg    Config
-	dialer *dialer
-	wall   func() time.Time // the time of day, without a monotonic reading
-	attach chan io.ReadWriteCloser
-	status chan Status
-	quit   chan struct{}
-	done   chan struct{}
-	once   sync.Once
+	cfg     Config
+	dialer  *dialer
+	wall    func() time.Time // the time of day, without a monotonic reading
+	attach  chan io.ReadWriteCloser
+	status  chan Status
+	ordered chan Ordered
+	quit    chan struct{}
+	done    chan struct{}
+	once    sync.Once
 }
 
 // New returns a link that does nothing before Run.
@@ -92,7 +93,7 @@ func New(cfg Config) *Link {
 	orDefault(&cfg.PingTimeout, 15*time.Second)
 	orDefault(&cfg.StallTimeout, time.Minute)
 	return &Link{
-		cfg: cfg, dialer: &dialer{dial: cfg.Dial}, wall: func() time.Time { return time.Now().Round(0) }, attach: make(chan io.ReadWriteCloser), status: make(chan Status, 1),
+		cfg: cfg, dialer: &dialer{dial: cfg.Dial}, wall: func() time.Time { return time.Now().Round(0) }, attach: make(chan io.ReadWriteCloser), status: make(chan Status, 1), ordered: make(chan Ordered),
 		quit: make(chan struct{}), done: make(chan struct{}),
 	}
 }
@@ -118,6 +119,10 @@ func (l *Link) Attach(conn io.ReadWriteCloser) {
 // not read in time is replaced. It is closed when Run ends.
 func (l *Link) Status() <-chan Status { return l.status }
 
+// Orders returns a channel with what the organisation has ordered while no desk was
+// there. It is closed when Run ends.
+func (l *Link) Orders() <-chan Ordered { return l.ordered }
+
 // Close ends Run in good order: the relay is told, which takes two seconds at
 // most. It returns when Run has ended, and must not be called without Run.
 func (l *Link) Close() {
@@ -131,6 +136,7 @@ func (l *Link) Run(ctx context.Context) error {
 	o := newOwner(l)
 	defer close(l.done)
 	defer close(l.status)
+	defer close(l.ordered)
 	o.run(ctx)
 	o.logoff()
 	if o.ending != nil {

@@ -29,6 +29,8 @@ type outgoing struct {
 	kind kind
 	wipe bool
 	sent bool // it was written to some stream, and may have arrived
+
+	order uint64 // that it acknowledges; 0: none
 }
 
 // outbox holds, in order, the stanzas that the relay has not acknowledged. The

@@ -9,6 +9,7 @@ import (
 	"github.com/awnumar/memguard"
 	"golang.org/x/time/rate"
 
+	"sotto/client/org/signer"
 	"sotto/client/stanza"
 	"sotto/client/wire"
 )
@@ -53,8 +54,11 @@ type owner struct {
 	present presences
 	rooms   map[string]*room // by bare address
 	clock   clock
-	settled []string // ids to tell the desk
-	refused bool     // the outbox had no room for something; the desk has to be told what it holds
+	settled []string    // ids to tell the desk
+	duty    *duty       // nil: none was told
+	key     *signer.Key // for acknowledgements; nil: none was asked for
+	reports []Ordered   // to be told
+	refused bool        // the outbox had no room for something; the desk has to be told what it holds
 
 	// The relay's turn to speak and ours.
 	idPrefix string // of our own requests
@@ -118,6 +122,8 @@ func (o *owner) run(ctx context.Context) {
 			toRelay   outbound
 			toldDesk  func()
 			toldRelay func()
+			ordered   chan<- Ordered
+			toTell    Ordered
 		)
 		if o.desk != nil {
 			deskIn = o.desk.in
@@ -141,6 +147,9 @@ func (o *owner) run(ctx context.Context) {
 		if o.attempt != nil {
 			attempted = o.attempt.done
 		}
+		if len(o.reports) > 0 {
+			ordered, toTell = o.ordered, o.reports[0]
+		}
 		if o.clock.jumped() {
 			o.woke()
 			continue
@@ -162,6 +171,8 @@ func (o *owner) run(ctx context.Context) {
 			}
 		case deskOut <- toDesk:
 			toldDesk()
+		case ordered <- toTell:
+			o.reports = o.reports[1:]
 		case x := <-o.fileMoves:
 			o.filesMoved(x)
 		case in := <-relayIn:
@@ -172,6 +183,8 @@ func (o *owner) run(ctx context.Context) {
 			o.attempted(end)
 		case <-timer.C:
 			o.due()
+			o.tend()
+			o.act()
 		}
 	}
 }
@@ -191,13 +204,19 @@ func (o *owner) untilDue() time.Duration {
 	case o.stream == nil && o.attempt == nil && o.acct != nil:
 		at = o.retryAt
 	}
+	wait := time.Until(at)
 	switch {
 	case o.acct == nil || o.phase == wire.Refused:
-		return time.Hour
+		wait = time.Hour
 	case at.IsZero():
-		return lookAtClock
+		wait = lookAtClock
+	default:
+		wait = min(wait, lookAtClock)
 	}
-	return min(time.Until(at), lookAtClock)
+	if at := o.tendAt(); !at.IsZero() {
+		wait = min(wait, time.Until(at))
+	}
+	return wait
 }
 
 // Bounds of the patience with a slow network.

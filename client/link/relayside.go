@@ -150,6 +150,9 @@ func (o *owner) settle(done []outgoing) {
 		if x.id != "" {
 			o.settled = append(o.settled, x.id)
 		}
+		if x.order != 0 {
+			o.acknowledged()
+		}
 		if x.wipe {
 			clear(x.b)
 		}
@@ -191,6 +194,9 @@ func (o *owner) stanza(in inbound, counted bool) {
 		if h.arrival != nil && h.arrival.room && !o.roomNews(e) {
 			h.arrival = nil
 		}
+		if o.nudged(e) && !keep {
+			break // the next desk is given the newest
+		}
 		if !keep {
 			o.waiting.add(h.arrival)
 			keep = o.in.room(e, len(h.raw)) // else the desk finds it in the archive
@@ -223,6 +229,7 @@ func (o *owner) iq(e *stanza.Element) (forDesk bool) {
 			o.answered(q.ID, e)
 		}
 		o.roomAnswered(q, e)
+		o.contactAnswered(q, e)
 		return false
 	}
 	if len(q.From) > wire.MaxAddress || o.out.crowded() {

@@ -225,6 +225,9 @@ func decode(typ byte, f [][]byte) (Message, error) {
 		m = Withdrawn{d.text(MaxID), d.flag()}
 	default:
 		if m = d.transfer(typ); m == nil {
+			m = d.organisation(typ)
+		}
+		if m == nil {
 			return nil, fmt.Errorf("%w: type %d", ErrMalformed, typ)
 		}
 	}

@@ -37,6 +37,10 @@ var every = []Message{
 	Chunk{1, 3, []byte("ciphertext")},
 	Cancel{3},
 	Ended{4, Missing, "It is gone."},
+	Enlist{},
+	Enlisted{make([]byte, KeySize), []byte("head")},
+	Duty{"sotto@example.org", []byte("anchor"), []byte("head"), "a@example.org", 1<<32 - 1, []string{"on-call", "physician"}, []byte("ledger"), []byte("delegation")},
+	Duty{Anchor: []byte{}, Head: []byte{}, Ledger: []byte{}, Delegation: []byte{}},
 }
 
 // hostileWords is what a link could say to act on the terminal.
@@ -116,6 +120,10 @@ func TestRefuses(t *testing.T) {
 		"empty chunk":      {tChunk, [][]byte{frame.Uint64(1), frame.Uint64(0), nil}},
 		"long chunk":       {tChunk, [][]byte{frame.Uint64(1), frame.Uint64(0), make([]byte, MaxChunk+1)}},
 		"unknown outcome":  {tEnded, [][]byte{frame.Uint64(1), {byte(maxOutcome)}, nil}},
+		"short key":        {tEnlisted, [][]byte{make([]byte, KeySize-1), nil}},
+		"long head":        {tEnlisted, [][]byte{make([]byte, KeySize), make([]byte, MaxNote+1)}},
+		"short device":     {tDuty, [][]byte{nil, nil, nil, nil, {1}, nil, nil}},
+		"many roles":       {tDuty, append([][]byte{nil, nil, nil, nil, {0, 0, 0, 1}, nil, nil}, make([][]byte, MaxRoles+1)...)},
 		"far future":       {tState, [][]byte{{0}, nil, frame.Uint64(0), frame.Uint64(0), frame.Uint64(1 << 62), frame.Uint64(0), nil, {0}}},
 	} {
 		if m, err := decode(c.typ, c.f); !errors.Is(err, ErrMalformed) {

@@ -26,7 +26,8 @@ var forbidden = map[string][]string{
 	},
 	"sotto/internal/role/link": {
 		"sotto/client", "sotto/client/store", "sotto/client/omemo/...", "sotto/keystore", "sotto/tui", "sotto/internal/profile",
-		"github.com/ncruces/go-sqlite3/...", "charm.land/...",
+		"github.com/ncruces/go-sqlite3/...", "charm.land/...", "sotto/client/membership", "sotto/client/audit/...",
+		"sotto/client/org/directory", "sotto/client/org/policy", "sotto/client/org/partner", "sotto/client/org/invitation",
 	},
 }
 

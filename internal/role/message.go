@@ -46,7 +46,7 @@ const (
 	maxPath    = 4096 // bytes of a path
 	maxFolders = 16   // folders that files are attached from
 	maxCount   = 1 << 20
-	maxControl = 64 << 10 // bytes of one control frame
+	maxControl = 128 << 10 // bytes of one control frame
 	maxTermios = 512
 
 	maxDestroyAfter = 1000 // wrong PINs
@@ -162,7 +162,8 @@ type GateSetup struct {
 
 	// for Wipe
 	Warrant Warrant
-	Order   []byte
+	Proof   Proof
+
 	// for Join, Enrol and Serve: see Invited
 	Invited Invited
 }
@@ -289,7 +290,7 @@ func (m *GateSetup) code(c *coder) {
 	c.path(&m.CAFile)
 	c.flag(&m.Rotate)
 	m.Warrant.code(c)
-	c.bytes(&m.Order, maxNote)
+	m.Proof.code(c)
 	m.Invited.code(c)
 }
 

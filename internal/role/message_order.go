@@ -15,9 +15,11 @@ const (
 
 // Bounds of what is said of orders.
 const (
-	MaxDealt   = 64       // orders that a desk is told of, the newest
-	maxNote    = 62 << 10 // bytes of a signed order
-	maxKey     = 512      // bytes of a public key
+	MaxDealt   = 64      // orders that a desk is told of, the newest
+	maxNote    = 8 << 10 // bytes of a signed order, or of a change of the key
+	maxKeys    = 8       // changes of the organisation's key
+	maxRole    = 256     // bytes of a role
+	maxAnchor  = 4096
 	maxAddress = 1023
 	maxRoles   = 16
 	digestSize = 32
@@ -29,8 +31,14 @@ const (
 type Ordered struct {
 	Do Do
 	Dealt
-	Note  []byte // of a wipe: the order as it is signed, which a gate checks again
+	Proof
 	Words string // for the person
+}
+
+// Proof is what a gate needs to check a wipe with a Warrant.
+type Proof struct {
+	Note []byte   // the order as it is signed
+	Keys [][]byte // changes of the organisation's key since the Warrant, in order
 }
 
 // Dealt names an order that was dealt with by its number and digest.
@@ -43,7 +51,7 @@ type Dealt struct {
 // has what the organisation says; the watch keeps it for the gate that does it: so a
 // link that was taken over destroys nothing.
 type Warrant struct {
-	Key     string // public, of the organisation
+	Anchor  []byte // whom to believe: the text of an org.Anchor
 	Address string // whose device it is
 	Device  int64
 	Roles   []string
@@ -62,12 +70,24 @@ func (m *Dealt) code(c *coder) {
 func (m *Ordered) code(c *coder) {
 	c.number((*int)(&m.Do), int(lastDo)-1)
 	m.Dealt.code(c)
-	c.bytes(&m.Note, maxNote)
+	m.Proof.code(c)
 	c.text(&m.Words)
 }
 
+func (m *Proof) code(c *coder) {
+	c.bytes(&m.Note, maxNote)
+	n := len(m.Keys)
+	c.number(&n, maxKeys)
+	if c.reading && c.err == nil && n > 0 {
+		m.Keys = make([][]byte, n)
+	}
+	for i := range m.Keys {
+		c.bytes(&m.Keys[i], maxNote)
+	}
+}
+
 func (m *Warrant) code(c *coder) {
-	c.word(&m.Key, maxKey)
+	c.bytes(&m.Anchor, maxAnchor)
 	c.word(&m.Address, maxAddress)
 	c.long(&m.Device, 1<<32-1)
 	n := len(m.Roles)
@@ -76,7 +96,7 @@ func (m *Warrant) code(c *coder) {
 		m.Roles = make([]string, n)
 	}
 	for i := range m.Roles {
-		c.word(&m.Roles[i], maxText)
+		c.word(&m.Roles[i], maxRole)
 	}
 	c.moment(&m.Since)
 }

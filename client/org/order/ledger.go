@@ -79,14 +79,17 @@ func (l *Ledger) Receive(b []byte, key org.Key, self Self, heard, now time.Time)
 }
 
 // Done notes that an order was dealt with.
-func (l *Ledger) Done(o *Order) {
-	if o.Number <= l.floor {
+func (l *Ledger) Done(o *Order) { l.Settle(o.Number, o.hash) }
+
+// Settle is Done for an order of which only number and digest are here.
+func (l *Ledger) Settle(number uint64, hash org.Hash) {
+	if number <= l.floor {
 		return
 	}
 	if l.seen == nil {
 		l.seen = make(map[uint64]org.Hash)
 	}
-	l.seen[o.Number] = o.hash
+	l.seen[number] = hash
 	if len(l.seen) > maxSeen {
 		l.raise(slices.Min(slices.Collect(maps.Keys(l.seen))))
 	}

@@ -27,6 +27,7 @@ func Main() int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go report(self, l)
+	go orders(self, l)
 	go attach(self, l)
 	go func() {
 		<-self.Signals

@@ -33,13 +33,13 @@ func (k *keeper) ordered(by *role.Child, m *role.Ordered) {
 			c.Kill()
 		}
 	}
-	if err := k.wipe(m.Note); err != nil {
+	if err := k.wipe(m.Proof); err != nil {
 		k.fail(err, event{})
 	}
 }
 
 // wipe starts the gate that destroys the vault, once desk and gate have ended.
-func (k *keeper) wipe(order []byte) error {
+func (k *keeper) wipe(proof role.Proof) error {
 	for k.desk != nil || k.gate != nil {
 		e := <-k.events
 		if e.ended == nil {
@@ -69,7 +69,7 @@ func (k *keeper) wipe(order []byte) error {
 	ours.Close()
 	defer theirs.Close()
 	k.gate, err = role.SpawnOn(role.Gate, &role.GateSetup{
-		Mode: role.Wipe, Profile: k.cfg.Profile, Warrant: *k.warrant, Order: order,
+		Mode: role.Wipe, Profile: k.cfg.Profile, Warrant: *k.warrant, Proof: proof,
 	}, nil, nil, keyW, theirs)
 	if err != nil {
 		return err

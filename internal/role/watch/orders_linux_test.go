@@ -18,10 +18,10 @@ var digest = make([]byte, 32)
 func fakeOrder(self *role.Self, key byte) {
 	switch key {
 	case 'A':
-		self.Control.Send(&role.Warrant{Key: "hospital.example", Address: "a@hospital.example", Device: 7})
+		self.Control.Send(&role.Warrant{Anchor: []byte("hospital.example"), Address: "a@hospital.example", Device: 7})
 		fmt.Printf("TOLD\r\n")
 	case 'X':
-		self.Control.Send(&role.Ordered{Do: role.ToWipe, Dealt: role.Dealt{Number: 1, Digest: digest}, Note: []byte("by the desk")})
+		self.Control.Send(&role.Ordered{Do: role.ToWipe, Dealt: role.Dealt{Number: 1, Digest: digest}, Proof: role.Proof{Note: []byte("by the desk")}})
 	case 'Y':
 		self.Control.Send(&role.Ordered{Do: role.ToLock, Dealt: role.Dealt{Number: 2, Digest: digest}, Words: "Locked from afar."})
 	case 'Z':
@@ -38,7 +38,7 @@ func fakeLinkOrders(self *role.Self, desk *os.File) {
 		}
 		switch b[0] {
 		case 'W':
-			self.Control.Send(&role.Ordered{Do: role.ToWipe, Dealt: role.Dealt{Number: 4, Digest: digest}, Note: []byte("by the link")})
+			self.Control.Send(&role.Ordered{Do: role.ToWipe, Dealt: role.Dealt{Number: 4, Digest: digest}, Proof: role.Proof{Note: []byte("by the link")}})
 		case 'C':
 			self.Control.Send(&role.Ordered{Do: role.ToLock, Dealt: role.Dealt{Number: 5, Digest: digest}})
 		case 'O':
@@ -60,7 +60,7 @@ func fakeWipe(self *role.Self, setup *role.GateSetup) int {
 	case "always crashes":
 		crash()
 	}
-	fmt.Printf("WIPES %s for %s %d\r\n", setup.Order, setup.Warrant.Address, setup.Warrant.Device)
+	fmt.Printf("WIPES %s for %s %d\r\n", setup.Proof.Note, setup.Warrant.Address, setup.Warrant.Device)
 	self.Control.Send(&role.Note{Text: "This device was wiped"})
 	return role.ExitLost
 }

@@ -69,13 +69,13 @@ func (w *watch) wipe(m *role.Ordered) error {
 		w.finish(lockAnswer, w.desk)
 		w.repair()
 	}
-	w.order, w.mode = m.Note, role.Wipe
+	w.proof, w.mode = m.Proof, role.Wipe
 	return w.startGate()
 }
 
 // unwiped goes back to the lock screen after a gate that has destroyed nothing, and
 // says why. What asked for it does so again, if it was meant.
 func (w *watch) unwiped(said string) error {
-	w.mode, w.order, w.note = role.Unlock, nil, said
+	w.mode, w.proof, w.note = role.Unlock, role.Proof{}, said
 	return w.startGate()
 }

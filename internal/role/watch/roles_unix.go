@@ -87,7 +87,7 @@ func (w *watch) startGate() error {
 		Address: w.cfg.Address, Relay: w.cfg.Relay, CAFile: w.cfg.CAFile, Rotate: w.cfg.Rotate, Invited: w.invited(),
 	}
 	if w.mode == role.Wipe {
-		setup.Warrant, setup.Order = *w.warrant, w.order
+		setup.Warrant, setup.Proof = *w.warrant, w.proof
 	}
 	gate, err := role.Spawn(role.Gate, setup, keyW, theirs)
 	if err != nil {

@@ -71,7 +71,7 @@ type watch struct {
 	jobs      bool // a shell lets us go on after a stop
 
 	warrant *role.Warrant // as the last desk told it; nil before, or without an organisation
-	order   []byte        // of the wipe that a gate is doing
+	proof   role.Proof    // of the wipe that a gate is doing
 	dealt   []role.Dealt  // orders that the link has dealt with since the last desk began
 
 	deadline   *time.Timer // for a desk that should end
