@@ -71,6 +71,12 @@ type Config struct {
 	// [Client.Waiting], where on a screen they are no lines of their own.
 	Unattended bool
 
+	// Invitation, unless nil, is what the gate makes of an invitation that was just
+	// given (invitation.Ticket); it stays the caller's. Invited says that the account
+	// was set up with one. See [Client.Joining].
+	Invitation *memguard.LockedBuffer
+	Invited    bool
+
 	Logger *slog.Logger // nil: no log. No text of a message and no key is ever logged
 }
 
@@ -145,6 +151,9 @@ func New(cfg Config) (*Client, error) {
 			return err
 		}
 		if err := c.tend(tx); err != nil {
+			return err
+		}
+		if err := c.beginJoining(tx); err != nil {
 			return err
 		}
 		if err := c.readRemoved(tx); err != nil {

@@ -85,6 +85,8 @@ type engine struct {
 
 	mover mover // of files
 
+	joining joining // an organisation
+
 	timers          []deferred
 	passwordChanged chan<- string
 	told            State           // the state last told to the screen
@@ -253,6 +255,7 @@ func (c *Client) tick(now time.Time) error {
 	}
 	c.refill()
 	c.runTimers(now)
+	c.joinTick(now)
 	c.syncArchive(now)
 	c.tendRooms(now)
 	c.tidy(now)

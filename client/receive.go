@@ -78,6 +78,9 @@ func (c *Client) message(tx *store.Tx, fx *effects, e *stanza.Element) error {
 		c.log.Warn("message refused", "err", err)
 		return nil
 	}
+	if done, err := c.joinStanza(tx, fx, e, &m); done || err != nil {
+		return err
+	}
 	if done, err := c.roomStanza(tx, fx, e, &m); done || err != nil {
 		return err
 	}
@@ -147,6 +150,9 @@ func (c *Client) forwarded(tx *store.Tx, fx *effects, e *stanza.Element, x envel
 	} else if !mine && !toMe {
 		c.log.Warn("archived message between others", "from", m.From.String(), "to", m.To.String())
 		return nil
+	}
+	if done, err := c.joinStanza(tx, fx, e, &m); done || err != nil {
+		return err
 	}
 	if inv, ok := stanza.ReadInvitation(e); ok {
 		if mine || x.origin == archived && c.archive.past {

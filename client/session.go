@@ -43,6 +43,7 @@ func (c *Client) startSession() {
 	c.catchUp()
 	c.enterRooms()
 	c.signalArrived()
+	c.joinInSession()
 }
 
 // askRoster asks for the contacts. Its answer also tells that everything the

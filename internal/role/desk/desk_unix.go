@@ -154,7 +154,11 @@ func (d *desk) run() (int, error) {
 		},
 		Store: db, Files: files, Link: d.self.Link, ComparedOnly: d.setup.ComparedOnly,
 		Unattended: d.setup.Task.Job != role.Screen,
+		Invitation: handover.Invitation, Invited: a.Invited,
 	})
+	if handover.Invitation != nil {
+		handover.Invitation.Destroy()
+	}
 	if err != nil {
 		a.Destroy()
 		return 0, err

@@ -33,7 +33,18 @@ func (d *desk) work(ctx context.Context, c *client.Client) error {
 			return err
 		}
 	}
+	if t.Job == role.Sending || t.Job == role.Trusting {
+		if err := c.In(); err != nil {
+			return err
+		}
+	}
 	switch t.Job {
+	case role.Joining:
+		joined, err := job.Join(ctx, c, t.Wait)
+		if err != nil {
+			return err
+		}
+		return d.self.Control.Send(outcome(joined))
 	case role.Sending:
 		return d.send(ctx, c, t)
 	case role.Listening:
