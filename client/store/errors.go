@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"syscall"
 
 	"github.com/ncruces/go-sqlite3"
@@ -66,6 +67,8 @@ func remedy(err error) error {
 		return ErrDamaged
 	case errors.Is(err, sqlite3.BUSY):
 		return ErrBusy
+	case errors.Is(err, sqlite3.CONSTRAINT_TRIGGER) && strings.Contains(err.Error(), readingOnly):
+		return ErrReading
 	}
 	return nil
 }

@@ -38,6 +38,7 @@ const (
 	kindInForce
 	kindOrdered
 	kindWarrant
+	kindArchived
 )
 
 // Bounds of what the messages carry.
@@ -127,6 +128,7 @@ const (
 	Serve                      // the PIN is in a file, standard input; nobody is asked and nothing is drawn
 	Wipe                       // destroys the vault, because an order says so; nobody is asked and nothing is drawn
 	Enrol                      // as Unlock, and then the one-time PIN of an invitation
+	Recover                    // the recovery key opens the vault
 	lastMode
 )
 
@@ -160,6 +162,8 @@ type GateSetup struct {
 	CAFile  string // PEM file, may be empty
 	Rotate  bool   // replace the password by a random one
 
+	Rescue Rescue // for Recover, and where the desk needs the recovery key
+
 	// for Wipe
 	Warrant Warrant
 	Proof   Proof
@@ -177,6 +181,7 @@ type DeskSetup struct {
 	Open     string // address of the conversation to open the first time; may be empty
 	Check    bool   // look into the database and end, instead of showing it
 	Task     Task   // to be done instead of showing anything
+	Reading  bool   // nothing is sent, and nothing changes: an emergency
 
 	// ComparedOnly has nothing sent to a device that was not compared.
 	ComparedOnly bool
@@ -289,6 +294,7 @@ func (m *GateSetup) code(c *coder) {
 	c.text(&m.Relay)
 	c.path(&m.CAFile)
 	c.flag(&m.Rotate)
+	m.Rescue.code(c)
 	m.Warrant.code(c)
 	m.Proof.code(c)
 	m.Invited.code(c)
@@ -302,6 +308,7 @@ func (m *DeskSetup) code(c *coder) {
 	c.text(&m.Open)
 	c.flag(&m.Check)
 	m.Task.code(c)
+	c.flag(&m.Reading)
 	c.flag(&m.ComparedOnly)
 	c.bytes(&m.Wishes, maxWishes)
 	c.dealt(&m.Dealt)
@@ -387,6 +394,8 @@ func blank(kind byte) Message {
 		return new(Outcome)
 	case kindInForce:
 		return new(InForce)
+	case kindArchived:
+		return new(Archived)
 	case kindOrdered:
 		return new(Ordered)
 	case kindWarrant:

@@ -10,10 +10,15 @@ const (
 	Screen  Job = iota // none: it shows the screens
 	Sending            // sends one message, whose text is on standard input
 	Listening
-	Trusting // lists somebody's devices, or notes that one was compared
-	Joining  // waits until the organisation has answered the request to join
+	Trusting  // lists somebody's devices, or notes that one was compared
+	BackingUp // writes a backup into the file that comes with an Attach
+	Restoring // reads backups from the files that come with Attaches
+	Joining   // waits until the organisation has answered the request to join
 	lastJob
 )
+
+// Offline says whether a job has nothing to do with the relay: it needs no link.
+func (j Job) Offline() bool { return j == BackingUp || j == Restoring }
 
 // Task is a job and how to do it.
 type Task struct {
@@ -27,6 +32,7 @@ type Task struct {
 	Through     bool   // Sending: through a process that listens, on the link's socket; there is no link
 	File        string // Sending: name of a file that goes with it, and that comes with an Attach; "" is none
 	Fingerprint string // Trusting: of the device that was compared; "" lists them
+	Archive     Archive
 }
 
 // Standing is how far a message has come.
@@ -72,4 +78,5 @@ func (m *Task) code(c *coder) {
 	c.flag(&m.Through)
 	c.path(&m.File)
 	c.text(&m.Fingerprint)
+	m.Archive.code(c)
 }

@@ -48,6 +48,10 @@ func Named(argv0 string) (Name, bool) {
 	return "", false
 }
 
+// AnnouncementFile, in a profile's data folder, has what the desk announces to the
+// next gate of the recovery key: see keystore.Announce.
+const AnnouncementFile = "recovery"
+
 // ErrNoTerminal is returned where there is no terminal to draw on.
 var ErrNoTerminal = errors.New("this needs a terminal: input and output can't be a file or a pipe")
 

@@ -112,6 +112,11 @@ func (d *desk) run() (int, error) {
 		return 0, err
 	}
 	d.handin = key
+	announcing, err := keystore.AnnounceKey(handover.DatabaseKey.Bytes())
+	if err != nil {
+		handover.Destroy()
+		return 0, err
+	}
 	if d.setup.Task.Through {
 		handover.Destroy()
 		return d.through(ctx)
@@ -162,6 +167,21 @@ func (d *desk) run() (int, error) {
 	if err != nil {
 		a.Destroy()
 		return 0, err
+	}
+	if err := messenger.Accessed(accesses(a.Accesses)); err != nil {
+		return 0, err
+	}
+	if d.setup.Reading {
+		if err := db.ReadOnly(); err != nil {
+			return 0, err
+		}
+	} else {
+		if err := d.announce(ctx, messenger, announcing); err != nil {
+			return 0, err
+		}
+		// The policy may become another one meanwhile. What this can't write now the
+		// next desk writes.
+		defer func() { _ = d.announce(context.Background(), messenger, announcing) }()
 	}
 	ended := make(chan error, 1)
 	running, halt := context.WithCancel(context.Background())

@@ -17,6 +17,7 @@ import (
 	"sotto/internal/harden"
 	"sotto/internal/role"
 	"sotto/keystore"
+	"sotto/keystore/recovery"
 	"sotto/keystore/tpm"
 )
 
@@ -44,6 +45,7 @@ type gate struct {
 	line  *memguard.LockedBuffer // what is being typed; its last byte receives the next key
 	holds bool                   // a vault is open, or a password kept: it does not wait for ever
 	ca    []byte                 // certificates to trust while joining
+	typed recovery.Reader        // the recovery key, as far as it was read or typed
 
 	mu     sync.Mutex // the fields below: keys, the watch and the clock all change the screen
 	view   view
@@ -85,6 +87,11 @@ func Main() int {
 	if g.ca, err = readCA(setup.CAFile); err != nil {
 		return self.Fail(err)
 	}
+	if err := g.readKeyFiles(setup.Rescue.Files); err != nil {
+		return self.Fail(err)
+	}
+	defer g.typed.Destroy()
+	g.place.Announced = announced(setup.Profile)
 	// From here on the gate reaches its vault and nothing else.
 	if _, err := harden.Gate(filepath.Dir(setup.Profile.Vault), filepath.Dir(setup.Profile.DeviceKey)); err != nil {
 		return self.Fail(err)
@@ -130,6 +137,8 @@ func Main() int {
 		code, err = g.enrol()
 	case role.ChangePIN:
 		code, err = g.changePIN()
+	case role.Recover:
+		code, err = g.rescue()
 	case role.ChangePassword:
 		code, err = g.changePassword()
 	case role.Serve:

@@ -31,6 +31,9 @@ func (g *gate) unlock() (int, error) {
 	if code, err := g.renew(opened, pin); code != role.ExitDone || err != nil {
 		return code, err
 	}
+	if err := g.tell(opened); err != nil {
+		return 0, err
+	}
 	if err := g.settle(opened); err != nil {
 		return 0, err
 	}
@@ -153,13 +156,22 @@ func (g *gate) rules() rules { return rules{g.setup.PINLength, g.setup.PINMixed}
 // handOver writes what the desk needs to the pipe. The watch starts the desk
 // meanwhile: a certificate authority's file can be more than a pipe holds.
 func (g *gate) handOver(opened *keystore.Opened) (int, error) {
+	var key *memguard.LockedBuffer // of a backup
+	if g.setup.Rescue.Ask {
+		k, err := g.recoveryKey()
+		if k == nil {
+			return role.ExitQuit, err
+		}
+		defer k.Destroy()
+		key = k.Secret()
+	}
 	g.mu.Lock()
 	g.dark, g.over = true, true
 	g.mu.Unlock()
 	if err := g.self.Control.Send(&role.Unlocked{}); err != nil {
 		return 0, fmt.Errorf("tell that the PIN was right: %w", err)
 	}
-	if err := opened.Handover(g.self.Handover); err != nil {
+	if err := opened.HandoverWith(g.self.Handover, key); err != nil {
 		return role.ExitFailed, nil
 	}
 	if err := g.self.Handover.Close(); err != nil {

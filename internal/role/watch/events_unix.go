@@ -83,6 +83,8 @@ func (w *watch) fromGate(e event) error {
 		return nil
 	case w.mode == role.ChangePassword && e.ended.Code == role.ExitQuit:
 		return ErrSamePassword
+	case e.ended.Code == role.ExitQuit && w.mode == role.Recover:
+		return ErrNotRecovered
 	case e.ended.Code == role.ExitQuit && (w.mode == role.Join || w.mode == role.Enrol):
 		return ErrNotJoined
 	case e.ended.Code == role.ExitQuit:
@@ -105,7 +107,7 @@ func (w *watch) fromGate(e event) error {
 		}
 		return w.unwiped(said)
 	case e.ended.Code == role.ExitFailed && said != "":
-		if w.mode == role.Join || w.mode == role.Enrol || w.mode == role.ChangePassword || w.crashes.tooMany(time.Now()) {
+		if w.mode == role.Join || w.mode == role.Enrol || w.mode == role.ChangePassword || w.mode == role.Recover || w.crashes.tooMany(time.Now()) {
 			return errors.New(said)
 		}
 		w.note = said
@@ -152,6 +154,10 @@ func (w *watch) fromDesk(e event) error {
 		w.ready = true
 	case *role.Activity:
 		w.active = w.sleep.boot()
+	case *role.Archived:
+		if w.cfg.Done != nil {
+			w.cfg.Done(*m)
+		}
 	case *role.Checked:
 		if w.cfg.Check != nil {
 			w.cfg.Check(*m)
@@ -171,7 +177,7 @@ func (w *watch) fromDesk(e event) error {
 		w.locking()
 	case *role.Locked:
 		w.locking()
-		if w.gate != nil && !w.gateOK { // it said so before
+		if w.gate != nil && !w.gateOK || w.cfg.reading() { // it said so before, or nothing follows
 			break
 		}
 		if m.ChangePIN {
@@ -192,6 +198,15 @@ func (w *watch) fromDesk(e event) error {
 	case e.ended.Code == role.ExitQuit:
 		w.end(0, nil)
 		return nil
+	case w.cfg.reading() && (e.ended.Code == role.ExitDone || !w.lockedAt.IsZero()):
+		w.end(0, nil)
+		return nil
+	case (w.cfg.reading() || w.cfg.Task.Job != role.Screen) && said != "":
+		return errors.New(said)
+	case w.cfg.reading():
+		return errors.New("the screen process ended unexpectedly. Nothing was changed")
+	case w.cfg.Task.Job != role.Screen:
+		return errors.New("the process that was at work on the backup ended unexpectedly. Run it again")
 	case w.cfg.Check != nil && said != "":
 		return errors.New(said)
 	case w.cfg.Check != nil:

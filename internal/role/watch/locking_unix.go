@@ -133,7 +133,7 @@ func (w *watch) loggedOut() {
 // standing is how things are, for the deadlines.
 func (w *watch) standing() standing {
 	return standing{
-		open: w.desk != nil && w.lockedAt.IsZero(), active: w.active,
+		open: w.desk != nil && w.lockedAt.IsZero() && w.cfg.Task.Job == role.Screen, active: w.active,
 		online: w.link != nil && !w.loggedOff && w.desk == nil && !w.lockedAt.IsZero(), locked: w.lockedFor,
 	}
 }

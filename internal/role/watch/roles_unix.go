@@ -84,7 +84,7 @@ func (w *watch) startGate() error {
 		Note: w.note, Wait: role.PINDelay(w.failures), Failures: w.failures, SignedIn: w.signedIn, LockedAt: w.lockedAt, Terminal: w.term.Saved(),
 		LockAfter: w.cfg.Display.LockAfter, DestroyAfter: w.cfg.DestroyAfter, NoTPM: w.cfg.NoTPM || w.cfg.Demo != "",
 		NeedTPM: w.cfg.NeedTPM, PINLength: w.cfg.PINLength, PINMixed: w.cfg.PINMixed,
-		Address: w.cfg.Address, Relay: w.cfg.Relay, CAFile: w.cfg.CAFile, Rotate: w.cfg.Rotate, Invited: w.invited(),
+		Address: w.cfg.Address, Relay: w.cfg.Relay, CAFile: w.cfg.CAFile, Rotate: w.cfg.Rotate, Invited: w.invited(), Rescue: w.cfg.Rescue,
 	}
 	if w.mode == role.Wipe {
 		setup.Warrant, setup.Proof = *w.warrant, w.proof
@@ -143,9 +143,13 @@ func (w *watch) startDesk() error {
 		return err
 	}
 	defer theirs.Close()
-	defer ours.Close()
+	defer func() {
+		if ours != nil {
+			ours.Close()
+		}
+	}()
 	w.loggedOut()
-	if w.link == nil && w.cfg.Check == nil { // it was logged off
+	if w.link == nil && !w.cfg.offline() { // it was logged off
 		if err := w.startLink(); err != nil {
 			return err
 		}
@@ -156,13 +160,19 @@ func (w *watch) startDesk() error {
 	}
 	desk, err := role.Spawn(role.Desk, &role.DeskSetup{
 		Profile: w.cfg.Profile, Label: w.cfg.Label, Display: w.cfg.Display,
-		Terminal: w.term.Saved(), Open: w.cfg.Open, Check: w.cfg.Check != nil,
+		Terminal: w.term.Saved(), Open: w.cfg.Open, Check: w.cfg.Check != nil, Task: w.cfg.Task, Reading: w.cfg.reading(),
 		ComparedOnly: w.cfg.ComparedOnly, Wishes: w.cfg.Wishes, Dealt: w.dealt,
 	}, w.keyEnd, theirs)
 	if err != nil {
 		return err
 	}
 	w.dealt = nil
+	for _, f := range w.cfg.Files {
+		desk.Control.SendFile(&role.Attach{}, f)
+	}
+	if w.cfg.reading() { // it hears nothing, and does not take that for the link's end
+		w.silence, ours = ours, nil
+	}
 	w.desk, w.ready, w.ring, w.alone = desk, false, false, false
 	w.active = w.sleep.boot()
 	w.lockedAt = time.Time{}

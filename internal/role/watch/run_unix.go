@@ -51,6 +51,7 @@ type watch struct {
 	link, gate, desk, ward *role.Child
 
 	keyEnd  *os.File     // the read end of the running gate's handover pipe
+	silence *role.Socket // the other end of a reading desk's link socket
 	linkEnd *role.Socket // the other end of the running gate's link socket
 	gateOK  bool         // the running gate has unlocked
 
@@ -192,7 +193,7 @@ func (w *watch) start() error {
 	if _, err := harden.Watch(); err != nil {
 		return err
 	}
-	if w.mode != role.ChangePIN && w.cfg.Check == nil {
+	if w.mode != role.ChangePIN && !w.cfg.offline() {
 		if err := w.startLink(); err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ package watch
 
 import (
 	"errors"
+	"os"
 	"time"
 
 	"sotto/internal/role"
@@ -52,11 +53,29 @@ type Config struct {
 	// showing it, and is told what was found. There is no link then.
 	Check func(role.Checked)
 
+	// Task, unless it is for the screen, is what the desk does instead of showing
+	// anything, with Files, which stay the caller's; Done is told what became of it.
+	// There is no link then.
+	Task  role.Task
+	Files []*os.File
+	Done  func(role.Archived)
+
+	// Rescue is for role.Recover, and where the desk needs the recovery key. Unless
+	// another PIN is chosen, a vault that is opened with it is only read from: there is
+	// no link, and the end of the desk is the end of sotto.
+	Rescue role.Rescue
+
 	// Demo is the folder that everything of a demo is kept in, or "". A ward
 	// is started first and fills it; it is removed at the end.
 	Demo string
 	Hint string
 }
+
+// reading says whether what is opened is only read from.
+func (c Config) reading() bool { return c.Mode == role.Recover && !c.Rescue.NewPIN }
+
+// offline says whether there is no link.
+func (c Config) offline() bool { return c.Check != nil || c.Task.Job.Offline() || c.reading() }
 
 // Times of the watch.
 const (
@@ -88,6 +107,7 @@ const joinTries = 5
 var (
 	ErrNotJoined    = errors.New("nothing was set up")
 	ErrSamePIN      = errors.New("the PIN stays as it was")
+	ErrNotRecovered = errors.New("the vault is locked, and the PIN is as it was")
 	ErrSamePassword = errors.New("the password stays as it was")
 )
 

@@ -1,0 +1,96 @@
+package client
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"sotto/client/audit"
+	"sotto/client/membership"
+	"sotto/client/store"
+)
+
+// Access is an opening of the vault with the recovery key (keystore.Access), as the
+// gate has noted it.
+type Access struct {
+	ID     [8]byte
+	Time   time.Time
+	Reason string // as the audit log has it: "forgotten-pin", "emergency", "absent", "investigation"
+	Words  string // the same for people, after "because of"
+	By     string // an address
+}
+
+// seenAccess is the name of the value that says that an access was dealt with.
+const seenAccess = "recovery-access "
+
+// Accessed writes accesses that were not written before into the audit log, and as
+// a line into the conversation with the organisation, or with oneself: what the lock
+// screen says goes, this stays. Call it before Run. It is on the disk when it
+// returns.
+func (c *Client) Accessed(list []Access) error {
+	if len(list) == 0 {
+		return nil
+	}
+	err := c.store.Update(context.Background(), func(tx *store.Tx) error {
+		m, err := membership.Read(tx)
+		if err != nil {
+			return err
+		}
+		peer := m.Contact()
+		if peer == "" {
+			peer = c.self
+		}
+		for _, x := range list {
+			id := hex.EncodeToString(x.ID[:])
+			seen, err := tx.Value(seenAccess + id)
+			if err != nil || seen != nil {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			words := lineOf("This device was opened with the recovery key on %s, by %s, because of %s.", x.Time.Local().Format("2 January 2006 at 15:04"), x.By, x.Words)
+			row := store.Message{Peer: peer, Sender: peer, OriginID: "access " + id, Time: x.Time, Body: words.String(), Kind: store.Notice}
+			if _, err := tx.AddMessage(&row); err != nil {
+				return err
+			}
+			if err := c.audit(tx, audit.Event{Kind: audit.EmergencyAccess, By: audit.PersonOf(x.By), Ref: audit.IDOf(id), Reason: accessReason(x.Reason)}); err != nil {
+				return err
+			}
+			if err := tx.SetValue(seenAccess+id, []byte{1}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("write down that the recovery key was used: %w", err)
+	}
+	return nil
+}
+
+func accessReason(s string) audit.Reason {
+	for _, r := range []audit.Reason{audit.ForgottenPIN, audit.Absent, audit.Investigation} {
+		if r.String() == s {
+			return r
+		}
+	}
+	return audit.Emergency
+}
+
+// RecoveryKey returns the serial number of the organisation's policy, and the
+// recovery key that it names, "" for none. Without an organisation or a policy ok is
+// false: nobody decides.
+func (c *Client) RecoveryKey(ctx context.Context) (serial uint64, recipient string, ok bool, err error) {
+	err = c.store.View(ctx, func(tx *store.Tx) error {
+		m, err := membership.Read(tx)
+		if err != nil || m.Policy() == nil {
+			return err
+		}
+		p := m.Policy()
+		serial, recipient, ok = p.Serial, p.Value("recovery-key").Text(), true
+		return nil
+	})
+	return serial, recipient, ok, err
+}
