@@ -52,6 +52,8 @@ type fake struct {
 	reading map[string]chan struct{} // closed when Messages of a peer may go on
 
 	files fakeFiles
+
+	joining client.Joining
 }
 
 const (

@@ -44,6 +44,9 @@ func (m *Model) pressed(msg tea.KeyPressMsg) tea.Cmd {
 	case quit:
 		return m.finish(Quit, Unlock)
 	}
+	if m.outside() {
+		return nil
+	}
 	if covered {
 		return nil // it shows what is here, and does no more
 	}

@@ -18,6 +18,7 @@ type Messenger interface {
 	Events() <-chan client.Event
 	State() client.State
 	Self() client.Self
+	Joining() client.Joining
 
 	Conversations(ctx context.Context) ([]client.Conversation, error)
 	Messages(ctx context.Context, peer string, before int64, limit int) ([]client.Message, error)

@@ -21,6 +21,9 @@ func (m *Model) mouse(msg tea.MouseMsg) tea.Cmd {
 	if cmd, late := m.active(); late {
 		return cmd
 	}
+	if m.outside() {
+		return nil
+	}
 	at := msg.Mouse()
 	switch msg.(type) {
 	case tea.MouseWheelMsg:

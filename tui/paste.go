@@ -73,6 +73,9 @@ func (m *Model) pasted(s string) tea.Cmd {
 	}
 	m.entered()
 	m.notice = notice{}
+	if m.outside() {
+		return nil
+	}
 	m.burst.on, m.burst.fresh = true, true
 	m.insert(s)
 	return nil

@@ -111,6 +111,8 @@ type Model struct {
 	self  client.Self
 	state client.State
 
+	joining client.Joining // an organisation
+
 	list    list
 	listing pending // reading of the conversation list
 	asList  bool    // beside the timeline, keys go to the list
@@ -167,7 +169,7 @@ func New(cfg Config) (*Model, error) {
 		cfg: cfg, env: environment(cfg.Environ), keys: keysFor(bindings(cfg.Reveal)),
 		clock: newClock(cfg.Now, cfg.Elapsed, cfg.LockAfter, cfg.LockUnfocused),
 		beat:  time.Second, focus: true, composers: map[string]*composer{},
-		self: cfg.Messenger.Self(), state: cfg.Messenger.State(),
+		self: cfg.Messenger.Self(), state: cfg.Messenger.State(), joining: cfg.Messenger.Joining(),
 		start: parsePlace(cfg.Place),
 	}
 	m.look.glyphs = m.env.glyphs()

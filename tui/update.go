@@ -249,8 +249,10 @@ func (m *Model) events(events []client.Event) tea.Cmd {
 			cmds = append(cmds, m.loadGaps())
 		case client.NoticeEvent:
 			m.warn(e.Text.String())
+		case client.JoiningChanged:
+			m.joining = m.cfg.Messenger.Joining()
 		case client.Resync:
-			m.state = m.cfg.Messenger.State()
+			m.state, m.joining = m.cfg.Messenger.State(), m.cfg.Messenger.Joining()
 			security, again, more = true, true, true
 			cmds = append(cmds, m.loadList())
 		}

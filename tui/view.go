@@ -76,13 +76,18 @@ func (m *Model) draw() {
 	if m.width == 0 || !m.arrived {
 		return
 	}
-	m.arrange()
-	m.keepInView()
 	defer func() {
 		if m.paint != nil {
 			m.paint(m.frame.picture)
 		}
 	}()
+	if m.outside() {
+		m.frame.picture = picture{w: m.width, h: m.height, method: m.look.m, synced: m.synced}
+		m.drawOutside()
+		return
+	}
+	m.arrange()
+	m.keepInView()
 	m.frame.picture = picture{w: m.width, h: m.height, method: m.look.m, synced: m.synced}
 	if !m.frame.fits {
 		m.frame.areas = areas{}
