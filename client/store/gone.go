@@ -183,13 +183,18 @@ func (tx *Tx) recallAhead(conversation int64, m *Message, text string) error {
 		func(st *sqlite3.Stmt) {
 			at, author, r.Digest = fromMicro(st.ColumnInt64(0)), st.ColumnText(1), blob(st, 2)
 		}, conversation, m.OriginID, m.Sender)
-	if err != nil || !found || m.Author != "" && m.Author != author || !r.is(text) {
+	if err != nil {
 		return err
 	}
-	if _, err := tx.change(`DELETE FROM recalled_ahead WHERE conversation = ? AND origin = ? AND sender = ?`, conversation, m.OriginID, m.Sender); err != nil {
+	by := m.Sender
+	if !found || m.Author != "" && m.Author != author || !r.is(text) {
+		if by, at, err = tx.orderedRecall(m, text); err != nil || by == "" {
+			return err
+		}
+	} else if _, err := tx.change(`DELETE FROM recalled_ahead WHERE conversation = ? AND origin = ? AND sender = ?`, conversation, m.OriginID, m.Sender); err != nil {
 		return err
 	}
-	gone, _, err := tx.recall(m.ID, m.Sender, at)
+	gone, _, err := tx.recall(m.ID, by, at)
 	if err == nil {
 		err = tx.findLast(conversation) // which may have been the Retraction
 	}

@@ -366,6 +366,7 @@ CREATE INDEX message_retraction ON message (conversation, reply, place) WHERE ki
 	auditSchema,
 	directorySchema,
 	adminSchema,
+	orderSchema,
 }
 
 // migrate brings the schema up to this version, in one transaction.
