@@ -255,6 +255,7 @@ func TestNoRelayReorders(t *testing.T) {
 func TestUnconfirmedIsSentAgain(t *testing.T) {
 	c, d, r := talking(t)
 	c.call(func() { c.resendAfter = []time.Duration{50 * time.Millisecond, time.Second, time.Second} })
+	settledNow(c)
 	confirm := func(e *stanza.Element) {
 		d.deliver(stanza.NewChat(me, "r", stanza.Received(e.Get("id"))).With("from", ada+"/x"))
 	}

@@ -224,12 +224,14 @@ func TestForget(t *testing.T) {
 	const typo = "okafr@mercy.example"
 	c, d := online(t)
 	c.call(func() { c.listPatience = 0 })
+	settledNow(c)
 	m, err := c.Send(ctx, typo, "typo")
 	if err != nil {
 		t.Fatal(err)
 	}
 	wait(t, c, func(x MessageChanged) bool { return x.Message.ID == m.ID && x.Message.State == store.Failed })
 	c.call(func() { c.listPatience = time.Hour })
+	settledNow(c)
 	if _, err := c.Send(ctx, typo, "queued"); err != nil {
 		t.Fatal(err)
 	}
@@ -293,6 +295,7 @@ func TestMistypedAddress(t *testing.T) {
 			t.Parallel()
 			c, d := online(t)
 			c.call(func() { c.listPatience, c.serverPatience = time.Second, x.patience })
+			settledNow(c)
 			d.mu.Lock()
 			d.hook = refusal(typo, "cancel", x.condition)
 			d.mu.Unlock()
@@ -318,6 +321,7 @@ func TestMistypedAddress(t *testing.T) {
 func TestKnownPersonIsNoTypo(t *testing.T) {
 	c, d := online(t)
 	c.call(func() { c.serverPatience = 0 })
+	settledNow(c)
 	r := newRemote(t, d, ada)
 	r.start(d, c)
 	d.deliver(r.write(c, "m1", "hello"))
@@ -386,6 +390,7 @@ func TestNotesToSelf(t *testing.T) {
 func TestUnconfirmedByWhoNeverConfirms(t *testing.T) {
 	c, d := online(t)
 	c.call(func() { c.resendAfter = []time.Duration{50 * time.Millisecond, 300 * time.Millisecond, time.Second} })
+	settledNow(c)
 	newRemote(t, d, ada)
 	presence := func(typ, resource string) {
 		e := stanza.New(stanza.NSClient, "presence").With("from", ada+"/"+resource)
