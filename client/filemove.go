@@ -30,6 +30,7 @@ type mover struct {
 	service string // where slots are given; "" if that is not known yet
 	asking  bool
 	askAt   time.Time // when to look for it again
+	unsure  int       // times in a row that the relay gave no answer to that
 }
 
 func newMover() mover {
@@ -155,6 +156,9 @@ func (c *Client) callSurely(f func()) {
 
 // retryFiles has everything that waits be tried now: the network is back.
 func (c *Client) retryFiles() {
+	if c.mover.unsure > 0 {
+		c.mover.askAt, c.mover.unsure = time.Time{}, 0
+	}
 	for _, t := range c.mover.all {
 		t.retryAt = time.Time{}
 	}

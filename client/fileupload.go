@@ -19,7 +19,7 @@ import (
 // How often a relay is asked again that takes no files, or does not say.
 const (
 	serviceRetry = 10 * time.Minute
-	unsureRetry  = time.Minute
+	unsureRetry  = time.Minute // at most: it begins with fileRetry, and doubles
 )
 
 // findUploads looks for where the relay takes files (XEP-0363 section 4), if
@@ -38,7 +38,8 @@ func (c *Client) findUploads(now time.Time) {
 		}
 		m.asking = false
 		if m.askAt = now.Add(serviceRetry); !sure && m.service == "" {
-			m.askAt = time.Now().Add(unsureRetry)
+			m.askAt = time.Now().Add(min(fileRetry<<min(m.unsure, 5), unsureRetry))
+			m.unsure++
 			for _, t := range c.mover.all {
 				if t.upload && t.wire == 0 && t.slot == nil {
 					c.sayOfFile(t, "Waiting: the relay does not say where it takes files. It is asked again")
@@ -46,6 +47,7 @@ func (c *Client) findUploads(now time.Time) {
 			}
 			return
 		}
+		m.unsure = 0
 		c.mu.Lock()
 		c.noUpload = m.service == ""
 		c.mu.Unlock()
@@ -99,7 +101,7 @@ func (c *Client) learnLimit(limit int64) {
 
 // renewUploads begins anew in a new session, in which the relay may be another.
 func (c *Client) renewUploads() {
-	c.mover.service, c.mover.asking, c.mover.askAt = "", false, time.Time{}
+	c.mover.service, c.mover.asking, c.mover.askAt, c.mover.unsure = "", false, time.Time{}, 0
 	for _, t := range c.mover.all {
 		t.busy = t.busy && !t.upload // what was asked for comes no more
 	}
