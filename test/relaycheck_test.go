@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/awnumar/memguard"
 	"mellium.im/xmpp/jid"
@@ -111,6 +112,8 @@ func TestRelayCheckEmbedded(t *testing.T) {
 		}
 	}
 	want(t, checked(t, s, relaycheck.Config{Domain: s.Domain}, s.Domain), 0, "tls.certificate weak")
+	// It was not told for how long to keep messages, and says so.
+	want(t, checked(t, s, relaycheck.Config{Domain: s.Domain, Quick: true, Retention: month}, s.Domain), 1, "tls.certificate weak", "archive.retention bad")
 }
 
 // The configurations of docs/relays pass as they are.
@@ -122,7 +125,9 @@ func TestRelayCheckHardened(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := hardened(t, start, server.Hardened{})
-			want(t, checked(t, s, relaycheck.Config{Domain: s.Domain}, s.Domain), 0, unbound)
+			want(t, checked(t, s, relaycheck.Config{Domain: s.Domain, Retention: month}, s.Domain), 0, unbound)
+			aged(t, name, s)
+			want(t, checked(t, s, relaycheck.Config{Domain: s.Domain, Quick: true, Retention: month}, s.Domain), 1, unbound, "archive.retention bad")
 			s.Stop() // whatever it had yet to write
 			if name == "Prosody" {
 				leftInFiles(t, filepath.Join(s.Dir, "data"))
@@ -178,6 +183,21 @@ func TestRelayCheckCluster(t *testing.T) {
 	if archived() == 0 {
 		t.Fatal("nothing is in the archives")
 	}
+	if err := c.Age(t.Context(), month+3*24*time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	compared := func() []string {
+		return blamed(checked(t, c.Nodes[0], relaycheck.Config{Domain: c.Domain, Quick: true, Retention: month}, c.Domain))
+	}
+	if got := compared(); !slices.Equal(got, []string{unbound, "archive.retention bad"}) {
+		t.Errorf("with messages of more than a month: %q", got)
+	}
+	if err := c.Expire(t.Context(), 30); err != nil {
+		t.Fatal(err)
+	}
+	if got := compared(); !slices.Equal(got, []string{unbound}) {
+		t.Errorf("with none: %q", got)
+	}
 	for _, days := range []int{30, 0} {
 		before := archived()
 		if err := c.Expire(t.Context(), days); err != nil {
@@ -186,6 +206,33 @@ func TestRelayCheckCluster(t *testing.T) {
 		if n, want := archived(), before*min(days, 1); n != want {
 			t.Errorf("expired after %d days, %d of %d messages are left", days, n, before)
 		}
+	}
+}
+
+// month is how long relays may keep messages in these tests.
+const month = 30 * 24 * time.Hour
+
+// aged makes a message in the archive older than a month, as if
+// nothing had ever been deleted there.
+func aged(t *testing.T, name string, s *server.Server) {
+	t.Helper()
+	file, change := filepath.Join(s.Dir, "data", "archive.sqlite"), `UPDATE prosodyarchive SET "when" = "when" - ? WHERE sort_id = (SELECT max(sort_id) FROM prosodyarchive WHERE user = 'probe' AND store = 'archive')`
+	back := (month + 3*24*time.Hour).Seconds()
+	if name == "ejabberd" {
+		file, change = filepath.Join(s.Dir, "db", "ejabberd.sqlite"), `UPDATE archive SET timestamp = timestamp - ? WHERE id = (SELECT max(id) FROM archive WHERE username = 'probe')`
+		back *= 1e6
+	}
+	db, err := sql.Open("sqlite3", "file:"+file+"?_pragma=busy_timeout(10000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	r, err := db.ExecContext(t.Context(), change, int64(back))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := r.RowsAffected(); err != nil || n != 1 {
+		t.Fatalf("%d messages are older now: %v", n, err)
 	}
 }
 

@@ -32,6 +32,11 @@ but tries it: it pages the archive, cuts the connection and resumes, puts a file
 and fetches it, makes a room. With a second account it asks for what belongs to
 the first one, which has to be refused.
 
+With --policy or --retention it looks whether the relay keeps messages for longer
+than allowed. Only sotto relay serve says how long it keeps them; elsewhere the
+oldest message of the accounts shows it, so use accounts that are older than what
+is allowed.
+
 Use accounts made for this, who are not each other's contacts. Their passwords
 are asked for on the terminal, or read from a file, one a line. What is made is
 removed again; a few empty messages in the first account's archive and one file
@@ -60,6 +65,8 @@ With --json the same for programs, as sotto doctor writes it:
 	f.StringVar(&c.passwords, "password-file", "", "file with the passwords, one a line, first that of --as; - is standard input")
 	f.StringVar(&c.ca, "ca", "", "file with the certificate authorities to trust, instead of the system's (PEM)")
 	f.StringVar(&c.junit, "junit", "", "write the result to this file, too, for build servers")
+	f.StringVar(&c.policy, "policy", "", "file with the organisation's policy, or its lines: how long may the relay keep messages (relay-retention)")
+	f.StringVar(&c.retention, "retention", "", "how long the relay may keep messages, such as 30d, where there is no --policy")
 	f.BoolVar(&c.quick, "quick", false, "measure nothing: neither speed nor limits")
 	f.BoolVar(&c.json, "json", false, "write JSON")
 	return cmd
@@ -68,6 +75,7 @@ With --json the same for programs, as sotto doctor writes it:
 // inquiry is what the flags say.
 type inquiry struct {
 	as, and, domain, passwords, ca, junit string
+	policy, retention                     string
 	quick, json                           bool
 }
 
@@ -153,6 +161,9 @@ func (c inquiry) config(args []string) (relaycheck.Config, error) {
 		return cfg, fmt.Errorf("--as is not at %s", cfg.Domain)
 	}
 	var err error
+	if cfg.Retention, err = c.allowed(); err != nil {
+		return cfg, err
+	}
 	cfg.CA, err = examination{ca: c.ca}.authorities()
 	return cfg, err
 }

@@ -60,6 +60,7 @@ func (c *core) disco(q *request) {
 		for _, f := range relayFeatures {
 			answer.Add(feature(f))
 		}
+		answer.Add(stanza.RetentionInfo(c.cfg.Keep))
 	}
 	c.yes(q, answer)
 }

@@ -21,6 +21,7 @@ type scene struct {
 	rooms, files    string // the addresses of the services; "" if there is none
 	fileLimit       int64  // bytes; 0 if the service does not say
 	closed          bool   // a node that nobody else may read was made
+	relayKeeps      kept   // as far as the relay says
 }
 
 // part is one part of what is looked at after a login. needs is the check
@@ -34,6 +35,7 @@ type part struct {
 // parts are run one after the other, so that none disturbs what another measures.
 var parts = []part{
 	{"features.pep", []string{"pep"}, (*scene).pep},
+	{"features.archive", []string{"archive.retention"}, (*scene).retention},
 	{"features.archive", []string{"archive"}, (*scene).archive},
 	{"features.upload", []string{"upload"}, (*scene).upload},
 	{"features.resumption", []string{"session.kept", "session.cut"}, (*scene).resumption},
@@ -161,6 +163,7 @@ func (s *scene) features(ctx context.Context) {
 	e, err := s.one.get(ctx, domain, stanza.InfoQuery(""))
 	if err == nil {
 		s.server, err = stanza.ReadInfo(e)
+		s.relayKeeps.keep, s.relayKeeps.said = stanza.ReadRetention(e)
 	}
 	if err == nil {
 		if e, err = s.one.get(ctx, own, stanza.InfoQuery("")); err == nil {

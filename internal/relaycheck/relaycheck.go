@@ -50,6 +50,9 @@ type Config struct {
 	And    *Account // a stranger to As; nil: whether people are kept apart is not tried
 	Quick  bool     // measure nothing: neither speed nor limits
 
+	// Retention is how long the policy lets relays keep messages; 0: not compared.
+	Retention time.Duration
+
 	// Dial makes the connections; nil is the network.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -78,7 +81,7 @@ var names = []string{
 	"features.idle", "features.ping", "features.blocking", "features.upload", "features.rooms", "features.vcard", "features.password",
 	"features.occupants", "features.moderation",
 	"pep.open", "pep.reopen",
-	"archive.always", "archive.paging", "archive.reach",
+	"archive.always", "archive.paging", "archive.reach", "archive.retention",
 	"upload.limit", "upload.transfer",
 	"session.kept", "session.cut", "session.carbons", "session.idle", "session.blocking",
 	"rooms.private", "rooms.defaults", "rooms.archive",

@@ -184,6 +184,12 @@ func (c *Cluster) Expire(ctx context.Context, days int) error {
 	return err
 }
 
+// Age makes all that is in the archives older.
+func (c *Cluster) Age(ctx context.Context, by time.Duration) error {
+	_, err := c.db.query(ctx, "ejabberd", fmt.Sprintf(`UPDATE archive SET "timestamp" = "timestamp" - %d, created_at = created_at - interval '%d seconds'`, by.Microseconds(), by/time.Second))
+	return err
+}
+
 // Archived returns how many messages are in the archives.
 func (c *Cluster) Archived(ctx context.Context) (int, error) {
 	out, err := c.db.query(ctx, "ejabberd", "SELECT count(*) FROM archive")
