@@ -28,8 +28,13 @@ import (
 
 // audit adds an event to the log, in the transaction of what it tells of.
 func (c *Client) audit(tx *store.Tx, e audit.Event) error {
+	return c.auditAt(tx, time.Now(), e)
+}
+
+// auditAt is audit for what happened before.
+func (c *Client) auditAt(tx *store.Tx, at time.Time, e audit.Event) error {
 	e = fitting(e)
-	err := tx.Log(c.auditLog, time.Now(), e)
+	err := tx.Log(c.auditLog, at, e)
 	if errors.Is(err, audit.ErrEvent) {
 		c.log.Error("an event has no form in the audit log", "event", e.Kind.String(), "err", err)
 		return nil
@@ -279,6 +284,8 @@ func (c *Client) tickAudit(now time.Time) {
 	if due {
 		c.auditSearch(c.ctx)
 	}
+	c.tickOpening()
+	c.sendAudit(now)
 }
 
 // endAudit writes what still waits when the client ends.

@@ -77,6 +77,11 @@ type Config struct {
 	Invitation *memguard.LockedBuffer
 	Invited    bool
 
+	// Collect, unless nil, takes what devices send of their audit logs, and returns
+	// what to answer, nil for nothing, once that is on the disk. After an error the
+	// same comes again. It is called by Run, and must not call the client.
+	Collect func(from audit.Device, batch []byte) (answer []byte, err error)
+
 	Logger *slog.Logger // nil: no log. No text of a message and no key is ever logged
 }
 
@@ -98,6 +103,7 @@ type Client struct {
 
 	auditLog *audit.Log
 	searches searches // that were not told of yet
+	opening  opening
 
 	events *events
 	wake   chan struct{} // something in the store is to be sent

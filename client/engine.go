@@ -80,6 +80,8 @@ type engine struct {
 
 	tidying tidying
 
+	auditing auditing
+
 	ignored  map[string]bool      // whose device lists came while nobody here knew them
 	appeared map[string]time.Time // bare JID: when a client of theirs came online in mid-session
 
@@ -140,6 +142,7 @@ func newEngine() engine {
 		rooms: make(map[string]*room), withdrawals: make(map[string][]withdrawal), appeared: make(map[string]time.Time),
 		seen: make(map[omemo.Address]omemo.Fingerprint), answersDue: make(map[omemo.Address]bool), answering: make(map[string]bool),
 		repaired: make(map[omemo.Address]time.Time), said: make(map[string]bool), warned: make(map[string]warnings), mover: newMover(),
+		auditing: newAuditing(),
 	}
 }
 

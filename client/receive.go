@@ -305,6 +305,9 @@ func (c *Client) decrypt(tx *store.Tx, fx *effects, x *envelope, enc *stanza.Ele
 	if got.Plaintext == nil {
 		return false, c.signalled(tx, fx, &got)
 	}
+	if taken, err := c.tookAudit(tx, fx, x, &got); taken || err != nil {
+		return false, err
+	}
 	row.Body, row.Encrypted, row.Device = string(got.Plaintext), true, got.From.Device
 	row.Fingerprint, row.Cipher = got.Identity[:], c.cipherOf(enc)
 	row.Strand, row.Epoch, row.Counter = got.Order.Session[:], epoch, got.Order.Counter
@@ -393,8 +396,8 @@ func (c *Client) undecryptable(tx *store.Tx, fx *effects, x *envelope, enc *stan
 	if repair && sid != 0 {
 		fx.repairs = append(fx.repairs, from)
 	}
-	if enc.Child(stanza.NSOmemo, "payload") == nil {
-		return false, nil // an empty message: nobody misses it
+	if enc.Child(stanza.NSOmemo, "payload") == nil || x.room == nil && stanza.IsAudit(x.stanza) {
+		return false, nil // an empty message, or a part of a log: nobody misses it
 	}
 	row.Kind, row.Device = store.Notice, sid
 	return true, nil

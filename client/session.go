@@ -44,6 +44,7 @@ func (c *Client) startSession() {
 	c.enterRooms()
 	c.signalArrived()
 	c.joinInSession()
+	c.renewAudit()
 }
 
 // askRoster asks for the contacts. Its answer also tells that everything the

@@ -26,11 +26,19 @@ type Batch struct {
 
 // Bounds of a batch.
 const (
-	MaxLines     = 2000    // events in a batch
-	MaxBatch     = 1 << 20 // bytes
-	maxBatchText = MaxBatch - 64<<10
+	MaxLines     = 2000     // events in a batch
+	MaxBatch     = 1 << 20  // bytes
+	MaxText      = 48 << 10 // bytes of what a Log makes, so that it goes through any relay
+	maxBatchText = MaxText - maxProof*46 - MaxCheckpoint - 128
 	maxProof     = 128 // hashes: two for each bit of a size
 )
+
+// IsBatch and IsAnswer report whether a text that came is meant to be one. It may be
+// none all the same.
+func IsBatch(text []byte) bool { return bytes.HasPrefix(text, []byte(batchHeader+"\n")) }
+
+// IsAnswer: see IsBatch.
+func IsAnswer(text []byte) bool { return bytes.HasPrefix(text, []byte(answerHeader+"\n")) }
 
 // ErrBatch is what is no batch, or no answer.
 var ErrBatch = errors.New("not a batch of an audit log")

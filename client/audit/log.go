@@ -171,6 +171,18 @@ func (l *Log) Batch(s Storage, now time.Time, key crypto.Signer, limit int) (b *
 // key. It does not heal. The device needs a new log, which is a new device.
 var ErrForked = errors.New("the collector has another history of this device: its data was put back to an older state, or was copied. Join this device anew")
 
+// Renew begins anew with another collector, which has nothing yet: what is still
+// here is sent to it. What was removed is not, so a collector that takes the place of
+// another one wants its folder.
+func (l *Log) Renew(s Storage) error {
+	state, err := s.AuditState()
+	if err != nil {
+		return err
+	}
+	state.Confirmation, state.Confirmed, state.Next = nil, state.First, state.First
+	return s.SetAuditState(state)
+}
+
 // Confirm takes a collector's answer, as ParseAnswer read it, and moves
 // State.Confirmed and State.Next. It returns ErrForked if what the collector has
 // is not what this device wrote, and ErrSignature or ErrCheckpoint if the answer is

@@ -500,7 +500,7 @@ func TestBatchIsBounded(t *testing.T) {
 	})
 	b, more := r.batch(1 << 30)
 	data := b.Marshal()
-	if !more || len(b.Lines) == 0 || len(data) > audit.MaxBatch {
+	if !more || len(b.Lines) == 0 || len(data) > audit.MaxText {
 		t.Errorf("%d lines, %d bytes, more %v", len(b.Lines), len(data), more)
 	}
 	if _, err := audit.ParseBatch(data); err != nil {

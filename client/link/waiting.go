@@ -26,7 +26,7 @@ type arrival struct {
 }
 
 // arrivalOf returns what e means; nil if nothing. A message counts if it has a
-// body or is encrypted and is no error; roomNews has more about those of rooms.
+// body or is encrypted and is no error, and no part of an audit log; roomNews has more about those of rooms.
 // That another device of the account got it as well, as a received carbon says,
 // changes nothing: nobody may have looked there. What somebody did look at, the
 // other device's own marker says, of which a sent carbon tells. Carbons that do
@@ -53,6 +53,9 @@ func arrivalOf(e *stanza.Element, self string) *arrival {
 	m, err := stanza.ReadMessage(e)
 	if err != nil || m.Type == "error" || m.From.Bare().String() == self {
 		return nil
+	}
+	if m.Type != "groupchat" && stanza.IsAudit(e) {
+		return nil // for a program
 	}
 	if !m.HasBody && e.Child("", "encrypted").Child("", "payload") == nil {
 		return nil

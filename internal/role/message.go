@@ -73,7 +73,9 @@ type (
 		Why       string // why, for the lock screen; may be empty
 	}
 	// Unlocked says that the key is on its way through the handover pipe.
-	Unlocked struct{}
+	Unlocked struct {
+		Tried int // wrong PINs before it, as the vault has counted them
+	}
 	// Stop says that the person wants the shell back meanwhile: Ctrl+Z.
 	Stop struct{}
 	// NeedLink asks that the gate's link socket be given to the link.
@@ -102,7 +104,9 @@ type (
 	// End tells a role to end in good order.
 	End struct{}
 	// Lock tells the desk to lock.
-	Lock struct{}
+	Lock struct {
+		Why string // for the audit log: a reason of package client/audit; may be empty
+	}
 	// Redraw tells the gate that the screen was disturbed.
 	Redraw struct{}
 )
@@ -191,6 +195,8 @@ type DeskSetup struct {
 	Wishes []byte
 	// Dealt are the orders that were dealt with since the last desk was told.
 	Dealt []Dealt
+	// Past is what happened since the last desk and belongs into the audit log.
+	Past []Happened
 }
 
 // Display are the person's settings of the screens.
@@ -241,15 +247,15 @@ func (DeskSetup) kind() byte { return kindDeskSetup }
 func (WardSetup) kind() byte { return kindWardSetup }
 func (LinkSetup) kind() byte { return kindLinkSetup }
 
-func (m *Note) code(c *coder)   { c.text(&m.Text) }
-func (*Quit) code(*coder)       {}
-func (*Activity) code(*coder)   {}
-func (*Ready) code(*coder)      {}
-func (*Locking) code(*coder)    {}
-func (m *Locked) code(c *coder) { c.flag(&m.ChangePIN); c.text(&m.Why) }
-func (*Unlocked) code(*coder)   {}
-func (*Stop) code(*coder)       {}
-func (*NeedLink) code(*coder)   {}
+func (m *Note) code(c *coder)     { c.text(&m.Text) }
+func (*Quit) code(*coder)         {}
+func (*Activity) code(*coder)     {}
+func (*Ready) code(*coder)        {}
+func (*Locking) code(*coder)      {}
+func (m *Locked) code(c *coder)   { c.flag(&m.ChangePIN); c.text(&m.Why) }
+func (m *Unlocked) code(c *coder) { c.number(&m.Tried, maxCount) }
+func (*Stop) code(*coder)         {}
+func (*NeedLink) code(*coder)     {}
 func (m *Status) code(c *coder) {
 	c.text(&m.Words)
 	c.flag(&m.Online)
@@ -261,7 +267,7 @@ func (m *Status) code(c *coder) {
 func (*Attach) code(*coder)     {}
 func (m *Logoff) code(c *coder) { c.span(&m.After) }
 func (*End) code(*coder)        {}
-func (*Lock) code(*coder)       {}
+func (m *Lock) code(c *coder)   { c.text(&m.Why) }
 func (*Redraw) code(*coder)     {}
 
 func (m *Profile) code(c *coder) {
@@ -312,6 +318,7 @@ func (m *DeskSetup) code(c *coder) {
 	c.flag(&m.ComparedOnly)
 	c.bytes(&m.Wishes, maxWishes)
 	c.dealt(&m.Dealt)
+	c.past(&m.Past)
 }
 
 func (m *Display) code(c *coder) {

@@ -18,6 +18,7 @@ import (
 	"github.com/awnumar/memguard"
 
 	"sotto/client"
+	"sotto/client/audit"
 	"sotto/client/job"
 	"sotto/client/locker"
 	"sotto/client/store"
@@ -50,7 +51,8 @@ type desk struct {
 	locked bool               // and said so: a gate is being started
 	gate   chan struct{}      // closed when it stands, or none is to be
 	given  chan *os.File      // what is to be sent, for a task
-	handin *memguard.Enclave  // what other processes hand in is encrypted with
+	why    ending
+	handin *memguard.Enclave // what other processes hand in is encrypted with
 }
 
 // Main is the life of a desk; it returns the exit code.
@@ -176,6 +178,7 @@ func (d *desk) run() (int, error) {
 			return 0, err
 		}
 	} else {
+		_ = messenger.Unlocked(ctx, d.opening(handover.PINMark[:])) // it goes on trying
 		if err := d.announce(ctx, messenger, announcing); err != nil {
 			return 0, err
 		}
@@ -202,6 +205,7 @@ func (d *desk) run() (int, error) {
 			if errors.Is(ran, client.ErrLinkEnded) {
 				ran = errLinkEnded
 			}
+			d.written(messenger, tui.Ended)
 			return role.ExitQuit, cmp.Or(ran, err)
 		default:
 		}
@@ -209,6 +213,7 @@ func (d *desk) run() (int, error) {
 		if ran := <-ended; err == nil && !errors.Is(ran, client.ErrLinkEnded) { // it was closed here
 			err = ran
 		}
+		d.written(messenger, tui.Ended)
 		return role.ExitQuit, err
 	}
 	result, err := d.show(ctx, messenger, place)
@@ -222,7 +227,9 @@ func (d *desk) run() (int, error) {
 		d.locked = d.self.Control.Send(&role.Locked{ChangePIN: result.Intent == tui.ChangePIN}) == nil
 	}
 	halt()
-	if err := <-ended; err != nil && !errors.Is(err, client.ErrLinkEnded) {
+	err = <-ended
+	d.written(messenger, result.Reason)
+	if err != nil && !errors.Is(err, client.ErrLinkEnded) {
 		return 0, err
 	}
 	if !result.Locked() {
@@ -282,7 +289,7 @@ func (d *desk) listen() {
 			d.leave()
 			return
 		}
-		switch m.(type) {
+		switch m := m.(type) {
 		case *role.Attach:
 			if f := d.self.Control.TakeFile(); f != nil {
 				select {
@@ -292,6 +299,9 @@ func (d *desk) listen() {
 				}
 			}
 		case *role.Lock:
+			if reason, ok := audit.ReasonNamed(m.Why); ok {
+				d.why.because(reason)
+			}
 			d.dark()
 			d.stop()
 		case *role.End:

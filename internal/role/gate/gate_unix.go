@@ -44,6 +44,7 @@ type gate struct {
 	term  *role.Terminal
 	line  *memguard.LockedBuffer // what is being typed; its last byte receives the next key
 	holds bool                   // a vault is open, or a password kept: it does not wait for ever
+	tried int                    // wrong PINs before this one, as the vault has counted them
 	ca    []byte                 // certificates to trust while joining
 	typed recovery.Reader        // the recovery key, as far as it was read or typed
 
@@ -109,6 +110,7 @@ func Main() int {
 		if wait := role.PINDelay(s.Tried); wait > setup.Wait {
 			g.ready = time.Now().Add(wait)
 		}
+		g.tried = s.Tried
 		g.view.note, g.view.warning = count(s, setup.Note)
 		if err == nil && !s.TPM && !place.NoSeal && place.TPM.Ready() == nil {
 			g.view.warning = binds(g.view.warning)

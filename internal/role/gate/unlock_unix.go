@@ -168,7 +168,7 @@ func (g *gate) handOver(opened *keystore.Opened) (int, error) {
 	g.mu.Lock()
 	g.dark, g.over = true, true
 	g.mu.Unlock()
-	if err := g.self.Control.Send(&role.Unlocked{}); err != nil {
+	if err := g.self.Control.Send(&role.Unlocked{Tried: g.tried}); err != nil {
 		return 0, fmt.Errorf("tell that the PIN was right: %w", err)
 	}
 	if err := opened.HandoverWith(g.self.Handover, key); err != nil {

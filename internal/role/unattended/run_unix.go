@@ -34,6 +34,7 @@ type keeper struct {
 	keyEnd   *os.File     // the read end of the gate's pipe for the key
 	linkEnd  *role.Socket // the other end of the gate's link socket
 	unlocked bool
+	past     []role.Happened // for the desk's audit log
 	said     map[*role.Child]string
 	outcome  role.Outcome
 	requests int // to lock
@@ -196,7 +197,7 @@ func (k *keeper) handle(e event) {
 }
 
 func (k *keeper) fromGate(e event) {
-	switch e.msg.(type) {
+	switch m := e.msg.(type) {
 	case *role.NeedLink:
 		if k.linkEnd != nil && k.link != nil {
 			k.link.Control.SendFile(&role.Attach{}, k.linkEnd.File())
@@ -208,6 +209,9 @@ func (k *keeper) fromGate(e event) {
 			return
 		}
 		k.unlocked = true
+		if m.Tried > 0 {
+			k.past = role.AddPast(k.past, role.Happened{What: "unlock-failed", Why: "wrong-pin", Count: m.Tried, At: time.Now()})
+		}
 		if err := k.startDesk(); err != nil {
 			k.fail(err, e)
 		}
@@ -235,7 +239,7 @@ func (k *keeper) startDesk() error {
 		k.link.Control.SendFile(&role.Attach{}, ours.File())
 	}
 	desk, err := role.SpawnOn(role.Desk, &role.DeskSetup{
-		Profile: k.cfg.Profile, Task: k.cfg.Task, ComparedOnly: k.cfg.ComparedOnly, Wishes: k.cfg.Wishes,
+		Profile: k.cfg.Profile, Task: k.cfg.Task, ComparedOnly: k.cfg.ComparedOnly, Wishes: k.cfg.Wishes, Past: k.past,
 	}, os.Stdin, os.Stdout, k.keyEnd, theirs)
 	if err != nil {
 		return err

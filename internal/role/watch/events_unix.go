@@ -63,6 +63,7 @@ func (w *watch) fromGate(e event) error {
 		if w.gateOK || w.mode == role.ChangePIN || w.mode == role.ChangePassword || w.mode == role.Wipe {
 			break
 		}
+		w.unlocked(m.Tried)
 		w.gateOK, w.failures = true, 0
 		clear(w.cfg.Invited.Code)
 		w.mode = role.Unlock // after joining, too
@@ -92,6 +93,7 @@ func (w *watch) fromGate(e event) error {
 		return nil
 	case e.ended.Code == role.ExitWrongPIN:
 		w.failures++
+		w.wrong()
 		if w.mode == role.Join && w.failures >= joinTries && said != "" {
 			return errors.New(said)
 		}
@@ -152,6 +154,7 @@ func (w *watch) fromDesk(e event) error {
 		w.said[e.child] = m.Text
 	case *role.Ready:
 		w.ready = true
+		w.past, w.given = w.past[min(w.given, len(w.past)):], 0 // it has written them
 	case *role.Activity:
 		w.active = w.sleep.boot()
 	case *role.Archived:
@@ -222,6 +225,7 @@ func (w *watch) fromDesk(e event) error {
 		return nil
 	}
 	announced := !w.lockedAt.IsZero()
+	w.because("crashed")
 	w.locked()
 	switch {
 	case announced || w.note != "": // why is known already
@@ -248,6 +252,7 @@ func (w *watch) fromDesk(e event) error {
 func (w *watch) locking() {
 	if w.lockedAt.IsZero() {
 		w.deadline.Reset(lockAnswer)
+		w.because("by-person") // a desk that locks by itself knows better, and says so
 	}
 	w.locked()
 }
@@ -256,6 +261,8 @@ func (w *watch) locking() {
 func (w *watch) locked() {
 	if w.lockedAt.IsZero() {
 		w.lockedAt, w.lockedFor = time.Now(), w.sleep.boot()
+		w.happened("lock", w.why, 0)
+		w.why = ""
 	}
 	w.ready = false
 }
@@ -325,6 +332,7 @@ func (w *watch) fromLink(e event) error {
 	switch {
 	case w.desk != nil && (w.gate == nil || w.gateOK):
 		w.note = linkCrashed
+		w.because("restarted")
 		w.lock() // it may not have noticed
 	case w.gate != nil && knewPassword:
 		w.note = linkCrashed

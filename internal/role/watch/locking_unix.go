@@ -31,7 +31,7 @@ func (w *watch) lock() {
 	if slices.ContainsFunc(w.kept, func(e event) bool { return w.answers(e, d) }) {
 		return
 	}
-	d.Control.Send(&role.Lock{})
+	d.Control.Send(&role.Lock{Why: w.why})
 	// Several looks and not one: where the whole machine is late, so is the
 	// desk, and it should not lose a draft for that.
 	for range answerLooks {
@@ -52,6 +52,7 @@ func (w *watch) lock() {
 	if w.ready && w.note == "" {
 		w.note = deskHung
 	}
+	w.because("crashed")
 	w.locked()
 	w.killDesk()
 	if w.gate != nil && w.gateOK { // it may wait for the desk to take the key
@@ -74,9 +75,10 @@ func (w *watch) answers(e event, d *role.Child) bool {
 
 // secure locks, and where it is locked has the PIN typed anew: somebody may
 // have typed it and gone.
-func (w *watch) secure() error {
+func (w *watch) secure(why string) error {
 	switch {
 	case w.desk != nil && w.lockedAt.IsZero():
+		w.because(why)
 		w.lock()
 	// The desk that was there before the gate may be at its end still.
 	case w.gate != nil && !w.gateOK && w.mode != role.Join && w.mode != role.Wipe:
@@ -94,28 +96,29 @@ func (w *watch) asked(logOff bool) error {
 	w.requests++
 	if w.full && !w.term.Foreground() { // it was stopped, and continued to hear this
 		if logOff {
-			w.logOff()
+			w.logOff("by-person")
 		}
 		w.stop()
 		return nil
 	}
 	if !logOff {
-		return w.secure()
+		return w.secure("by-person")
 	}
 	if w.cfg.Mode != role.Unlock && w.mode == w.cfg.Mode {
 		// Whoever asks for a PIN or a password to be set gives up with it.
 		w.end(128+int(signalToLogOff), nil)
 		return nil
 	}
-	w.logOff()
-	return w.secure()
+	w.logOff("by-person")
+	return w.secure("by-person")
 }
 
 // logOff ends the link, and the password with it.
-func (w *watch) logOff() {
+func (w *watch) logOff(why string) {
 	if w.link == nil || w.loggedOff {
 		return
 	}
+	w.happened("log-off", why, 0)
 	w.loggedOff = true
 	w.link.Control.Send(&role.End{})
 	link := w.link
@@ -152,16 +155,17 @@ func (w *watch) rings() {
 	switch due, wait := w.cfg.next(w.standing(), w.sleep.boot()); {
 	case wait > 0:
 	case due == toLock:
+		w.because("idle")
 		w.lock()
 	case due == toLogOff:
-		w.logOff()
+		w.logOff("idle")
 	}
 }
 
 // woke locks if the machine has slept, however short, and whatever the desk does.
 func (w *watch) woke() error {
 	if w.sleep.slept() {
-		return w.secure()
+		return w.secure("asleep")
 	}
 	return nil
 }
@@ -196,6 +200,7 @@ func (w *watch) stop() {
 		unix.Kill(os.Getpid(), unix.SIGSTOP)
 		return
 	}
+	w.because("stopped")
 	w.lock()
 	w.finish(lockAnswer, w.desk)
 	w.dropGate()
@@ -231,7 +236,7 @@ func (w *watch) toShell() {
 		return
 	}
 	if !w.jobs {
-		w.check(w.secure())
+		w.check(w.secure("stopped"))
 		return
 	}
 	w.stop()
@@ -279,7 +284,7 @@ func (w *watch) catchUp() {
 				w.requests++
 			case signalToLogOff:
 				w.requests++
-				w.logOff()
+				w.logOff("by-person")
 				w.loggedOut()
 			default:
 				w.signal(s)

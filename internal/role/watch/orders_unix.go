@@ -16,6 +16,7 @@ func (w *watch) ordered(by *role.Child, m *role.Ordered) error {
 	case role.ToLock:
 		if by == w.desk {
 			w.note = m.Words
+			w.because("by-order")
 			w.lock()
 			return nil
 		}
@@ -24,7 +25,7 @@ func (w *watch) ordered(by *role.Child, m *role.Ordered) error {
 		if by == w.link {
 			w.dealtWith(m.Dealt)
 		}
-		w.logOff()
+		w.logOff("by-order")
 		return w.dark(m.Words)
 	case role.ToWipe:
 		if w.warrant == nil { // nobody could check it
@@ -49,6 +50,7 @@ func (w *watch) dark(words string) error {
 	switch {
 	case w.desk != nil && w.lockedAt.IsZero():
 		w.note = words
+		w.because("by-order")
 		w.lock()
 	case w.gate != nil && !w.gateOK && w.mode == role.Unlock:
 		w.note = words
@@ -63,6 +65,7 @@ func (w *watch) wipe(m *role.Ordered) error {
 	if w.mode == role.Wipe {
 		return nil
 	}
+	w.because("by-order")
 	w.lock()
 	if w.desk != nil {
 		w.killDesk()

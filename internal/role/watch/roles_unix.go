@@ -161,12 +161,13 @@ func (w *watch) startDesk() error {
 	desk, err := role.Spawn(role.Desk, &role.DeskSetup{
 		Profile: w.cfg.Profile, Label: w.cfg.Label, Display: w.cfg.Display,
 		Terminal: w.term.Saved(), Open: w.cfg.Open, Check: w.cfg.Check != nil, Task: w.cfg.Task, Reading: w.cfg.reading(),
-		ComparedOnly: w.cfg.ComparedOnly, Wishes: w.cfg.Wishes, Dealt: w.dealt,
+		ComparedOnly: w.cfg.ComparedOnly, Wishes: w.cfg.Wishes, Dealt: w.dealt, Past: w.past,
 	}, w.keyEnd, theirs)
 	if err != nil {
 		return err
 	}
 	w.dealt = nil
+	w.given, w.why = len(w.past), ""
 	for _, f := range w.cfg.Files {
 		desk.Control.SendFile(&role.Attach{}, f)
 	}

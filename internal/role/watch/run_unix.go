@@ -75,6 +75,10 @@ type watch struct {
 	proof   role.Proof    // of the wipe that a gate is doing
 	dealt   []role.Dealt  // orders that the link has dealt with since the last desk began
 
+	past  []role.Happened // for the next desk's audit log
+	given int             // of these, those that the running desk was given
+	why   string          // of the lock that is coming; "" if nobody has said
+
 	deadline   *time.Timer // for a desk that should end
 	mode       role.Mode   // of the next gate
 	loggedOff  bool        // the link was told to end
@@ -290,6 +294,7 @@ func (w *watch) signal(s syscall.Signal) {
 				w.term.Raw()
 				w.term.Write(role.AltOn)
 			})
+			w.because("stopped")
 			w.lock()
 		}
 	case syscall.SIGTTIN, syscall.SIGTTOU:
@@ -311,6 +316,10 @@ func (w *watch) leave() {
 			c.Control.Send(&role.End{})
 		}
 	}
+	if w.exit == 128+int(syscall.SIGHUP) {
+		w.because("terminal-gone")
+	}
+	w.because("stopped")
 	w.lock()
 	w.finish(lockAnswer, w.desk, w.gate)
 	w.release()
