@@ -266,3 +266,45 @@ func TestAttemptsAreNoted(t *testing.T) {
 		t.Errorf("the audit log has %q", got)
 	}
 }
+
+func TestPeopleOfTheDirectory(t *testing.T) {
+	c, _ := online(t)
+	if got := c.People("ada", 10); got != nil || c.MayTalk("eve@elsewhere.example") != nil {
+		t.Errorf("without an organisation: %+v", got)
+	}
+	o := govern(t, c, ada, "lind@mercy.example")
+	o.decides("paste = false\n")
+	updates, err := o.staff.Sign(o.key, o.key.Key, time.Now(),
+		directory.Entry{Address: ada, Name: "Okafor, Ada", Roles: []string{"on-call", "physician"}, Department: "Cardiology", State: directory.Active},
+		directory.Entry{Address: "lind@mercy.example", Name: "Lind, Per", Roles: []string{"pharmacist"}, State: directory.Suspended},
+		directory.Entry{Address: "haddad@mercy.example", Name: "Haddad, Rana", State: directory.Removed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.store.Update(ctx, func(tx *store.Tx) error { _, err := o.member.ApplyDirectory(tx, updates...); return err }); err != nil {
+		t.Fatal(err)
+	}
+	names := func(query string) string {
+		var list []string
+		for _, p := range c.People(query, 10) {
+			list = append(list, p.Name.String()+": "+strings.Join(p.About(), " · ")+": "+p.Why.String())
+		}
+		return strings.Join(list, "|")
+	}
+	for query, want := range map[string]string{
+		"okaf": "Okafor, Ada: on-call, physician · Cardiology: ",
+		"card": "Okafor, Ada: on-call, physician · Cardiology: ",
+		"lind": "Lind, Per: pharmacist · suspended: Lind, Per is suspended",
+		"hadd": "", "ng": "", "": "",
+	} {
+		if got := names(query); got != want {
+			t.Errorf("%q finds %q, want %q", query, got, want)
+		}
+	}
+	if p, ok := c.Person(ada); !ok || p.Name.String() != "Okafor, Ada" {
+		t.Errorf("who has the address: %+v, %v", p, ok)
+	}
+	if err := c.MayTalk("eve@elsewhere.example"); err == nil || err.Error() != "eve@elsewhere.example is not in the directory" {
+		t.Errorf("a stranger: %v", err)
+	}
+}

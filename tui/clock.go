@@ -46,6 +46,14 @@ func newClock(now func() time.Time, elapsed func() time.Duration, after, unfocus
 	return c
 }
 
+// limit takes other times until the lock.
+func (c *clock) limit(after, unfocused time.Duration) {
+	if after <= 0 {
+		after = defaultLock
+	}
+	c.after, c.unfocused = after, max(unfocused, 0)
+}
+
 func (c *clock) read() (time.Time, time.Duration) { return c.now().Round(0), c.elapsed() }
 
 // look reads both clocks, and reports why the screen should lock, if it

@@ -27,6 +27,7 @@ func commands() []command {
 		{"urgent", " TEXT", "send as urgent", urgently("!urgent")},
 		{"ack", " TEXT", "acknowledge the newest STAT: seen, and in hand", (*Model).commandAck},
 		{"reply", " TEXT", "answer the chosen message, or the newest", (*Model).commandReply},
+		{"forward", " COMMENT", "pass the chosen message on, or the newest", (*Model).commandForward},
 		{"correct", " TEXT", "say your last or chosen message another way", (*Model).commandCorrect},
 		{"recall", "", "take back your last or chosen message, everywhere", (*Model).commandRecall},
 		{"withdraw", "", "take back what has not left yet", (*Model).commandWithdraw},
@@ -37,6 +38,7 @@ func commands() []command {
 		{"code", "", "the code of this device, for others to compare", (*Model).commandCode},
 		{"verify", " CODE", "compare by the code that the other's screen shows", (*Model).commandVerify},
 		{"rejoin", "", "put this device back after it was removed", (*Model).commandRejoin},
+		{"policy", "", "every setting, and whether you or the organisation decides it", (*Model).commandPolicy},
 		{"expire", " TIME", "how long messages here live: 24h, off", (*Model).commandExpire},
 		{"again", "", "send again what failed here", (*Model).commandAgain},
 		{"theme", " NAME", "auto, light or dark", (*Model).commandTheme},
@@ -59,7 +61,7 @@ func isCommand(s string) bool {
 // there to be corrected.
 func (m *Model) runCommand(s string) tea.Cmd {
 	name, arg, _ := strings.Cut(strings.TrimSpace(s[1:]), " ")
-	for _, c := range commands() {
+	for _, c := range append(commands(), attemptCommands()...) {
 		if !strings.EqualFold(c.name, name) {
 			continue
 		}
@@ -98,12 +100,19 @@ func (m *Model) commandTo(arg string) (bool, tea.Cmd) {
 	to := ""
 	d := &switcher{}
 	d.input.set(arg)
-	if found := d.found(m); len(found) > 0 && !strings.Contains(arg, "@") {
-		to = found[0].Peer
+	found := d.found(m)
+	if len(found) == 0 && !strings.Contains(arg, "@") && m.cfg.Messenger.Policy() != nil {
+		m.push(d) // somebody of the directory, perhaps
+		return true, m.loadPeople(d)
+	}
+	if len(found) > 0 && !strings.Contains(arg, "@") {
+		to = found[0].peer
 	} else if c := m.list.find(strings.ToLower(arg)); c != nil {
 		to = c.Peer
 	} else {
-		to = address(arg)
+		if to = address(arg); to != "" && !m.mayOpen(to) {
+			return false, nil
+		}
 	}
 	if to != "" {
 		m.composer().clear() // or the command would be kept as a draft

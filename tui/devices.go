@@ -232,6 +232,9 @@ func (d *devicesDialog) render(m *Model, w, h int) ([]string, rect, *point) {
 	case len(d.list) == 0:
 		say(k.Text, "No device of "+shortName(name, d.peer)+" has been seen yet. What you write waits until there is one.")
 	}
+	if p, ok := m.known[d.peer]; ok {
+		say(k.Faint, k.dots(append([]string{p.Address}, p.About()...)...))
+	}
 	for i, dev := range d.list {
 		if i == d.theirs {
 			lines = append(lines, "", paint(k.Title, "Your own devices, which read along"))

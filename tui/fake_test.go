@@ -54,6 +54,7 @@ type fake struct {
 	files fakeFiles
 
 	joining client.Joining
+	org     fakePolicy
 }
 
 const (

@@ -276,7 +276,7 @@ func TestSwitcherOrder(t *testing.T) {
 		d := &switcher{}
 		d.input.set(typed)
 		for _, c := range d.found(m) {
-			list = append(list, c.Peer)
+			list = append(list, c.peer)
 		}
 		return list
 	}

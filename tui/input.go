@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
+
+	"sotto/client"
 )
 
 // active is called first for everything a person does. It reports true if the
@@ -52,8 +54,7 @@ func (m *Model) pressed(msg tea.KeyPressMsg) tea.Cmd {
 	}
 	switch action {
 	case copyKey:
-		m.say(copyWords)
-		return nil
+		return m.attemptHere(client.Copying, copyWords)
 	case pasteKey:
 		m.say(m.pasteWords())
 		return nil
@@ -101,6 +102,10 @@ func (m *Model) act(a action, key string) (tea.Cmd, bool) {
 		return m.takeBack(), true
 	case showFate:
 		return m.showFate(), true
+	case showPolicy:
+		m.push(&policyDialog{})
+	case forwardTo:
+		return m.forward(""), true
 	case help:
 		m.push(&helpDialog{})
 	case switchTo:
@@ -120,6 +125,9 @@ func (m *Model) act(a action, key string) (tea.Cmd, bool) {
 	case nextUnread:
 		return m.nextUnread(), true
 	case interrupt:
+		if msg, ok := m.chosenMessage(); ok && c.empty() {
+			return m.attempt(client.Copying, msg.ID, copyWords), true
+		}
 		if c.about != nil {
 			m.giveUpAbout()
 		} else if c.empty() {

@@ -28,6 +28,8 @@ const (
 	correct
 	takeBack
 	showFate
+	showPolicy
+	forwardTo
 	toStart
 	toEnd
 	submit
@@ -62,8 +64,10 @@ func bindings(reveal bool) []binding {
 		{correct, []string{"alt+e"}, "", ""},
 		{takeBack, []string{"alt+t"}, "Alt+T", "take your message back, everywhere"},
 		{showFate, []string{"alt+w"}, "Alt+W", "who has the message, and since when"},
+		{forwardTo, []string{"alt+p"}, "Alt+P", "pass a message on to somebody else"},
 		{showList, []string{"f2", "alt+l"}, "F2, Alt+L", "conversation list"},
 		{showDevices, []string{"f3"}, "F3", "who can read, and compare devices"},
+		{showPolicy, []string{"f5"}, "F5", "what holds here, and who decides it"},
 		{help, []string{"f1", "alt+h"}, "F1, Alt+H", "this help"},
 		{pageUp, []string{"pgup", "alt+v", "shift+pgup"}, "PgUp", "read further up"},
 		{pageDown, []string{"pgdown", "shift+pgdown"}, "PgDn", "read further down"},

@@ -78,6 +78,7 @@ type draftMsg struct {
 // listMsg is the conversation list.
 type listMsg struct {
 	all   []client.Conversation
+	known map[string]client.Person
 	inbox []client.Waiting
 	err   error
 }
@@ -94,8 +95,9 @@ func (m *Model) loadList() tea.Cmd {
 		if err != nil {
 			return listMsg{err: err}
 		}
+		known := q.introduce(all)
 		inbox, err := q.Inbox(q.ctx)
-		return listMsg{all, inbox, err}
+		return listMsg{all, known, inbox, err}
 	})
 }
 

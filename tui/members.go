@@ -14,6 +14,7 @@ import (
 type membersDialog struct {
 	peer   string
 	list   []client.Member
+	known  map[string]client.Person // of them, as the directory has them
 	new    *client.NewReaders
 	loaded bool
 	failed text.Safe
@@ -33,10 +34,11 @@ func (m *Model) commandMembers(string) (bool, tea.Cmd) {
 
 // membersMsg is the answer to loadMembers.
 type membersMsg struct {
-	d    *membersDialog
-	list []client.Member
-	new  *client.NewReaders
-	err  error
+	d     *membersDialog
+	list  []client.Member
+	known map[string]client.Person
+	new   *client.NewReaders
+	err   error
 }
 
 func (m *Model) loadMembers(d *membersDialog) tea.Cmd {
@@ -44,6 +46,12 @@ func (m *Model) loadMembers(d *membersDialog) tea.Cmd {
 		msg := membersMsg{d: d}
 		if msg.list, msg.err = q.Members(q.ctx, d.peer); msg.err != nil {
 			return msg
+		}
+		msg.known = make(map[string]client.Person)
+		for i := range msg.list {
+			if p, ok := q.Person(msg.list[i].Address); ok {
+				msg.known[p.Address] = p
+			}
 		}
 		s, err := q.Security(q.ctx, d.peer)
 		msg.new, msg.err = s.New, err
@@ -57,7 +65,7 @@ func (d *membersDialog) fill(msg membersMsg) {
 		d.failed = text.Line(msg.err.Error())
 		return
 	}
-	d.list, d.new = msg.list, msg.new
+	d.list, d.known, d.new = msg.list, msg.known, msg.new
 	if !d.loaded {
 		for i := len(d.list) - 1; i >= 0; i-- {
 			if d.list[i].New {
@@ -159,7 +167,11 @@ func (d *membersDialog) render(m *Model, w, h int) ([]string, rect, *point) {
 					lines = append(lines, "    "+paint(st, part))
 				}
 			}
-			detail(k.Faint, p.Address)
+			about := p.Address
+			if who, ok := d.known[p.Address]; ok {
+				about = k.dots(append([]string{p.Address}, who.About()...)...)
+			}
+			detail(k.Faint, about)
 			for _, dev := range p.Devices {
 				if dev.Active || dev.Own {
 					words, st := k.standing(dev)

@@ -7,6 +7,7 @@ import (
 
 	"sotto/client"
 	"sotto/client/omemo"
+	"sotto/client/org/policy"
 	"sotto/client/stanza"
 	"sotto/client/store"
 )
@@ -62,6 +63,14 @@ type Messenger interface {
 	Leave(ctx context.Context, peer string) error
 	Members(ctx context.Context, peer string) ([]client.Member, error)
 	AcceptReaders(ctx context.Context, n *client.NewReaders) error
+
+	InForce() []policy.Decided
+	Policy() *policy.Policy
+	People(query string, most int) []client.Person
+	Person(address string) (client.Person, bool)
+	MayTalk(address string) error
+	Forward(ctx context.Context, id int64, to, comment string) (client.Message, error)
+	Attempted(ctx context.Context, what client.Attempt, peer string, id int64) error
 
 	Code() client.Code
 	VerifyCode(ctx context.Context, code client.Code) (n int, err error)

@@ -1,6 +1,10 @@
 package tui
 
-import tea "charm.land/bubbletea/v2"
+import (
+	tea "charm.land/bubbletea/v2"
+
+	"sotto/client"
+)
 
 // The mouse is reported so that the terminal does not select text with it: what
 // is selected can be copied. It is of use besides: the wheel scrolls, a click
@@ -47,7 +51,8 @@ func (m *Model) mouse(msg tea.MouseMsg) tea.Cmd {
 		}
 	case tea.MouseReleaseMsg:
 		if h := m.held; h != nil && (at.Y != h.y || at.X < h.x-1 || at.X > h.x+1) { // a hand may tremble
-			m.say(dragWords)
+			m.held = nil
+			return m.attemptHere(client.Copying, dragWords)
 		}
 		m.held = nil
 	}

@@ -92,6 +92,7 @@ func (m *Model) insert(s string) {
 	}
 	if n := len(m.dialogs); n > 0 {
 		if d, ok := m.dialogs[n-1].(*switcher); ok {
+			d.chosen = 0
 			d.input.typed(clip(m.look.m, strings.ReplaceAll(s, "\n", " "), 200, ""))
 		}
 		return

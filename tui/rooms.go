@@ -93,9 +93,9 @@ func (m *Model) somebody(arg string) string {
 	}
 	d := &switcher{}
 	d.input.set(arg)
-	for _, c := range d.found(m) {
-		if !c.Room {
-			return c.Peer
+	for _, h := range d.found(m) {
+		if !h.c.Room {
+			return h.peer
 		}
 	}
 	return ""

@@ -18,6 +18,22 @@ type switcher struct {
 	chosen int
 	top    int  // first line shown
 	lines  rect // where the lines stand on the screen
+
+	title  string                                    // "" for going there
+	choose func(m *Model, to string) (bool, tea.Cmd) // what Enter does; nil: to go there
+
+	asked     string // what was looked for in the directory
+	people    []client.Person
+	why       text.Safe // why there can be no conversation with the address that stands there
+	peopleFor string    // what they were found for
+}
+
+// hit is somebody, or a room, in the switcher.
+type hit struct {
+	peer string
+	name text.Safe
+	c    *client.Conversation // nil: of the directory
+	p    *client.Person       // nil: of the conversations
 }
 
 func (d *switcher) key(m *Model, key, typed string) (bool, tea.Cmd) {
@@ -31,16 +47,19 @@ func (d *switcher) key(m *Model, key, typed string) (bool, tea.Cmd) {
 		d.chosen = min(d.chosen+1, max(len(found)-1, 0))
 	case "tab":
 		if len(found) > 0 {
-			d.input.set(found[min(d.chosen, len(found)-1)].Name.String())
+			d.input.set(found[min(d.chosen, len(found)-1)].name.String())
 		}
 	case "enter":
 		if to := address(d.input.String()); to != "" && len(found) == 0 {
-			return true, m.openPeer(to)
+			if !m.mayOpen(to) {
+				return false, nil
+			}
+			return d.take(m, to)
 		}
 		if len(found) == 0 {
 			return false, nil
 		}
-		return true, m.openPeer(found[min(d.chosen, len(found)-1)].Peer)
+		return d.pick(m, found[min(d.chosen, len(found)-1)])
 	case "alt+enter", "ctrl+j", "shift+enter":
 	default:
 		if typed != "" {
@@ -50,8 +69,27 @@ func (d *switcher) key(m *Model, key, typed string) (bool, tea.Cmd) {
 			d.input.edit(m.look.m, key)
 		}
 	}
-	return false, nil
+	return false, m.loadPeople(d)
 }
+
+// pick goes to who was chosen, or says why that cannot be.
+func (d *switcher) pick(m *Model, h hit) (bool, tea.Cmd) {
+	if h.p != nil && !h.p.Why.Empty() {
+		m.refuseTalk(h.p.Why)
+		return false, nil
+	}
+	return d.take(m, h.peer)
+}
+
+func (d *switcher) take(m *Model, to string) (bool, tea.Cmd) {
+	if d.choose != nil {
+		return d.choose(m, to)
+	}
+	return true, m.openPeer(to)
+}
+
+// query is what is looked for.
+func (d *switcher) query() string { return strings.TrimSpace(d.input.String()) }
 
 func (d *switcher) wheel(m *Model, n int) {
 	d.chosen = min(max(d.chosen+sign(n), 0), max(len(d.found(m))-1, 0))
@@ -61,7 +99,7 @@ func (d *switcher) wheel(m *Model, n int) {
 func (d *switcher) click(m *Model, x, y int) (bool, tea.Cmd) {
 	found := d.found(m)
 	if i := d.top + y - d.lines.y; d.lines.has(x, y) && i < len(found) {
-		return true, m.openPeer(found[i].Peer)
+		return d.pick(m, found[i])
 	}
 	return false, nil
 }
@@ -71,26 +109,50 @@ func (d *switcher) covers() bool { return true }
 // sign is the direction of n.
 func sign(n int) int { return cmp.Compare(n, 0) }
 
-// found are the conversations that match what is written, best first; of those
-// that fit as well, the unread before the recent.
-func (d *switcher) found(m *Model) []*client.Conversation {
+// found are the conversations that match what is written, best first, of those that
+// fit as well the unread before the recent; and who of the directory does. Those of
+// which a word begins so come before the directory, all others after it.
+func (d *switcher) found(m *Model) []hit {
 	query := strings.Fields(fold(d.input.String()))
-	type hit struct {
+	type scored struct {
 		c     *client.Conversation
 		score int
+		weak  bool
 	}
-	var hits []hit
+	var list []scored
 	for _, c := range recent(m.list.all) {
-		if s, ok := match(query, fold(c.Name.String()), fold(c.Group.String()), fold(c.Peer)); ok {
-			hits = append(hits, hit{c, s})
+		fields := []string{fold(c.Name.String()), fold(c.Group.String()), fold(c.Peer)}
+		if s, ok := match(query, fields...); ok {
+			list = append(list, scored{c, s, !begins(query, fields)})
 		}
 	}
-	slices.SortStableFunc(hits, func(a, b hit) int { return cmp.Compare(b.score, a.score) })
-	found := make([]*client.Conversation, len(hits))
-	for i, h := range hits {
-		found[i] = h.c
+	slices.SortStableFunc(list, func(a, b scored) int { return cmp.Compare(b.score, a.score) })
+	var found, weak []hit
+	listed := make(map[string]bool)
+	for _, x := range list {
+		h := hit{peer: x.c.Peer, name: x.c.Name, c: x.c}
+		listed[h.peer] = true
+		if x.weak {
+			weak = append(weak, h)
+		} else {
+			found = append(found, h)
+		}
 	}
-	return found
+	if d.peopleFor == d.query() {
+		for i := range d.people {
+			if p := &d.people[i]; !listed[p.Address] {
+				found = append(found, hit{peer: p.Address, name: p.Name, p: p})
+			}
+		}
+	}
+	return append(found, weak...)
+}
+
+// begins reports whether each word of a query begins a word of one of the fields.
+func begins(query, fields []string) bool {
+	return !slices.ContainsFunc(query, func(q string) bool {
+		return !slices.ContainsFunc(fields, func(f string) bool { return fits(q, f) >= 12 })
+	})
 }
 
 // fold makes text comparable: lower case, accents left out where they are
@@ -156,11 +218,16 @@ func (d *switcher) render(m *Model, w, h int) ([]string, rect, *point) {
 	d.top = max(d.chosen-room+1, 0)
 	nameW := min(max((bw-4)/3, 12), 26)
 	for i := d.top; i < len(found) && i < d.top+room; i++ {
-		c := found[i]
 		l := &line{m: k.m}
-		name, about := clip(k.m, c.Name.String(), nameW, k.more), k.about(c)
-		word, wordStyle := "", k.Text
-		if c.Unread > 0 {
+		name := clip(k.m, found[i].name.String(), nameW, k.more)
+		about, word, wordStyle := "", "", k.Text
+		if p := found[i].p; p != nil {
+			about = k.dots(p.About()...)
+		}
+		if c := found[i].c; c != nil {
+			about = k.about(c)
+		}
+		if c := found[i].c; c != nil && c.Unread > 0 {
 			about = k.dots(itoa(c.Unread)+" unread", about)
 			if word, wordStyle = k.badge(c.Urgency, ""); word != "" {
 				word += " "
@@ -183,13 +250,20 @@ func (d *switcher) render(m *Model, w, h int) ([]string, rect, *point) {
 		words := "Nobody of that name. An address works too."
 		if to := address(d.input.String()); to != "" {
 			words = "Enter writes to " + text.Line(to).String()
+			if d.peopleFor == d.query() && !d.why.Empty() {
+				words = d.why.String()
+			}
 		}
 		lines = append(lines, paint(k.Faint, clip(k.m, words, bw-4, k.more)))
 	}
-	for len(lines) < min(room, len(m.list.all))+1 {
+	for len(lines) < min(room, max(len(m.list.all), len(found)))+1 {
 		lines = append(lines, "")
 	}
-	box := k.box("go to", k.dots("Enter open", "Tab complete", "Esc back"), lines, bw)
+	title, enter := "go to", "Enter open"
+	if d.title != "" {
+		title, enter = d.title, "Enter choose"
+	}
+	box := k.box(title, k.dots(enter, "Tab complete", "Esc back"), lines, bw)
 	at := center(box, bw, w, h)
 	at.y = min(at.y, 2)
 	d.lines = rect{at.x + 1, at.y + 2, at.w - 2, min(len(found), room)}

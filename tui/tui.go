@@ -48,6 +48,10 @@ type Config struct {
 
 	AttachFrom attach.Folders // what files can be attached from
 
+	// Settings, unless nil, returns what is in force by now, when the organisation
+	// has changed its policy. It must not wait.
+	Settings func() Settings
+
 	Now     func() time.Time     // the wall clock, for tests; nil: time.Now
 	Elapsed func() time.Duration // the clock that never jumps, for tests
 
@@ -122,6 +126,9 @@ type Model struct {
 	security  *client.Security // of the open conversation; nil until read
 	composers map[string]*composer
 	sure      string // what looks like a PIN, and is sent when Enter is pressed again
+
+	known map[string]client.Person         // by address, as the directory has them
+	tried map[client.Attempt]time.Duration // what was refused, and when last, by the steady clock
 
 	trail []step           // where the person jumped from
 	inbox []client.Waiting // what waits for them

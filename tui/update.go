@@ -114,6 +114,10 @@ func (m *Model) handle(msg tea.Msg) tea.Cmd {
 		m.after(msg)
 	case jumpMsg:
 		return m.jumpFound(msg)
+	case peopleMsg:
+		m.peopleFound(msg)
+	case forwardedMsg:
+		m.forwarded(msg)
 	case foundMsg:
 		return msg.d.take(m, msg)
 	case gapsMsg:
@@ -200,6 +204,9 @@ func (m *Model) listed(msg listMsg) tea.Cmd {
 		return cmd
 	}
 	m.list.set(msg.all)
+	for _, p := range msg.known {
+		m.know(p)
+	}
 	m.setInbox(msg.inbox)
 	if m.list.find(m.list.chosen) == nil && len(msg.all) > 0 {
 		m.list.chosen = msg.all[0].Peer
@@ -247,6 +254,8 @@ func (m *Model) events(events []client.Event) tea.Cmd {
 			}
 		case client.GapsChanged:
 			cmds = append(cmds, m.loadGaps())
+		case client.PolicyChanged:
+			cmds = append(cmds, m.policyChanged(e))
 		case client.NoticeEvent:
 			m.warn(e.Text.String())
 		case client.JoiningChanged:
@@ -309,7 +318,11 @@ func (m *Model) conversation(peer string) *client.Conversation {
 	if c := m.list.find(peer); c != nil {
 		return c
 	}
-	return &client.Conversation{Peer: peer, Name: text.Line(peer)}
+	c := &client.Conversation{Peer: peer, Name: text.Line(peer)}
+	if p, ok := m.known[peer]; ok {
+		described(c, p)
+	}
+	return c
 }
 
 // offline reports whether the connection has something to say in a sentence.
