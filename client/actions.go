@@ -107,6 +107,7 @@ func (c *Client) compose(ctx context.Context, peer, body string, before, after f
 		return err
 	})
 	if no, ok := errors.AsType[declined](err); ok {
+		c.auditDeclined(ctx, peer, no)
 		return Message{}, no.error
 	}
 	if errors.Is(err, errNoOwnDevice) {
@@ -234,7 +235,11 @@ func (c *Client) SetDraft(ctx context.Context, peer string, draft store.Draft) e
 // store.Undecided to take a decision back.
 func (c *Client) Trust(ctx context.Context, peer string, fp omemo.Fingerprint, trust store.Trust) error {
 	found := false
-	err := c.store.Update(ctx, func(tx *store.Tx) error {
+	trust, err := c.mayTrust(peer, fp, trust)
+	if err != nil {
+		return err
+	}
+	err = c.store.Update(ctx, func(tx *store.Tx) error {
 		devices, err := tx.Devices(peer)
 		if err != nil {
 			return err
@@ -251,7 +256,7 @@ func (c *Client) Trust(ctx context.Context, peer string, fp omemo.Fingerprint, t
 			if err := tx.PutDevice(d); err != nil {
 				return err
 			}
-			if trust != store.Verified && trust != store.FirstUse {
+			if trust != store.Verified && trust != store.FirstUse && trust != store.Signed {
 				continue
 			}
 			if err := c.forgetOther(tx, omemo.Address{JID: peer, Device: d.ID}, fp); err != nil {
@@ -267,7 +272,7 @@ func (c *Client) Trust(ctx context.Context, peer string, fp omemo.Fingerprint, t
 		return errors.New("no device with this fingerprint is known any more. Look at the list again")
 	}
 	c.events.put(DevicesChanged{peer})
-	if trust == store.Verified || trust == store.FirstUse {
+	if trust == store.Verified || trust == store.FirstUse || trust == store.Signed {
 		c.call(c.retry)
 	} else {
 		c.call(c.trustLost)

@@ -65,6 +65,12 @@ func (c *Client) gotBundle(a omemo.Address, b omemo.Bundle, what purpose) error 
 			return err
 		}
 		trusted := c.trusts(trust)
+		if c.Membership() != nil {
+			if trusted = c.vouched(a, key); !trusted {
+				failed = errNotSigned
+				return nil
+			}
+		}
 		if what == toLook || trust == store.Distrusted || what == toSend && !trusted {
 			return nil
 		}

@@ -19,6 +19,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/awnumar/memguard"
@@ -26,9 +27,11 @@ import (
 
 	"sotto/client/audit"
 	"sotto/client/locker"
+	"sotto/client/membership"
 	"sotto/client/omemo"
 	"sotto/client/org/policy"
 	"sotto/client/store"
+	"sotto/client/text"
 	"sotto/client/wire"
 	"sotto/internal/frame"
 )
@@ -104,6 +107,7 @@ type Client struct {
 	auditLog *audit.Log
 	searches searches // that were not told of yet
 	opening  opening
+	member   atomic.Pointer[membership.Membership] // nil in open mode
 
 	events *events
 	wake   chan struct{} // something in the store is to be sent
@@ -115,6 +119,7 @@ type Client struct {
 	presence map[string]map[string]Presence // bare JID, then resource
 	names    map[string]string              // bare JID to the roster's name
 	removed  bool                           // this device was taken off the own list, by its owner
+	withheld text.Safe                      // what the organisation has signed and does not come; see Organisation
 
 	letters letters
 
@@ -156,6 +161,11 @@ func New(cfg Config) (*Client, error) {
 		if c.auditLog, err = audit.New(audit.Device{Owner: audit.PersonOf(c.self), ID: c.device.ID()}); err != nil {
 			return err
 		}
+		m, err := membership.Read(tx)
+		if err != nil {
+			return err
+		}
+		c.member.Store(m)
 		if err := c.tend(tx); err != nil {
 			return err
 		}
@@ -168,7 +178,7 @@ func New(cfg Config) (*Client, error) {
 		if err := c.tidyFiles(tx); err != nil {
 			return err
 		}
-		f, err := c.decide(tx, nil)
+		f, err := c.decide(tx, m)
 		if err != nil {
 			return err
 		}

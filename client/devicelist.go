@@ -36,6 +36,12 @@ func (c *Client) deviceList(tx *store.Tx, fx *effects, who string, ids []uint32)
 	}
 	fx.events = append(fx.events, DevicesChanged{who})
 	fx.flush = true
+	if c.Membership() != nil {
+		if err := c.freshInOrganisation(tx, fx, who, fresh); err != nil {
+			return err
+		}
+		return c.noteOwnList(tx, who)
+	}
 	for _, id := range fresh {
 		a := omemo.Address{JID: who, Device: id}
 		if err := c.audit(tx, audit.Event{Kind: audit.DeviceNew, Peer: audit.PersonOf(who), Device: id}); err != nil {

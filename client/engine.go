@@ -87,7 +87,8 @@ type engine struct {
 
 	mover mover // of files
 
-	joining joining // an organisation
+	joining   joining   // an organisation
+	following following // the organisation
 
 	timers          []deferred
 	passwordChanged chan<- string
@@ -264,6 +265,7 @@ func (c *Client) tick(now time.Time) error {
 	c.tidy(now)
 	c.resend(now)
 	c.fileTick(now)
+	c.followTick(now)
 	if c.duePeers(now) {
 		c.flush()
 	}

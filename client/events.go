@@ -58,7 +58,7 @@ func kind(e Event) Event {
 	switch e := e.(type) {
 	case StateChanged:
 		return StateChanged{}
-	case JoiningChanged, ConversationsChanged, CaughtUp, GapsChanged, DevicesChanged, PresenceChanged, Resync:
+	case JoiningChanged, ConversationsChanged, CaughtUp, GapsChanged, DevicesChanged, PresenceChanged, OrganisationChanged, Resync:
 		return e
 	}
 	return nil

@@ -282,6 +282,7 @@ func (c *Client) attach(ctx context.Context, peer, name, mediaType string, size 
 		return err
 	})
 	if no, ok := errors.AsType[declined](err); ok {
+		c.auditDeclined(ctx, peer, no)
 		return Message{}, no.error
 	}
 	if err != nil {

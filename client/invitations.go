@@ -23,6 +23,10 @@ func (c *Client) invited(tx *store.Tx, fx *effects, inv stanza.Invitation, id st
 	if by == "" {
 		by = peer
 	}
+	if err := c.mayTalk(by); err != nil {
+		c.log.Warn("invitation refused", "to", peer, "by", by, "err", err)
+		return nil
+	}
 	person, err := c.isPerson(tx, peer)
 	if err != nil {
 		return err

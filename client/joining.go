@@ -430,6 +430,3 @@ func (c *Client) In() error {
 	}
 	return nil
 }
-
-// belongs has this device follow the organisation that has let it in.
-func (c *Client) belongs(*membership.Membership) {}

@@ -85,6 +85,9 @@ func (c *Client) Devices(ctx context.Context, peer string) ([]Device, error) {
 	}
 	err := c.store.View(ctx, func(tx *store.Tx) error {
 		rows, err := tx.Devices(peer)
+		if c.Membership() != nil {
+			rows = c.judgedIn(peer, rows)
+		}
 		for i := range rows {
 			r := &rows[i]
 			if peer == c.self && r.ID == c.device.ID() {
@@ -146,16 +149,22 @@ func (c *Client) Security(ctx context.Context, peer string) (Security, error) {
 		if err != nil {
 			return err
 		}
-		s = securityOf(c.judged(rows), c.short(peer), peer == c.self, c.device.ID())
+		if rows = c.judged(peer, rows); c.Membership() != nil {
+			s = c.securityIn(peer, rows)
+			return nil
+		}
+		s = securityOf(rows, c.short(peer), peer == c.self, c.device.ID())
 		return nil
 	})
 	if err != nil {
 		return s, fmt.Errorf("read the devices: %w", err)
 	}
 	s.Lifespan = lifespan
-	switch own := securityOf(ours, "", true, c.device.ID()); {
+	switch own := securityOf(c.judged(c.self, ours), "", true, c.device.ID()); {
 	case c.isRemoved():
 		s.Warn, s.Words = true, lineOf("%v", errRemoved)
+	case own.Undecided > 0 && !s.Warn && peer != c.self && c.Membership() != nil:
+		s.Warn, s.Words = true, lineOf("You have %s that %s has not signed. Nothing is sent to it: /devices", newDevices(own.Undecided), c.Membership().Organisation())
 	case own.Undecided > 0 && !s.Warn && peer != c.self:
 		s.Warn, s.Words = true, lineOf("You have %s. What you write does not go there until you compare: /devices", newDevices(own.Undecided))
 	}
@@ -217,7 +226,7 @@ func messageOf(tx *store.Tx, r *store.Message) (Message, error) {
 	}
 	if !r.Outgoing && r.Encrypted && r.Kind == store.Text {
 		m.Trust = r.Trust
-		m.Untrusted = r.Trust != store.FirstUse && r.Trust != store.Verified
+		m.Untrusted = r.Trust == store.Undecided || r.Trust == store.Distrusted
 	}
 	if r.Outgoing {
 		progress, err := tx.Progress(r.ID)

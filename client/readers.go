@@ -72,6 +72,7 @@ type readership struct {
 	fresh    []Reader
 	devices  []store.PeerDevice // active ones of all members but ourselves
 	total    int                // members but ourselves
+	outside  []string           // and but those whom the organisation does not let read
 }
 
 // noDevice stands for somebody who was shown before any device of theirs was known.
@@ -87,6 +88,10 @@ func (c *Client) readers(tx *store.Tx, peer string) (rs readership, err error) {
 	rs.accepted = make(map[omemo.Address]bool)
 	for _, m := range members {
 		if m.Address == c.self {
+			continue
+		}
+		if c.mayTalk(m.Address) != nil {
+			rs.outside = append(rs.outside, m.Address)
 			continue
 		}
 		rs.total++
@@ -120,8 +125,8 @@ func (c *Client) readersOf(tx *store.Tx, rs *readership, peer, who string) error
 		if !d.Active {
 			continue
 		}
-		rs.devices = append(rs.devices, c.judged([]store.PeerDevice{*d})...)
-		if !c.trusts(d.Trust) {
+		rs.devices = append(rs.devices, c.judged(who, []store.PeerDevice{*d})...)
+		if !c.mayEncrypt(who, d) {
 			continue
 		}
 		a := omemo.Address{JID: who, Device: d.ID}
@@ -176,7 +181,10 @@ func (c *Client) maySend(tx *store.Tx, peer string) (people []string, err error)
 		return nil, err
 	}
 	if r == nil {
-		return nil, c.onlyInvited(tx, peer)
+		if err := c.onlyInvited(tx, peer); err != nil {
+			return nil, err
+		}
+		return nil, c.declineOutsider(peer)
 	}
 	if !r.Joined {
 		return nil, declined{errNotIn}
@@ -271,7 +279,7 @@ func (c *Client) roomSecurity(tx *store.Tx, peer string) (Security, error) {
 	s := Security{Room: true, People: rs.total, Devices: len(rs.devices)}
 	for i := range rs.devices {
 		switch rs.devices[i].Trust {
-		case store.Verified:
+		case store.Verified, store.Signed:
 			s.Trusted++
 			s.Verified++
 		case store.FirstUse:
@@ -284,6 +292,8 @@ func (c *Client) roomSecurity(tx *store.Tx, peer string) (Security, error) {
 		s.New = fresh
 	}
 	switch {
+	case c.Membership() != nil && fresh == nil:
+		c.roomSecurityIn(&s, &rs)
 	case fresh != nil && fresh.First:
 		s.Words = lineOf("%s: /members", fresh.Error())
 	case fresh != nil:

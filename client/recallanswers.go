@@ -56,6 +56,14 @@ func (c *Client) sendRecallAnswers() {
 			if c.answering[a.ID] || len(due) == encryptAtOnce {
 				continue
 			}
+			if out, err := c.barredIn(tx, a.Device); err != nil {
+				return err
+			} else if out {
+				if err := tx.Answered(a.ID); err != nil {
+					return err
+				}
+				continue
+			}
 			enc, err := c.device.EncryptSignal(tx, []omemo.Address{a.Device}, signalOf(a.OriginID, a.Outcome))
 			if err != nil {
 				if !errors.Is(err, omemo.ErrNoSession) {

@@ -81,6 +81,9 @@ func (c *Client) message(tx *store.Tx, fx *effects, e *stanza.Element) error {
 	if done, err := c.joinStanza(tx, fx, e, &m); done || err != nil {
 		return err
 	}
+	if done, err := c.organisationStanza(tx, fx, e, &m); done || err != nil {
+		return err
+	}
 	if done, err := c.roomStanza(tx, fx, e, &m); done || err != nil {
 		return err
 	}
@@ -183,6 +186,9 @@ func (c *Client) chat(tx *store.Tx, fx *effects, x *envelope) error {
 		x.at = now
 	}
 	if done, err := c.letter(tx, fx, x); done || err != nil {
+		return err
+	}
+	if out, err := c.outsider(tx, fx, x); out || err != nil {
 		return err
 	}
 	if err := c.marks(tx, fx, x); err != nil {
@@ -311,7 +317,9 @@ func (c *Client) decrypt(tx *store.Tx, fx *effects, x *envelope, enc *stanza.Ele
 	row.Body, row.Encrypted, row.Device = string(got.Plaintext), true, got.From.Device
 	row.Fingerprint, row.Cipher = got.Identity[:], c.cipherOf(enc)
 	row.Strand, row.Epoch, row.Counter = got.Order.Session[:], epoch, got.Order.Counter
-	row.Trust, err = trustIn(tx, got.From)
+	if row.Trust, err = trustIn(tx, got.From); err == nil && row.Trust == store.Withdrawn {
+		return false, c.fromWithdrawn(tx, x, &got)
+	}
 	return err == nil, err
 }
 
@@ -424,7 +432,7 @@ func (c *Client) cameAs(tx *store.Tx, got omemo.Decrypted) (string, error) {
 	}
 	if b != nil {
 		trust, err := trustIn(tx, got.From)
-		if err != nil || trust != store.Verified {
+		if err != nil || trust != store.Verified && trust != store.Signed {
 			return string(b), err
 		}
 	}

@@ -107,6 +107,10 @@ func (c *Client) Invite(ctx context.Context, peer, who string) error {
 			done(errors.New("invite a person: an address looks like okafor@mercy.example"))
 			return
 		}
+		if err := c.mayTalk(who); err != nil {
+			done(err)
+			return
+		}
 		tell := func() {
 			id := rand.Text()
 			e := stanza.NewChat(who, id, stanza.DirectInvite(r.peer, ""), stanza.StoreHint()).With("type", "normal")
@@ -190,6 +194,9 @@ func (c *Client) Members(ctx context.Context, peer string) (list []Member, err e
 			devices, err := tx.Devices(row.Address)
 			if err != nil {
 				return err
+			}
+			if c.Membership() != nil {
+				devices = c.judgedIn(row.Address, devices)
 			}
 			if m.Own {
 				m.Devices = append(m.Devices, c.thisDevice())

@@ -110,6 +110,7 @@ func (c *Client) membersListed(r *room, list []store.Member, failed error) {
 	}
 	r.why = ""
 	c.entered(r, nil)
+	c.expelFrom(r)
 }
 
 // memberChanged takes a room's word that somebody belongs to it now, or does not
@@ -221,6 +222,9 @@ func (c *Client) askDevices(r *room) {
 }
 
 func (c *Client) askDevicesOf(who string) {
+	if c.mayTalk(who) != nil {
+		return
+	}
 	if p := c.peer(who); who != c.self && (!p.listed || time.Since(p.asked) > lookedLongAgo) && p.retry.IsZero() {
 		c.askList(who)
 	}

@@ -135,6 +135,9 @@ func (c *Client) roomChat(tx *store.Tx, fx *effects, x *envelope) error {
 	if x.at.IsZero() || x.at.After(now) {
 		x.at = now
 	}
+	if out, err := c.outsider(tx, fx, x); out || err != nil {
+		return err
+	}
 	if what, id, ok := stanza.ReadMarker(x.stanza); ok {
 		return c.roomMarker(tx, fx, x, what, id)
 	}

@@ -46,11 +46,12 @@ type room struct {
 	why      string            // why nothing can be sent there; "" if it can
 	done     []func(error)     // who waits for the end of entering
 
-	members map[string]bool               // as the store has them
-	roles   map[string]stanza.Affiliation // of members, as the room has given them
-	listed  bool                          // and as the room has given them in this session
-	listing bool                          // or is being asked for
-	since   time.Time                     // when it was listed
+	members  map[string]bool               // as the store has them
+	roles    map[string]stanza.Affiliation // of members, as the room has given them
+	listed   bool                          // and as the room has given them in this session
+	listing  bool                          // or is being asked for
+	expelled map[string]bool               // who has left the organisation, and was taken out
+	since    time.Time                     // when it was listed
 
 	pinging bool
 	archive roomArchive

@@ -91,6 +91,8 @@ func (c *Client) sendTo(who string, list []store.OutHead) {
 	case !c.noPEP.Empty():
 		c.refuse(list, "Not sent: "+c.noPEP.String())
 		return
+	case c.hold(who, list):
+		return
 	case p.nobody != "":
 		why := p.nobody
 		p.nobody = "" // what is sent later asks anew
@@ -140,16 +142,17 @@ func (c *Client) targets(tx *store.Tx, who string) (t targets, err error) {
 			continue
 		}
 		t.devices++
-		if d.Fingerprint == nil && p.failed[d.ID] == nil && (d.Trust == store.Undecided || d.Trust == store.FirstUse && !c.trusts(d.Trust)) {
+		if d.Fingerprint == nil && p.failed[d.ID] == nil && (d.Trust == store.Undecided || d.Trust == store.FirstUse && !c.mayEncrypt(who, d)) {
 			t.unseen = append(t.unseen, a)
 		}
-		if !c.trusts(d.Trust) {
+		if !c.mayEncrypt(who, d) {
 			continue
 		}
 		has, key, err := c.device.HasSession(tx, a)
 		switch {
 		case err != nil:
 			return t, err
+		case has && c.barred(a, key):
 		case has && (d.Fingerprint == nil || string(d.Fingerprint) == string(key[:])):
 			t.ready = append(t.ready, a)
 		case p.failed[d.ID] != nil:
@@ -428,6 +431,11 @@ func (c *Client) sendAnswers() {
 	ok := c.update("answer a key exchange", func(tx *store.Tx, _ *effects) error {
 		list = nil
 		for a := range due {
+			if out, err := c.barredIn(tx, a); err != nil {
+				return err
+			} else if out {
+				continue
+			}
 			enc, err := c.device.EncryptKey(tx, []omemo.Address{a})
 			if err != nil {
 				if !errors.Is(err, omemo.ErrNoSession) {

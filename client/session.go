@@ -45,6 +45,7 @@ func (c *Client) startSession() {
 	c.signalArrived()
 	c.joinInSession()
 	c.renewAudit()
+	c.beginFollowing()
 }
 
 // askRoster asks for the contacts. Its answer also tells that everything the

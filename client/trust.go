@@ -65,6 +65,9 @@ func (c *Client) sawDevice(tx *store.Tx, fx *effects, a omemo.Address, key omemo
 	if known, ok := c.seen[a]; ok && known == key {
 		return nil
 	}
+	if c.Membership() != nil {
+		return c.sawInOrganisation(tx, fx, a, key)
+	}
 	devices, err := tx.Devices(a.JID)
 	if err != nil {
 		return err
@@ -166,7 +169,7 @@ func keepTrust(tx *store.Tx, a omemo.Address, key []byte, trust store.Trust) err
 
 func formerTrust(tx *store.Tx, a omemo.Address, key omemo.Fingerprint) (store.Trust, error) {
 	b, err := tx.Value(trustName(a, key[:]))
-	if err != nil || len(b) != 1 || b[0] > byte(store.Distrusted) {
+	if err != nil || len(b) != 1 || b[0] > byte(store.Withdrawn) {
 		return store.Undecided, err
 	}
 	return store.Trust(b[0]), nil

@@ -14,12 +14,15 @@ import (
 
 // trusts reports whether something may be encrypted to a device of this trust.
 func (c *Client) trusts(t store.Trust) bool {
-	return t == store.Verified || t == store.FirstUse && !c.comparedOnly()
+	return t == store.Verified || t == store.Signed || t == store.FirstUse && !c.comparedOnly()
 }
 
 // judged are devices with the trust that counts here: where only compared ones
 // are trusted, what is trusted on first use is not decided yet.
-func (c *Client) judged(rows []store.PeerDevice) []store.PeerDevice {
+func (c *Client) judged(peer string, rows []store.PeerDevice) []store.PeerDevice {
+	if c.Membership() != nil {
+		return c.judgedIn(peer, rows)
+	}
 	if !c.comparedOnly() {
 		return rows
 	}

@@ -204,6 +204,10 @@ func (k *look) standing(dev client.Device) (string, themes.Style) {
 	switch dev.Trust {
 	case store.Verified:
 		return "compared, known" + since, k.Good
+	case store.Signed:
+		return "signed by the organisation", k.Good
+	case store.Withdrawn:
+		return "not signed by the organisation any more: nothing is sent to it", k.Warning
 	case store.FirstUse:
 		return "known" + since + ", not compared", k.Good
 	case store.Distrusted:

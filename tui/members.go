@@ -229,7 +229,7 @@ func (k *look) reads(p *client.Member, n *client.NewReaders) (string, themes.Sty
 	for _, d := range p.Devices {
 		switch {
 		case d.Own || !d.Active:
-		case d.Trust == store.Verified:
+		case d.Trust == store.Verified, d.Trust == store.Signed:
 			trusted++
 			compared++
 		case d.Trust == store.FirstUse:

@@ -24,6 +24,10 @@ func trustWord(t store.Trust) string {
 		return "first-use"
 	case store.Distrusted:
 		return "refused"
+	case store.Signed:
+		return "signed"
+	case store.Withdrawn:
+		return "withdrawn"
 	}
 	return "not-compared"
 }

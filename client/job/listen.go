@@ -215,7 +215,7 @@ func (w *listener) line(m *client.Message) any {
 	}
 	if m.Encrypted {
 		l.Trust, l.Fingerprint = trustWord(m.Trust), m.Fingerprint.String()
-		if m.Trust == store.Verified || m.Trust == store.FirstUse && !w.ComparedOnly {
+		if m.Trust == store.Verified || m.Trust == store.Signed || m.Trust == store.FirstUse && !w.ComparedOnly {
 			l.Type = "message"
 		}
 	}

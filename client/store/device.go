@@ -10,12 +10,15 @@ import (
 // Trust is what the person, or the first contact, says about a device.
 type Trust int
 
-// The degrees of trust. Nothing is encrypted to an Undecided or a Distrusted device.
+// The degrees of trust. Nothing is encrypted to an Undecided, a Distrusted or a
+// Withdrawn device.
 const (
 	Undecided  Trust = iota // appeared after the first contact
 	FirstUse                // trusted because it was there at the first contact
-	Verified                // its fingerprint was compared, or signed
+	Verified                // its fingerprint was compared
 	Distrusted              // refused by the person
+	Signed                  // by the organisation, in its directory
+	Withdrawn               // was signed by the organisation, and is not any more
 )
 
 func (t Trust) String() string {
@@ -28,6 +31,10 @@ func (t Trust) String() string {
 		return "verified"
 	case Distrusted:
 		return "distrusted"
+	case Signed:
+		return "signed"
+	case Withdrawn:
+		return "withdrawn"
 	}
 	return "unknown"
 }
@@ -69,7 +76,7 @@ func (tx *Tx) PutDevice(d PeerDevice) error {
 	if d.Peer == "" {
 		return fmt.Errorf("storing a device: %w", errNoPeer)
 	}
-	if d.Trust < Undecided || d.Trust > Distrusted {
+	if d.Trust < Undecided || d.Trust > Withdrawn {
 		return fmt.Errorf("storing a device: no such trust: %d", d.Trust)
 	}
 	_, err := tx.change(`INSERT INTO device (peer, id, fingerprint, trust, active, first_seen) VALUES (?1, ?2, ?3, ?4, ?5,
@@ -110,4 +117,10 @@ func (tx *Tx) SetActiveDevices(peer string, ids []uint32) (fresh []uint32, err e
 	_, err = tx.change(`DELETE FROM device WHERE peer = ?1 AND id IN (SELECT id FROM device WHERE peer = ?1 AND NOT active AND trust = ?2
 		ORDER BY first_seen LIMIT max(0, (SELECT count(*) FROM device WHERE peer = ?1) - ?3))`, peer, int(Undecided), MaxDevices)
 	return fresh, err
+}
+
+// DevicePeers returns the people of whom devices are known.
+func (tx *Tx) DevicePeers() (peers []string, err error) {
+	err = tx.query(`SELECT DISTINCT peer FROM device`, func(st *sqlite3.Stmt) { peers = append(peers, st.ColumnText(0)) })
+	return peers, err
 }

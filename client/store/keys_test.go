@@ -122,7 +122,7 @@ func TestDevices(t *testing.T) {
 		t.Errorf("a device that came back is new: %s", got)
 	}
 	update(t, s, func(tx *Tx) error {
-		for _, bad := range []PeerDevice{{ID: 1}, {Peer: ben, ID: 1, Trust: 4}, {Peer: ben, ID: 1, Trust: -1}} {
+		for _, bad := range []PeerDevice{{ID: 1}, {Peer: ben, ID: 1, Trust: Withdrawn + 1}, {Peer: ben, ID: 1, Trust: -1}} {
 			if err := tx.PutDevice(bad); err == nil {
 				t.Errorf("stored %+v", bad)
 			}

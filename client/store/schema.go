@@ -367,6 +367,7 @@ CREATE INDEX message_retraction ON message (conversation, reply, place) WHERE ki
 	directorySchema,
 	adminSchema,
 	orderSchema,
+	heldSchema,
 }
 
 // migrate brings the schema up to this version, in one transaction.

@@ -246,3 +246,18 @@ func (d *Directory) UnmarshalText(b []byte) error {
 	d.replace(at, people, owners)
 	return nil
 }
+
+// Part says which part of a snapshot a note is, of how many, and after which update
+// that stands. Its signature is checked, and nothing else of it: so who fetches parts
+// one by one keeps none that somebody else has made up.
+func Part(b []byte, organisation string, key org.Key) (n, of int, after head.Mark, err error) {
+	s, err := org.Open(b, org.KindSnapshot, organisation, key)
+	if err != nil {
+		return 0, 0, after, err
+	}
+	p, err := parsePart(s)
+	if err != nil {
+		return 0, 0, after, err
+	}
+	return p.number, p.of, p.at, nil
+}

@@ -1,0 +1,498 @@
+package client
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"sotto/client/audit"
+	"sotto/client/membership"
+	"sotto/client/org"
+	"sotto/client/org/directory"
+	"sotto/client/org/invitation"
+	"sotto/client/org/policy"
+	"sotto/client/stanza"
+	"sotto/client/store"
+	"sotto/client/text"
+)
+
+// How an organisation is followed. Every device asks for the newest head at the start
+// of each session and every few minutes, and takes it from whoever sends it: a nudge,
+// after each change. Then it fetches what the head names and is not here. What does
+// not come is asked for again, sooner than the next round.
+const (
+	followEvery   = 5 * time.Minute
+	followRetry   = 10 * time.Second // doubled with each round that fails, up to followEvery
+	followSoon    = 5 * time.Second  // after nudges that were too many to look at
+	nudgeBurst    = 8                // nudges that are looked at at once
+	nudgeEvery    = 2 * time.Second  // and one more so often
+	maxRotations  = 64               // in one round
+	withheldAfter = 3                // rounds until the person is told that something is held back
+)
+
+// following is how far an organisation is followed in this session.
+type following struct {
+	busy     bool      // a round is under way
+	again    bool      // and another is to follow it
+	at       time.Time // of the next round; zero: none is due
+	failures int       // rounds in a row that have not brought what the head names
+	nudges   int       // that were looked at, less those that are forgiven
+	forgiven time.Time
+	standing policy.Standing
+	partners map[[sha256.Size]byte]bool // notes about partners that were taken
+	stranger time.Time                  // when somebody unknown has had the head looked at
+	refusals warnings                   // of outsiders' messages, in the audit log
+}
+
+// beginFollowing asks for the head in a new session.
+func (c *Client) beginFollowing() {
+	c.following = following{standing: c.following.standing}
+	c.follow()
+}
+
+// follow begins a round, or has one follow that which is under way.
+func (c *Client) follow() {
+	f := &c.following
+	switch {
+	case c.Membership() == nil || !c.online:
+		return
+	case f.busy:
+		f.again = true
+		return
+	}
+	f.busy, f.again, f.at = true, false, time.Time{}
+	c.fetchItem(stanza.NodeHead, stanza.ItemCurrent, func(note []byte, err error) {
+		if err == nil && note == nil {
+			err = fmt.Errorf("the head: %w", errWithheld)
+		}
+		if err != nil {
+			c.roundEnded(err)
+			return
+		}
+		c.takeHead(note, false, 0, func(err error) {
+			if err != nil {
+				c.roundEnded(err)
+				return
+			}
+			c.fetchNamed()
+		})
+	})
+}
+
+// followTick begins the next round when it is time, and notes how this device stands.
+func (c *Client) followTick(now time.Time) {
+	m, f := c.Membership(), &c.following
+	if m == nil {
+		return
+	}
+	if !f.busy && !f.at.IsZero() && now.After(f.at) {
+		c.follow()
+	}
+	if stands, _ := m.Stands(now); stands != f.standing {
+		f.standing = stands
+		c.update("keep the time", func(tx *store.Tx, _ *effects) error { return m.StoreClock(tx, now) })
+		c.events.put(OrganisationChanged{})
+	}
+}
+
+// nudged takes a head that somebody has sent. Anybody can, so only so many are looked
+// at; what is wrong with one is said of whoever sent it only to the log.
+func (c *Client) nudged(note []byte, from string) {
+	m, f := c.Membership(), &c.following
+	if m == nil || bytes.Equal(note, m.HeadNote()) {
+		return
+	}
+	now := time.Now()
+	if f.forgiven.IsZero() {
+		f.forgiven = now
+	}
+	for f.nudges > 0 && now.Sub(f.forgiven) > nudgeEvery {
+		f.nudges--
+		f.forgiven = f.forgiven.Add(nudgeEvery)
+	}
+	if f.nudges == 0 {
+		f.forgiven = now
+	}
+	if f.nudges >= nudgeBurst {
+		f.soon(now.Add(followSoon))
+		return
+	}
+	f.nudges++
+	var refused error
+	ok := c.take("keep the head", func(tx *store.Tx, _ *effects) error { return m.Follow(tx, note) }, &refused)
+	switch {
+	case !ok:
+	case refused == nil:
+		c.events.put(OrganisationChanged{})
+		if f.busy {
+			f.again = true
+			return
+		}
+		f.busy = true
+		c.fetchNamed()
+	case errors.Is(refused, org.ErrFork):
+		c.refused("the head", refused)
+	case errors.Is(refused, org.ErrRollback): // they overtake each other
+		c.log.Info("nudge ignored", "from", from, "err", refused)
+	default: // or there is a new key
+		c.log.Warn("nudge refused", "from", from, "err", refused)
+		f.soon(now.Add(followSoon))
+	}
+}
+
+// soon has the next round begin at a time, or before.
+func (f *following) soon(at time.Time) {
+	if f.at.IsZero() || at.Before(f.at) {
+		f.at = at
+	}
+}
+
+// takeHead takes the head that the organisation's account shows. One that the key
+// which is trusted here has not signed may be the next key's: that is looked for.
+func (c *Client) takeHead(note []byte, rotated bool, rotations int, done func(error)) {
+	m := c.Membership()
+	before := m.HeadNote()
+	var refused error
+	if !c.take("keep the head", func(tx *store.Tx, _ *effects) error { return m.Follow(tx, note) }, &refused) {
+		done(errNotStored)
+		return
+	}
+	if refused == nil {
+		if rotated || !bytes.Equal(before, note) {
+			c.events.put(OrganisationChanged{})
+		}
+		done(nil)
+		return
+	}
+	if !errors.Is(refused, org.ErrSignature) && !errors.Is(refused, org.ErrGap) || rotations >= maxRotations {
+		c.refused("the head", refused)
+		done(refused)
+		return
+	}
+	c.fetchItem(stanza.NodeKeys, stanza.NumberItem(m.Anchor().Number+1), func(key []byte, err error) {
+		switch {
+		case err != nil:
+			done(err)
+			return
+		case key == nil:
+			c.refused("the head", refused)
+			done(refused)
+			return
+		}
+		var bad error
+		ok := c.take("keep the organisation's new key", func(tx *store.Tx, fx *effects) error {
+			if err := m.Rotate(tx, key); err != nil {
+				return err
+			}
+			fx.after = append(fx.after, func() {
+				c.notice("", "%s has changed its key. It was signed with the one before", m.Organisation())
+			})
+			return nil
+		}, &bad)
+		switch {
+		case !ok:
+			done(errNotStored)
+		case bad != nil:
+			c.refused("the new key", bad)
+			done(bad)
+		default:
+			c.takeHead(note, true, rotations+1, done)
+		}
+	})
+}
+
+// fetchNamed fetches what the head names and is not here, each kind after the other:
+// one that does not come keeps the others from nothing.
+func (c *Client) fetchNamed() {
+	steps := []func(done func(error)){c.fetchPolicy, c.fetchDirectory, c.fetchPartners}
+	var failed error
+	var next func()
+	next = func() {
+		if len(steps) == 0 || !c.online {
+			c.roundEnded(failed)
+			return
+		}
+		step := steps[0]
+		steps = steps[1:]
+		step(func(err error) {
+			failed = cmp.Or(failed, err)
+			next()
+		})
+	}
+	next()
+}
+
+// roundEnded notes how a round went, and when the next begins.
+func (c *Client) roundEnded(err error) {
+	f, m := &c.following, c.Membership()
+	f.busy = false
+	if m == nil {
+		return
+	}
+	now := time.Now()
+	words := text.Safe{}
+	if err == nil {
+		f.failures = 0
+		f.soon(now.Add(followEvery))
+	} else {
+		c.log.Info("the organisation could not be followed", "err", err)
+		f.soon(now.Add(min(followRetry<<min(f.failures, 10), followEvery)))
+		f.failures++
+		if errors.Is(err, org.ErrGap) && f.failures >= withheldAfter {
+			words = lineOf("What %s has signed does not come from the relay: %v. Who has left may still seem to belong to it", m.Organisation(), err)
+			c.sayOnce("", "%s", words)
+		}
+	}
+	c.mu.Lock()
+	changed := c.withheld != words && (err == nil || !words.Empty())
+	if changed {
+		c.withheld = words
+	}
+	c.mu.Unlock()
+	if changed {
+		c.events.put(OrganisationChanged{})
+	}
+	if f.again && c.online {
+		c.follow()
+	}
+}
+
+// refused tells of a statement that was not taken: the person once, the log each time.
+func (c *Client) refused(what string, err error) {
+	m := c.Membership()
+	c.log.Warn("statement of the organisation refused", "what", what, "err", err)
+	words := "malformed"
+	for _, kind := range []error{org.ErrSignature, org.ErrRollback, org.ErrFork, org.ErrGap} {
+		if errors.Is(err, kind) {
+			words = kind.Error()
+		}
+	}
+	key := "refused " + what + words
+	if len(c.said) >= 1000 || c.said[key] {
+		return
+	}
+	c.said[key] = true
+	c.notice("", "%s of %s that the relay shows was refused: %v. What was known before still holds. Tell whoever runs the relay, and %s",
+		strings.ToUpper(what[:1])+what[1:], m.Organisation(), err, m.Contact())
+	kind := audit.DirectoryRefused
+	if strings.Contains(what, "policy") {
+		kind = audit.PolicyRefused
+	}
+	c.update("write the audit log", func(tx *store.Tx, _ *effects) error {
+		return c.audit(tx, audit.Event{Kind: kind, Reason: reasonOf(err)})
+	})
+}
+
+// reasonOf says in the words of the audit log why a statement was refused.
+func reasonOf(err error) audit.Reason {
+	switch {
+	case errors.Is(err, org.ErrSignature), errors.Is(err, org.ErrFork):
+		return audit.BadSignature
+	case errors.Is(err, org.ErrRollback):
+		return audit.Older
+	case errors.Is(err, org.ErrGap):
+		return audit.Late
+	}
+	return audit.Malformed
+}
+
+// fetchPolicy fetches the policy that the head names.
+func (c *Client) fetchPolicy(done func(error)) {
+	m := c.Membership()
+	if m.PolicyCurrent() || m.Head().Policy.Serial == 0 {
+		done(nil)
+		return
+	}
+	c.fetchItem(stanza.NodePolicy, stanza.ItemCurrent, func(note []byte, err error) {
+		if err == nil && note == nil {
+			err = fmt.Errorf("the policy: %w", errWithheld)
+		}
+		if err != nil {
+			done(err)
+			return
+		}
+		before := m.Policy().At()
+		var refused error
+		ok := c.take("keep the policy", func(tx *store.Tx, fx *effects) error {
+			if err := m.SetPolicy(tx, note); err != nil {
+				return err
+			}
+			at := m.Policy().At()
+			if at == before {
+				return nil
+			}
+			f, err := c.decide(tx, m)
+			if err != nil {
+				return err
+			}
+			fx.after = append(fx.after, func() { c.obey(f) })
+			return c.audit(tx, audit.Event{Kind: audit.PolicyApplied, Serial: at.Serial, Ref: audit.IDOf(at.Hash.String())})
+		}, &refused)
+		switch {
+		case !ok:
+			done(errNotStored)
+			return
+		case refused != nil:
+			c.refused("the policy", refused)
+			done(refused)
+			return
+		}
+		if m.Policy().At() != before {
+			c.events.put(OrganisationChanged{})
+		}
+		if want, here := m.Head().Policy, m.Policy().At(); here.Serial <= want.Serial {
+			if err := want.Against("policy", here); err != nil {
+				if !errors.Is(err, org.ErrGap) {
+					c.refused("the policy", err)
+				}
+				done(err)
+				return
+			}
+		}
+		done(nil)
+	})
+}
+
+// fetchDirectory fetches the directory that the head names.
+func (c *Client) fetchDirectory(done func(error)) {
+	m := c.Membership()
+	b := &book{what: "the directory", account: m.Contact(), updates: stanza.NodeDirectory, snapshot: stanza.NodeSnapshot,
+		organisation: m.Organisation(), key: m.Anchor().Key, dir: m.Directory(), apply: m.ApplyDirectory, load: m.ReadSnapshot}
+	c.bring(b, m.Head().Directory, func(err error) {
+		if isRefusal(err) && !errors.Is(err, org.ErrGap) {
+			c.refused("the directory", err)
+		}
+		done(err)
+	})
+}
+
+// fetchPartners fetches agreements with partners, and what those show of their
+// directories. What a partner's relay does not show is no failure of the own one.
+func (c *Client) fetchPartners(done func(error)) {
+	m := c.Membership()
+	c.ask("get", c.askTo(m.Contact()), stanza.ItemsRequest(stanza.NodePartners), func(e *stanza.Element, err error) {
+		if condition(err) != "" {
+			err = nil // there are none
+		}
+		if err != nil {
+			done(err)
+			return
+		}
+		items, _ := stanza.ReadItems(e, stanza.NodePartners)
+		c.takePartners(m, items)
+		left := m.Partners()
+		var next func()
+		next = func() {
+			if len(left) == 0 {
+				done(nil)
+				return
+			}
+			p := left[0]
+			left = left[1:]
+			c.followPartner(m, p, next)
+		}
+		next()
+	})
+}
+
+// takePartners takes agreements and ends of agreements in.
+func (c *Client) takePartners(m *membership.Membership, items []stanza.Item) {
+	f := &c.following
+	if f.partners == nil {
+		f.partners = make(map[[sha256.Size]byte]bool)
+	}
+	if len(items) > maxPartners {
+		items = items[:maxPartners]
+	}
+	ends := func(i stanza.Item) int { // after what they end
+		if strings.HasSuffix(i.ID, stanza.PartnerEndItem("")) {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(items, func(a, b stanza.Item) int { return ends(a) - ends(b) })
+	for _, item := range items {
+		note, contact, err := stanza.ReadPartnerNote(item.Payload)
+		if err != nil {
+			c.refused("an agreement with a partner", err)
+			continue
+		}
+		sum := sha256.Sum256(append([]byte(contact+"\n"), note...))
+		if f.partners[sum] {
+			continue
+		}
+		var refused error
+		if !c.take("keep an agreement", func(tx *store.Tx, fx *effects) error {
+			before := m.Partners()
+			if err := m.ApplyPartner(tx, note, contact); err != nil {
+				return err
+			}
+			fx.events = append(fx.events, OrganisationChanged{})
+			return c.partnersChanged(tx, fx, before)
+		}, &refused) {
+			return
+		}
+		f.partners[sum] = true
+		switch {
+		case refused == nil:
+		case errors.Is(refused, org.ErrRollback): // it was ended, or replaced, and is still shown
+			c.log.Info("agreement ignored", "err", refused)
+		default:
+			c.refused("an agreement with a partner", refused)
+		}
+	}
+}
+
+// followPartner fetches what a partner shows of its directory.
+func (c *Client) followPartner(m *membership.Membership, p membership.Partner, done func()) {
+	account := p.Contact
+	if account == "" {
+		account = invitation.DefaultContact("@" + p.Name)
+	}
+	own := m.Organisation()
+	what := "the directory of " + p.Name
+	end := func(err error) {
+		switch {
+		case err == nil:
+		case isRefusal(err) && !errors.Is(err, org.ErrGap):
+			c.refused(what, err)
+		default:
+			c.log.Info("a partner's directory could not be had", "partner", p.Name, "err", err)
+		}
+		done()
+	}
+	c.fetchItemOf(account, stanza.NodeFor(own, stanza.NodeHead), stanza.ItemCurrent, func(note []byte, err error) {
+		if err == nil && note == nil {
+			err = errWithheld
+		}
+		if err != nil {
+			end(err)
+			return
+		}
+		var refused error
+		if !c.take("keep a partner's head", func(tx *store.Tx, _ *effects) error { return m.FollowPartner(tx, p.Name, note) }, &refused) || refused != nil {
+			end(refused)
+			return
+		}
+		b := &book{what: what, account: account, updates: stanza.NodeFor(own, stanza.NodeDirectory), snapshot: stanza.NodeFor(own, stanza.NodeSnapshot),
+			organisation: p.Name, key: p.Key, dir: p.Directory}
+		b.apply = func(tx *store.Tx, updates ...[]byte) (changes []directory.Change, err error) {
+			return m.ApplyPartnerDirectory(tx, p.Name, updates...)
+		}
+		b.load = func(parts [][]byte) (func(*store.Tx) error, []directory.Change, error) {
+			return m.ReadPartnerSnapshot(p.Name, parts)
+		}
+		for _, now := range m.Partners() {
+			if now.Name == p.Name {
+				c.bring(b, now.Head.Directory, end)
+				return
+			}
+		}
+		end(nil)
+	})
+}
