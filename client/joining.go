@@ -402,7 +402,7 @@ func (w *way) words(trouble string) string {
 	const again = "Quit, and run sotto join with it and its one-time PIN: this device and this PIN stay as they are"
 	switch w.verdict {
 	case "":
-		return cmp.Or(trouble, "Your administrator lets it in with sotto org approve, or sotto org serve has done so in a moment. You can leave: it goes on the next time")
+		return cmp.Or(trouble, "If this takes longer, tell your administrator: sotto org approve lets it in, and sotto org serve does so by itself. You can leave; it goes on the next time")
 	case invitation.WrongPIN:
 		return fmt.Sprintf("The one-time PIN was wrong, and can be typed %s more. Quit, and run sotto join with your invitation again", times(w.left))
 	case invitation.Used:

@@ -130,12 +130,16 @@ func (k *look) statusLine(s client.State, now time.Time, unread, stats int, lock
 			waiting += ", " + itoa(stats) + " STAT"
 		}
 	}
+	return k.statusWith([][2]string{{"Ctrl+K", "switch"}, {"F1", "help"}}, state, stateStyle, waiting, stats, lock, soon, w)
+}
+
+// statusWith is statusLine with other keys.
+func (k *look) statusWith(hints [][2]string, state string, stateStyle themes.Style, waiting string, stats int, lock string, soon bool, w int) string {
 	lockStyle := k.Faint
 	if soon {
 		lockStyle = k.Warning
 		lockStyle.Bold = true
 	}
-	hints := [][2]string{{"Ctrl+K", "switch"}, {"F1", "help"}}
 	for keys := len(hints); ; keys-- {
 		l := &line{m: k.m}
 		l.space(1).add(stateStyle, state)

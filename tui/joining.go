@@ -44,8 +44,6 @@ func (m *Model) drawOutside() {
 	gap()
 	add(k.Faint, m.self.Address+", device "+itoa(int(m.self.Device))+", whose fingerprint is")
 	add(k.Faint, m.self.Fingerprint.String())
-	gap()
-	add(k.Faint, k.dots("Ctrl+Q leaves", "Ctrl+L locks"))
 
 	body := max(m.height-1, 1)
 	if len(rows) > body { // what matters stands first
@@ -72,7 +70,8 @@ func (m *Model) drawOutside() {
 	if m.height > 1 {
 		left, _ := m.clock.look()
 		lock, soon := lockWords(left)
-		lines[m.height-1] = k.statusLine(m.state, m.clock.wall, 0, 0, lock, soon, m.width)
+		state, st := k.relay(m.state, m.clock.wall)
+		lines[m.height-1] = k.statusWith([][2]string{{"Ctrl+Q", "leave"}, {"Ctrl+L", "lock"}}, state, st, "", 0, lock, soon, m.width)
 	}
 	m.frame.content = strings.Join(lines, "\n")
 }

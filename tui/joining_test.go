@@ -31,7 +31,7 @@ func (f *fake) becomes(j client.Joining) {
 
 func TestOutsideNothingElseIsShown(t *testing.T) {
 	term := start(t, terminalSetup{fake: func(f *fake) { f.ward(); f.joining = underway }})
-	term.sees("Waiting for mercy.example to let this device in", "sotto org approve", "Ctrl+Q leaves", "device 5")
+	term.sees("Waiting for mercy.example to let this device in", "sotto org approve", "Ctrl+Q leave", "device 5")
 	term.fake.arrive(ada, "!stat come quickly")
 	term.press("half a thought\r", "/to okafor@mercy.example\r", "\x0b", "\x1b[200~pasted\x1b[201~").quiet()
 	for _, hidden := range []string{"spironolactone", "quickly", "half", "pasted", "Okafor", "unread", "go to"} {

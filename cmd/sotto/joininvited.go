@@ -39,7 +39,7 @@ func (g *guest) tell(cfg *watch.Config) {
 	}
 	cfg.Invited = g.Invited
 	if g.note != "" {
-		cfg.Note = g.note
+		cfg.Note = strings.TrimSpace(g.note + " " + cfg.Note)
 	}
 }
 
