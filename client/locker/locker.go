@@ -24,6 +24,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"time"
 )
 
 // Dir is what the folder is called, within that of the database.
@@ -121,6 +122,19 @@ func (l *Locker) Size(n Name) int64 {
 		return 0
 	}
 	return info.Size()
+}
+
+// Changed returns when a file was written last; the zero time if there is none, and
+// in memory.
+func (l *Locker) Changed(n Name) time.Time {
+	if l.dir == "" {
+		return time.Time{}
+	}
+	info, err := os.Stat(l.path(n))
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
 }
 
 // Read returns a whole file, in a slice that belongs to the caller.
