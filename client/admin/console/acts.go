@@ -1,0 +1,482 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"sotto/client/admin"
+	"sotto/client/membership"
+	"sotto/client/omemo"
+	"sotto/client/org"
+	"sotto/client/org/directory"
+	"sotto/client/org/invitation"
+	"sotto/client/org/order"
+	"sotto/client/org/partner"
+	"sotto/client/store"
+	"sotto/client/text"
+)
+
+func shown(print [32]byte) string { return omemo.Fingerprint(print).String() }
+
+// found founds the organisation, and makes this device its first member.
+func (c *Console) found(ctx context.Context, r *Request, a *Answer) error {
+	self := c.Client.Self()
+	f := admin.Founding{Name: r.Name, Contact: self.Address, Relay: r.Relay, Policy: r.Body}
+	err := c.Store.Update(ctx, func(tx *store.Tx) error {
+		key, err := membership.DeviceKey(tx, self.Device)
+		if err != nil {
+			return err
+		}
+		f.Device = directory.Device{ID: self.Device, Fingerprint: self.Fingerprint, Signing: key.Public(), Added: time.Now()}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	f.Also = func(tx *store.Tx, anchor org.Anchor) error {
+		_, err := membership.Join(tx, anchor, self.Address, self.Address, time.Now())
+		return err
+	}
+	o, err := admin.Found(ctx, c.Store, f)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.org = o
+	c.mu.Unlock()
+	a.key(o.Anchor().Key)
+	return c.publish(ctx, o, a)
+}
+
+func (a *Answer) key(k org.Key) {
+	print := k.Fingerprint()
+	a.Key, a.Print = k.String(), shown(print)
+}
+
+func (c *Console) status(ctx context.Context, o *admin.Organisation, _ *Request, a *Answer) error {
+	left, err := o.Left(ctx)
+	if err != nil {
+		return err
+	}
+	h, anchor, p := o.Head(), o.Anchor(), o.Policy()
+	print := anchor.Key.Fingerprint()
+	s := &Status{Name: o.Name(), Contact: o.Contact(), Relay: o.Relay(), Key: anchor.Key.String(), Fingerprint: shown(print), Keys: anchor.Number,
+		Head: h.Number, HeadIssued: h.Issued, Lease: p.Lease().String(), Directory: h.Directory.Serial, Policy: h.Policy.Serial,
+		Letters: left.Letters, Left: Left{Items: left.Items, Answers: left.Answers, Reason: text.Line(left.Refused).String()},
+		Invitations: []Invitation{}, Serving: c.Serving, Online: c.Client.Online()}
+	for _, e := range o.Directory().All() {
+		switch e.State {
+		case directory.Active:
+			s.Active++
+			if len(e.Devices) == 0 {
+				s.Without++
+			}
+		case directory.Suspended:
+			s.Suspended++
+		default:
+			s.Removed++
+		}
+		s.Devices += len(e.Devices)
+	}
+	for _, i := range o.Invitations() {
+		if i.Open(time.Now()) {
+			s.Invitations = append(s.Invitations, Invitation{i.ID, i.For.Address, text.Line(i.For.Name).String(), i.Expires, i.Wrong})
+		}
+	}
+	orders, err := o.Orders(ctx, 1024)
+	if err != nil {
+		return err
+	}
+	for _, g := range orders {
+		if g.InForce {
+			s.Orders++
+		}
+	}
+	partners, err := o.Partners(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range partners {
+		if !p.Ended && p.Expires.After(time.Now()) {
+			s.Partners++
+		}
+	}
+	a.Status = s
+	return nil
+}
+
+func (c *Console) people(_ context.Context, o *admin.Organisation, r *Request, a *Answer) error {
+	list := o.Directory().All()
+	if r.Query != "" {
+		list = o.Directory().Search(r.Query, directory.MaxEntries)
+		if e, ok := o.Directory().Entry(r.Query); ok && e.State == directory.Removed {
+			list = append(list, e)
+		}
+	}
+	for i := range list {
+		if r.Most > 0 && i >= r.Most {
+			break
+		}
+		a.People = append(a.People, person(&list[i]))
+	}
+	return nil
+}
+
+func (c *Console) approve(ctx context.Context, o *admin.Organisation, _ *Request, a *Answer) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*c.Wait)
+	defer cancel()
+	// What came while nobody served is in the archive: it has to be read first.
+	look := time.NewTicker(lookAgain)
+	defer look.Stop()
+	late := time.After(c.Wait)
+	for !c.Client.State().CaughtUp {
+		select {
+		case <-look.C:
+			continue
+		case <-late:
+		case <-ctx.Done():
+		}
+		break
+	}
+	return c.publish(ctx, o, a)
+}
+
+func (c *Console) settled(ctx context.Context, o *admin.Organisation, _ *Request, a *Answer) error {
+	return c.publish(ctx, o, a)
+}
+
+func (c *Console) invite(ctx context.Context, o *admin.Organisation, r *Request, a *Answer) error {
+	department := ""
+	if r.Department != nil {
+		department = *r.Department
+	}
+	v, err := o.Invite(ctx, admin.Invite{Person: invitation.Person{Address: r.Address, Name: r.Name, Roles: r.Roles, Department: department},
+		For: r.For, Another: r.Another, Anew: r.Reset})
+	if err != nil {
+		return err
+	}
+	defer v.Clear()
+	in := &Invited{Address: v.Person.Address, Name: text.Line(v.Person.Name).String(), Expires: v.Expires}
+	if err := c.account(ctx, v, r, in); err != nil {
+		_, voidErr := o.Withdraw(context.WithoutCancel(ctx), v.Code.ID())
+		return errors.Join(err, voidErr)
+	}
+	in.Code = v.Code.Append(nil)
+	in.PIN = written(v.PIN.Bytes())
+	a.Invited = in
+	return c.publish(ctx, o, a)
+}
+
+// written is a one-time PIN as it is told: in two halves.
+func written(pin []byte) []byte {
+	if len(pin) != 8 {
+		return slices.Clone(pin)
+	}
+	return append(append(append(make([]byte, 0, 9), pin[:4]...), '-'), pin[4:]...)
+}
+
+// account has the relay make the account of somebody who is invited, or says what is
+// to be done by hand.
+func (c *Console) account(ctx context.Context, v *admin.Invited, r *Request, in *Invited) error {
+	if v.HasPassword {
+		in.Account = "in use"
+		return nil
+	}
+	byHand := func(why string) error {
+		password := v.Keys.Password()
+		defer password.Destroy()
+		in.Account, in.Password, in.Why = "by hand", slices.Clone(password.Bytes()), why
+		return nil
+	}
+	if r.ByHand {
+		return byHand("")
+	}
+	if err := c.online(ctx); err != nil {
+		return err
+	}
+	err := admin.MakeAccount(ctx, c.Client, v)
+	if errors.Is(err, admin.ErrAccountExists) && r.Reset {
+		if err = admin.ResetAccount(ctx, c.Client, v); err == nil {
+			in.Account = "taken over"
+			return nil
+		}
+	}
+	switch {
+	case err == nil:
+		in.Account = "made"
+		return nil
+	case errors.Is(err, admin.ErrNotAdmin), errors.Is(err, admin.ErrNoCommands):
+		return byHand(text.Line(err.Error()).String())
+	}
+	return err
+}
+
+// online waits until the relay can be asked.
+func (c *Console) online(ctx context.Context) error {
+	look := time.NewTicker(lookAgain)
+	defer look.Stop()
+	late := time.After(c.Wait)
+	for !c.Client.Online() {
+		select {
+		case <-look.C:
+		case <-late:
+			if s := c.Client.State(); !s.Words.Empty() {
+				return fmt.Errorf("not connected: %s", s.Words)
+			}
+			return errors.New("the relay could not be reached in time")
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (c *Console) withdraw(ctx context.Context, o *admin.Organisation, r *Request, a *Answer) error {
+	for _, i := range o.Invitations() {
+		if (i.ID == r.ID || i.For.Address == r.Address && r.Address != "") && i.Open(time.Now()) {
+			if _, err := o.Withdraw(ctx, i.ID); err != nil {
+				return err
+			}
+			a.Found = true
+		}
+	}
+	if !a.Found {
+		return errors.New("there is no such invitation that is open. See: sotto org status")
+	}
+	return nil
+}
+
+// edited answers with the entry that has changed.
+func (c *Console) edited(ctx context.Context, o *admin.Organisation, a *Answer, e directory.Entry, err error) error {
+	if err != nil {
+		return err
+	}
+	if now, ok := o.Directory().Entry(e.Address); ok {
+		e = now
+	}
+	a.People = []Person{person(&e)}
+	return c.publish(ctx, o, a)
+}
+
+func (c *Console) change(ctx context.Context, o *admin.Organisation, r *Request, a *Answer) error {
+	e, err := o.Change(ctx, r.Address, func(e *directory.Entry) {
+		if r.Name != "" {
+			e.Name = r.Name
+		}
+		if r.Department != nil {
+			e.Department = *r.Department
+		}
+		if r.SetRoles {
+			e.Roles = r.Roles
+		}
+	})
+	return c.edited(ctx, o, a, e, err)
+}
+
+func (c *Console) suspend(ctx context.Context, o *admin.Organisation, r *Request, a *Answer) error {
+	e, err := o.Suspend(ctx, r.Address)
+	return c.edited(ctx, o, a, e, err)
+}
+
+func (c *Console) restore(ctx context.Context, o *admin.Organisation, r *Request, a *Answer) error {
+	e, err := o.Restore(ctx, r.Address)
+	return c.edited(ctx, o, a, e, err)
+}
+
+func (c *Console) remove(ctx context.Context, o *admin.Organisation, r *Request, a *Answer) error {
+	if r.Action == string(order.Wipe) {
+		_, err := o.Order(ctx, order.Order{Do: order.Wipe, For: order.Target{Person: r.Address}, Reason: r.Reason}, r.For)
+		if err != nil {
+			return err
+		}
+	}
+	e, err := o.Remove(ctx, r.Address)
+	return c.edited(ctx, o, a, e, err)
+}
+
+func (c *Console) removeDevice(ctx context.Context, o *admin.Organisation, r *Request, a *Answer) error {
+	e, err := o.RemoveDevice(ctx, r.Address, r.Device)
+	return c.edited(ctx, o, a, e, err)
+}
+
+func (c *Console) policy(_ context.Context, o *admin.Organisation, _ *Request, a *Answer) error {
+	p := o.Policy()
+	a.Policy = &Policy{Serial: p.Serial, Issued: p.Issued, Body: p.Body}
+	return nil
+}
+
+func (c *Console) checkPolicy(_ context.Context, o *admin.Organisation, r *Request, a *Answer) (err error) {
+	a.Diff, err = o.CheckPolicy(r.Body)
+	return err
+}
+
+func (c *Console) setPolicy(ctx context.Context, o *admin.Organisation, r *Request, a *Answer) error {
+	diff, err := o.CheckPolicy(r.Body)
+	if err != nil {
+		return err
+	}
+	p, err := o.SetPolicy(ctx, r.Body)
+	if err != nil {
+		return err
+	}
+	a.Diff, a.Policy = diff, &Policy{Serial: p.Serial, Issued: p.Issued, Body: p.Body}
+	return c.publish(ctx, o, a)
+}
+
+func (c *Console) order(ctx context.Context, o *admin.Organisation, r *Request, a *Answer) error {
+	ord := order.Order{Do: order.Action(r.Action), For: order.Target{Person: r.Address, Device: r.Device, Role: r.Role}, Reason: r.Reason}
+	if ord.Do == order.Recall {
+		ord.Message = order.Message{Author: r.Author, ID: r.ID}
+	}
+	signed, err := o.Order(ctx, ord, r.For)
+	if err != nil {
+		return err
+	}
+	if err := c.publish(ctx, o, a); err != nil {
+		return err
+	}
+	return c.given(ctx, o, a, 1024, signed.Number)
+}
+
+func (c *Console) orders(ctx context.Context, o *admin.Organisation, r *Request, a *Answer) error {
+	return c.given(ctx, o, a, max(1, min(r.Most, 1024)), 0)
+}
+
+// given puts orders into an answer: all, or one.
+func (c *Console) given(ctx context.Context, o *admin.Organisation, a *Answer, most int, only uint64) error {
+	list, err := o.Orders(ctx, most)
+	if err != nil {
+		return err
+	}
+	for _, g := range list {
+		if only != 0 && g.Number != only {
+			continue
+		}
+		one := Order{Number: g.Number, Do: string(g.Do), For: g.For.String(), Author: g.Message.Author, Message: text.Line(g.Message.ID).String(),
+			Reason: text.Line(g.Reason).String(), Issued: g.Issued, Expires: g.Expires, InForce: g.InForce, Devices: []Carried{}}
+		for _, d := range g.Devices {
+			result := string(d.Result)
+			if result == "" {
+				result = "waiting"
+			}
+			one.Devices = append(one.Devices, Carried{d.Person, text.Line(d.Name).String(), d.Device, result, text.Line(d.Words).String(), d.At})
+		}
+		a.Orders = append(a.Orders, one)
+	}
+	return nil
+}
+
+func (c *Console) partners(ctx context.Context, o *admin.Organisation, _ *Request, a *Answer) error {
+	a.key(o.Anchor().Key)
+	list, err := o.Partners(ctx)
+	for _, p := range list {
+		state := "in force"
+		switch {
+		case p.Ended:
+			state = "ended"
+		case !p.Expires.After(time.Now()):
+			state = "expired"
+		}
+		a.Partners = append(a.Partners, agreement(p.Agreement, p.With, p.Contact, state))
+	}
+	return err
+}
+
+func agreement(a *partner.Agreement, with org.Key, contact, state string) Partner {
+	p := Partner{Name: with.Name(), Contact: contact, Key: with.String(), Serial: a.Serial, Expires: a.Expires, State: state, Opens: []string{}}
+	for _, o := range a.Opens {
+		p.Opens = append(p.Opens, o.String())
+	}
+	return p
+}
+
+func (c *Console) propose(ctx context.Context, o *admin.Organisation, r *Request, a *Answer) error {
+	key, err := org.ParseKey(strings.TrimSpace(r.Key))
+	if err != nil {
+		return err
+	}
+	p := admin.Proposal{With: key, For: r.For}
+	for _, s := range r.Opens {
+		opening, err := parseOpening(s, o.Name(), key.Name())
+		if err != nil {
+			return err
+		}
+		p.Opens = append(p.Opens, opening)
+	}
+	note, err := o.Propose(ctx, p)
+	a.Note = string(note)
+	return err
+}
+
+// parseOpening reads whom an agreement opens: an address, or role/NAME of one of the
+// two organisations, such as role/cardiology@hospital.example.
+func parseOpening(s, own, other string) (o partner.Opening, err error) {
+	bad := fmt.Errorf("%q names nobody. Write an address, such as alice@%s, or a role and whose it is, such as role/cardiology@%s", s, own, own)
+	name, role := strings.CutPrefix(s, "role/")
+	at := strings.LastIndexByte(name, '@')
+	if at < 0 {
+		return o, bad
+	}
+	o.Organisation = name[at+1:]
+	if role {
+		if o.Role = name[:at]; !org.ValidRole(o.Role) || o.Organisation != own && o.Organisation != other {
+			return o, bad
+		}
+		return o, nil
+	}
+	o.Person = s
+	if !org.ValidAddress(s) {
+		return o, bad
+	}
+	// An organisation can have people at other domains: then it is said whose they are.
+	if o.Organisation != own && o.Organisation != other {
+		return o, fmt.Errorf("%s is at neither %s nor %s", s, own, other)
+	}
+	return o, nil
+}
+
+func (c *Console) readAgreement(_ context.Context, o *admin.Organisation, r *Request, a *Answer) error {
+	agreed, with, done, err := o.ReadAgreement([]byte(r.Note))
+	if err != nil {
+		return err
+	}
+	a.Agreed = done
+	a.Partners = []Partner{agreement(agreed, with, r.Contact, "")}
+	a.key(with)
+	return nil
+}
+
+func (c *Console) accept(ctx context.Context, o *admin.Organisation, r *Request, a *Answer) error {
+	note, err := o.Accept(ctx, []byte(r.Note), r.Contact)
+	if err != nil {
+		return err
+	}
+	a.Note = string(note)
+	return c.publish(ctx, o, a)
+}
+
+func (c *Console) endPartner(ctx context.Context, o *admin.Organisation, r *Request, a *Answer) error {
+	note, err := o.EndPartner(ctx, r.Name, r.Reason)
+	if err != nil {
+		return err
+	}
+	a.Note = string(note)
+	return c.publish(ctx, o, a)
+}
+
+func (c *Console) rotate(ctx context.Context, o *admin.Organisation, r *Request, a *Answer) error {
+	done, err := o.Rotate(ctx, r.Reason)
+	if err != nil {
+		return err
+	}
+	for _, i := range done.Invitations {
+		a.Void = append(a.Void, i.For.Address)
+	}
+	a.Anew = done.Partners
+	a.key(o.Anchor().Key)
+	return c.publish(ctx, o, a)
+}
