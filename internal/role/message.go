@@ -167,6 +167,8 @@ type GateSetup struct {
 	Rotate  bool   // replace the password by a random one
 
 	Rescue Rescue // for Recover, and where the desk needs the recovery key
+	// for Serve: the PIN is typed at a terminal, standard input, and the prompts go there
+	Typed bool
 
 	// for Wipe
 	Warrant Warrant
@@ -301,6 +303,7 @@ func (m *GateSetup) code(c *coder) {
 	c.path(&m.CAFile)
 	c.flag(&m.Rotate)
 	m.Rescue.code(c)
+	c.flag(&m.Typed)
 	m.Warrant.code(c)
 	m.Proof.code(c)
 	m.Invited.code(c)

@@ -14,6 +14,11 @@ const (
 	BackingUp // writes a backup into the file that comes with an Attach
 	Restoring // reads backups from the files that come with Attaches
 	Joining   // waits until the organisation has answered the request to join
+
+	// Of the organisation's own side: a conversation on standard input and output, and
+	// serving it, with a door for the conversations of others.
+	Administering
+	Governing
 	lastJob
 )
 
@@ -29,7 +34,7 @@ type Task struct {
 	Once        bool          // Listening: end when nothing waits any more
 	Ack         bool          // Listening: what was written is taken once standard input says so
 	JSON        bool
-	Through     bool   // Sending: through a process that listens, on the link's socket; there is no link
+	Through     bool   // Sending, Administering: through a process that listens, on the link's socket; there is no link
 	File        string // Sending: name of a file that goes with it, and that comes with an Attach; "" is none
 	Fingerprint string // Trusting: of the device that was compared; "" lists them
 	Archive     Archive

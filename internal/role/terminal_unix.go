@@ -151,3 +151,29 @@ func retry(f func() error) error {
 		}
 	}
 }
+
+// Hush switches off the echo of the terminal at a descriptor, until restore is called.
+func Hush(fd int) (restore func(), err error) {
+	now, err := unix.IoctlGetTermios(fd, ioctlGet)
+	if err != nil {
+		return nil, ErrNoTerminal
+	}
+	saved, quiet := *now, *now
+	quiet.Lflag &^= unix.ECHO
+	quiet.Lflag |= unix.ICANON
+	quiet.Iflag |= unix.ICRNL
+	if err := retry(func() error { return unix.IoctlSetTermios(fd, ioctlSet, &quiet) }); err != nil {
+		return nil, err
+	}
+	return func() { retry(func() error { return unix.IoctlSetTermios(fd, ioctlSet, &saved) }) }, nil
+}
+
+// Modes remembers the modes of the terminal at a descriptor, for who starts a role that
+// may die while they are others. restore does nothing where there is no terminal.
+func Modes(fd int) (restore func()) {
+	saved, err := unix.IoctlGetTermios(fd, ioctlGet)
+	if err != nil {
+		return func() {}
+	}
+	return func() { retry(func() error { return unix.IoctlSetTermios(fd, ioctlSet, saved) }) }
+}

@@ -65,7 +65,7 @@ func (c *Console) status(ctx context.Context, o *admin.Organisation, _ *Request,
 	h, anchor, p := o.Head(), o.Anchor(), o.Policy()
 	print := anchor.Key.Fingerprint()
 	s := &Status{Name: o.Name(), Contact: o.Contact(), Relay: o.Relay(), Key: anchor.Key.String(), Fingerprint: shown(print), Keys: anchor.Number,
-		Head: h.Number, HeadIssued: h.Issued, Lease: p.Lease().String(), Directory: h.Directory.Serial, Policy: h.Policy.Serial,
+		Head: h.Number, HeadIssued: h.Issued, Lease: p.Lease(), Directory: h.Directory.Serial, Policy: h.Policy.Serial,
 		Letters: left.Letters, Left: Left{Items: left.Items, Answers: left.Answers, Reason: text.Line(left.Refused).String()},
 		Invitations: []Invitation{}, Serving: c.Serving, Online: c.Client.Online()}
 	for _, e := range o.Directory().All() {

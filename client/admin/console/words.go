@@ -1,6 +1,9 @@
 package console
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
 	"time"
 
 	"sotto/client/admin"
@@ -70,29 +73,29 @@ type Left struct {
 
 // Status is how an organisation stands.
 type Status struct {
-	Name        string       `json:"name"`
-	Contact     string       `json:"contact"`
-	Relay       string       `json:"relay,omitempty"`
-	Key         string       `json:"key"`
-	Fingerprint string       `json:"fingerprint"`
-	Keys        uint64       `json:"keys"` // changes of the key
-	Head        uint64       `json:"head"`
-	HeadIssued  time.Time    `json:"head-issued"`
-	Lease       string       `json:"lease"`
-	Directory   uint64       `json:"directory"`
-	Policy      uint64       `json:"policy"`
-	Active      int          `json:"active"`
-	Suspended   int          `json:"suspended"`
-	Removed     int          `json:"removed"`
-	Devices     int          `json:"devices"`
-	Without     int          `json:"without-device"` // active people
-	Invitations []Invitation `json:"invitations"`
-	Orders      int          `json:"orders-in-force"`
-	Partners    int          `json:"partners"`
-	Letters     int          `json:"letters"` // that wait to be looked at
-	Left        Left         `json:"left"`
-	Serving     bool         `json:"serving"`
-	Online      bool         `json:"online"`
+	Name        string        `json:"name"`
+	Contact     string        `json:"contact"`
+	Relay       string        `json:"relay,omitempty"`
+	Key         string        `json:"key"`
+	Fingerprint string        `json:"fingerprint"`
+	Keys        uint64        `json:"keys"` // changes of the key
+	Head        uint64        `json:"head"`
+	HeadIssued  time.Time     `json:"head-issued"`
+	Lease       time.Duration `json:"lease"` // ns
+	Directory   uint64        `json:"directory"`
+	Policy      uint64        `json:"policy"`
+	Active      int           `json:"active"`
+	Suspended   int           `json:"suspended"`
+	Removed     int           `json:"removed"`
+	Devices     int           `json:"devices"`
+	Without     int           `json:"without-device"` // active people
+	Invitations []Invitation  `json:"invitations"`
+	Orders      int           `json:"orders-in-force"`
+	Partners    int           `json:"partners"`
+	Letters     int           `json:"letters"` // that wait to be looked at
+	Left        Left          `json:"left"`
+	Serving     bool          `json:"serving"`
+	Online      bool          `json:"online"`
 }
 
 // Invitation is one that was issued.
@@ -109,11 +112,42 @@ type Invited struct {
 	Address  string    `json:"address"`
 	Name     string    `json:"name"`
 	Expires  time.Time `json:"expires"`
-	Code     []byte    `json:"code"`
-	PIN      []byte    `json:"pin"`
-	Password []byte    `json:"password,omitempty"` // that the account has to be given by hand
+	Code     Secret    `json:"code"`
+	PIN      Secret    `json:"pin"`
+	Password Secret    `json:"password,omitempty"` // that the account has to be given by hand
 	Account  string    `json:"account"`            // what was done about it
 	Why      string    `json:"why,omitempty"`      // why the account is to be made by hand
+}
+
+// Secret is text that is cleared once it was shown, and so is no string.
+type Secret []byte
+
+// MarshalJSON writes it as a string of JSON.
+func (s Secret) MarshalJSON() ([]byte, error) {
+	b := append(make([]byte, 0, 2*len(s)+2), '"')
+	for _, c := range s {
+		switch {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c < ' ':
+			b = fmt.Appendf(b, "\\u%04x", c)
+		default:
+			b = append(b, c)
+		}
+	}
+	return append(b, '"'), nil
+}
+
+// UnmarshalJSON reads a string of JSON.
+func (s *Secret) UnmarshalJSON(b []byte) error {
+	if len(b) >= 2 && b[0] == '"' && !bytes.ContainsRune(b, '\\') {
+		*s = bytes.Clone(b[1 : len(b)-1])
+		return nil
+	}
+	var text string
+	err := json.Unmarshal(b, &text)
+	*s = Secret(text)
+	return err
 }
 
 // Person is an entry of the directory.

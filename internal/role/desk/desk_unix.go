@@ -52,6 +52,7 @@ type desk struct {
 	gate   chan struct{}      // closed when it stands, or none is to be
 	given  chan *os.File      // what is to be sent, for a task
 	why    ending
+	db     *store.Store
 	handin *memguard.Enclave // what other processes hand in is encrypted with
 }
 
@@ -131,6 +132,7 @@ func (d *desk) run() (int, error) {
 		return 0, fmt.Errorf("open the messages: %w", err)
 	}
 	defer db.Close()
+	d.db = db
 	place, err := readPlace(ctx, db)
 	if err != nil {
 		handover.Account.Destroy()

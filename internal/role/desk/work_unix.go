@@ -59,6 +59,10 @@ func (d *desk) work(ctx context.Context, c *client.Client) error {
 			look.Compared = &fp
 		}
 		return job.Devices(ctx, c, look)
+	case role.Administering:
+		return d.administer(ctx, c, t)
+	case role.Governing:
+		return d.govern(ctx, c, t)
 	}
 	return errors.New("this desk does not know what to do")
 }
@@ -90,6 +94,9 @@ func (d *desk) through(ctx context.Context) (int, error) {
 	go d.listen()
 	go d.signals()
 	t := d.setup.Task
+	if t.Job == role.Administering {
+		return role.ExitQuit, job.TalkThrough(ctx, d.handin, d.self.Link, os.Stdin, os.Stdout)
+	}
 	sent, err := job.Through(ctx, d.handin, d.self.Link, job.Sending{To: t.Peer, Text: os.Stdin, Urgency: t.Urgency, Wait: t.Wait})
 	if err != nil {
 		return 0, err

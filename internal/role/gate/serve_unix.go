@@ -37,6 +37,12 @@ func (g *gate) serve() (int, error) {
 	if len(g.setup.Invited.Code) > 0 {
 		return g.serveInvited()
 	}
+	if g.setup.Address != "" {
+		return g.serveNew()
+	}
+	if g.setup.Typed {
+		return g.serveTyped()
+	}
 	tried, err := g.triedFromFile()
 	if err != nil {
 		return 0, err
@@ -106,6 +112,11 @@ func readSoon(fd int, b []byte) (int, error) {
 // locked, too, longer than any PIN, and wiped afterwards. The end of the line may be
 // missing; nothing may come after it.
 func readPIN(memory []byte, read func([]byte) (int, error)) (*memguard.LockedBuffer, error) {
+	return readLine(memory, read, maxPIN, keystore.MinPIN)
+}
+
+// readLine is readPIN for what has other lengths, in bytes.
+func readLine(memory []byte, read func([]byte) (int, error), most, least int) (*memguard.LockedBuffer, error) {
 	defer clear(memory)
 	n, ended := 0, false
 	for {
@@ -126,9 +137,9 @@ func readPIN(memory []byte, read func([]byte) (int, error)) (*memguard.LockedBuf
 			switch {
 			case n == 0:
 				return nil, errNoPIN
-			case n > maxPIN:
+			case n > most:
 				return nil, errLongPIN
-			case n < keystore.MinPIN: // nobody's PIN, so not a guess that counts
+			case n < least: // nobody's PIN, so not a guess that counts
 				return nil, errShortPIN
 			}
 			pin := memguard.NewBuffer(n)
@@ -138,7 +149,7 @@ func readPIN(memory []byte, read func([]byte) (int, error)) (*memguard.LockedBuf
 			return nil, errLongPIN
 		case memory[n] == '\n':
 			memory[n], ended = 0, true
-		case n > maxPIN: // one more than a PIN has, for the \r of a line's end
+		case n > most: // one more than a PIN has, for the \r of a line's end
 			return nil, errLongPIN
 		default:
 			n++

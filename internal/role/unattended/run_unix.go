@@ -3,6 +3,7 @@
 package unattended
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -54,8 +55,10 @@ func Run(cfg Config) (role.Outcome, error) {
 	if cfg.OneTimePIN != nil {
 		defer cfg.OneTimePIN.Close()
 	}
-	if cfg.File != nil {
-		defer cfg.File.Close()
+	for _, f := range []*os.File{cfg.File, cfg.In, cfg.Out, cfg.Password} {
+		if f != nil {
+			defer f.Close()
+		}
 	}
 	if cfg.Through != nil {
 		defer cfg.Through.Close()
@@ -133,7 +136,7 @@ func (k *keeper) start() error {
 	k.gate, err = role.SpawnOn(role.Gate, &role.GateSetup{
 		Mode: role.Serve, SignedIn: k.cfg.Through != nil, // then a change of the password is another's to finish
 		Profile: k.cfg.Profile, DestroyAfter: k.cfg.DestroyAfter, NoTPM: k.cfg.NoTPM, NeedTPM: k.cfg.NeedTPM,
-		Invited: k.cfg.Invited, Relay: k.cfg.Relay, CAFile: k.cfg.CAFile,
+		Invited: k.cfg.Invited, Address: k.cfg.Address, Relay: k.cfg.Relay, CAFile: k.cfg.CAFile, Typed: k.cfg.Typed,
 	}, k.cfg.PIN, nil, keyW, theirs)
 	if err != nil {
 		return err
@@ -142,6 +145,9 @@ func (k *keeper) start() error {
 	clear(k.cfg.Invited.Code)
 	if k.cfg.OneTimePIN != nil {
 		k.gate.Control.SendFile(&role.Attach{}, k.cfg.OneTimePIN)
+	}
+	if k.cfg.Password != nil {
+		k.gate.Control.SendFile(&role.Attach{}, k.cfg.Password)
 	}
 	k.listen(k.gate)
 	return nil
@@ -240,9 +246,14 @@ func (k *keeper) startDesk() error {
 	}
 	desk, err := role.SpawnOn(role.Desk, &role.DeskSetup{
 		Profile: k.cfg.Profile, Task: k.cfg.Task, ComparedOnly: k.cfg.ComparedOnly, Wishes: k.cfg.Wishes, Past: k.past,
-	}, os.Stdin, os.Stdout, k.keyEnd, theirs)
+	}, cmp.Or(k.cfg.In, os.Stdin), cmp.Or(k.cfg.Out, os.Stdout), k.keyEnd, theirs)
 	if err != nil {
 		return err
+	}
+	for _, f := range []*os.File{k.cfg.In, k.cfg.Out} { // else nobody would see their end
+		if f != nil {
+			f.Close()
+		}
 	}
 	k.desk = desk
 	if k.cfg.File != nil {

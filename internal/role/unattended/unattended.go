@@ -35,6 +35,18 @@ type Config struct {
 	OneTimePIN    *os.File
 	Relay, CAFile string
 
+	// In and Out are the desk's standard input and output; nil are this process's. Run
+	// closes them once the desk has them.
+	In, Out *os.File
+
+	// Typed says that PIN is a terminal, at which it is typed.
+	Typed bool
+
+	// Address, unless empty, is an account that has no vault yet: one is made, with the
+	// PIN, and with the password that the file Password has, or that is typed.
+	Address  string
+	Password *os.File // Run closes it
+
 	ComparedOnly bool
 	DestroyAfter int
 	NoTPM        bool

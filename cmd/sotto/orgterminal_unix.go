@@ -1,0 +1,33 @@
+//go:build unix
+
+package main
+
+import (
+	"errors"
+	"os"
+
+	"sotto/internal/role"
+	"sotto/internal/role/unattended"
+)
+
+// controllingTerminal opens the terminal, whatever standard input and output are.
+func controllingTerminal() (*os.File, error) {
+	f, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return nil, errors.New("nobody is there to type the PIN: name the file that it is in with --pin-file")
+	}
+	return f, nil
+}
+
+// terminalModes remembers the modes of the terminal that a PIN is typed at.
+func terminalModes(cfg unattended.Config) (restore func()) {
+	if !cfg.Typed {
+		return func() {}
+	}
+	f, err := controllingTerminal()
+	if err != nil {
+		return func() {}
+	}
+	restore = role.Modes(int(f.Fd()))
+	return func() { restore(); f.Close() }
+}
