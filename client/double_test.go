@@ -381,6 +381,27 @@ func online(t testing.TB) (*Client, *double) {
 	return c, d
 }
 
+// notices takes all events up to now, and returns what was said in them.
+func notices(t testing.TB, c *Client) (said []string) {
+	t.Helper()
+	const last = "this is the last one"
+	c.events.put(NoticeEvent{Text: lineOf(last)})
+	for timeout := time.After(patience); ; {
+		select {
+		case e := <-c.Events():
+			n, ok := e.(NoticeEvent)
+			if ok && n.Text.String() == last {
+				return said
+			}
+			if ok {
+				said = append(said, n.Text.String())
+			}
+		case <-timeout:
+			t.Fatal("the events do not end")
+		}
+	}
+}
+
 // published waits until the double has the client's bundle and device list.
 func (d *double) published(c *Client) {
 	d.t.Helper()

@@ -420,16 +420,8 @@ func (c *Client) sessionNow() uint64 {
 
 // notices are what is said on the screen, but not in a conversation.
 func (b *besieged) notices() {
-	for {
-		select {
-		case e := <-b.c.Events():
-			if n, ok := e.(NoticeEvent); ok {
-				b.seen[n.Text.String()] = true
-			}
-			continue
-		case <-time.After(10 * time.Millisecond):
-		}
-		return
+	for _, n := range notices(b.t, b.c) {
+		b.seen[n] = true
 	}
 }
 
@@ -463,11 +455,15 @@ func (b *besieged) check() {
 			}
 		}
 	}
-	for _, m := range messages(b.t, b.c, ada) {
-		if m.Body.String() == "mine" && m.State != store.Sent {
-			b.t.Errorf("the message that she has not confirmed is %v", m.State)
+	// A link that gave it back has it again soon.
+	eventually(b.t, "the message that she has not confirmed is sent, and no more", func() bool {
+		for _, m := range messages(b.t, b.c, ada) {
+			if m.Body.String() == "mine" && m.State != store.Sent {
+				return false
+			}
 		}
-	}
+		return true
+	})
 	if s := b.c.State(); strings.ContainsAny(s.Words.String(), "\x1b\u202e\u009b") {
 		b.t.Errorf("the state says %q", s.Words)
 	}

@@ -45,21 +45,13 @@ func hostileRoom(t *testing.T, answer hostileArchive, sender string) (a *absent,
 	}
 	a.n++
 	a.c = run(t, a.st, a.attach(a.n))
-	done := false
-	for timeout := time.After(patience); !done; {
-		select {
-		case e := <-a.c.Events():
-			if n, ok := e.(NoticeEvent); ok {
-				said = append(said, n.Text.String())
-			}
-		case <-time.After(5 * time.Millisecond): // nothing more is said
-			over := make(chan bool, 1)
-			a.c.call(func() { r := a.c.rooms[icu]; over <- r != nil && r.archive.done && r.archive.query == "" })
-			done = <-over
-		case <-timeout:
-			t.Fatal("the room's archive is not left")
-		}
-	}
+	eventually(t, "the room's archive is left", func() bool {
+		over := make(chan bool, 1)
+		a.c.call(func() { r := a.c.rooms[icu]; over <- r != nil && r.archive.done && r.archive.query == "" })
+		said = append(said, notices(t, a.c)...)
+		return <-over
+	})
+	said = append(said, notices(t, a.c)...)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a, said, slices.Clone(asked)
