@@ -38,7 +38,7 @@ type restoreState struct {
 
 const (
 	restoreName  = "restore " // and the series; for where a conversation goes on, a blank and its peer
-	restoreBatch = 200        // records in a transaction
+	restoreBatch = 1000       // records in a transaction
 	restoreBytes = 1 << 20    // of files
 )
 

@@ -244,7 +244,7 @@ func NewReader(r io.Reader, id age.Identity) (*Reader, error) {
 	if other := (*age.NoIdentityMatchError)(nil); errors.As(err, &other) {
 		return nil, ErrKey
 	} else if err != nil {
-		return nil, fmt.Errorf("%w (%w)", ErrForeign, err)
+		return nil, ErrForeign // what age says repeats what is in the file
 	}
 	b := &Reader{lines: bufio.NewReaderSize(plain, MaxLine)}
 	first, err := b.record()

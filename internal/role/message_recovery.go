@@ -15,6 +15,9 @@ type Archive struct {
 	Whole   bool     // BackingUp: all of it, and not only what is new since the last
 	NoFiles bool     // without the files that came with messages
 	Count   int      // Restoring: how many files come with Attaches
+	Series  string   // BackingUp: of the newest backup where this one goes to; "": there is none
+	Segment int      // BackingUp: of that one
+	Kept    bool     // BackingUp: it goes to where those of a series are
 }
 
 // Archived is what a desk has backed up, or restored.
@@ -23,9 +26,9 @@ type Archived struct {
 	Files    int
 	Present  int   // Restoring: of the messages, those that were here
 	Bytes    int64 // of the backup
-	Segment  int   // 0: the whole; else it needs those before it
-	Keys     int   // that open it
-	Words    string
+	Series   string
+	Segment  int // 0: the whole; else it needs those before it
+	Keys     int // that open it
 }
 
 // Bounds of these.
@@ -43,9 +46,9 @@ func (m *Archived) code(c *coder) {
 		c.number(n, maxSeen)
 	}
 	c.long(&m.Bytes, 1<<60)
+	c.text(&m.Series)
 	c.number(&m.Segment, maxSeen)
 	c.number(&m.Keys, maxSeen)
-	c.text(&m.Words)
 }
 
 func (r *Rescue) code(c *coder) {
@@ -61,6 +64,9 @@ func (a *Archive) code(c *coder) {
 	c.flag(&a.Whole)
 	c.flag(&a.NoFiles)
 	c.number(&a.Count, maxArchives)
+	c.text(&a.Series)
+	c.number(&a.Segment, maxArchives)
+	c.flag(&a.Kept)
 }
 
 // list is at most most texts, or paths.

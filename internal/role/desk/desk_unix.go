@@ -63,7 +63,7 @@ func Main() int {
 		return role.ExitFailed
 	}
 	defer memguard.Purge()
-	d := &desk{self: self, setup: setup, term: role.Inherited(setup.Terminal), screen: tui.NewScreen(os.Stdout), alone: make(chan struct{}), gate: make(chan struct{}), given: make(chan *os.File, 1)}
+	d := &desk{self: self, setup: setup, term: role.Inherited(setup.Terminal), screen: tui.NewScreen(os.Stdout), alone: make(chan struct{}), gate: make(chan struct{}), given: make(chan *os.File, max(1, setup.Task.Archive.Count))}
 	if setup.Task.Job != role.Screen { // standard output is for what the job writes
 		d.screen = tui.NewScreen(io.Discard)
 	}
@@ -174,6 +174,10 @@ func (d *desk) run() (int, error) {
 	}
 	if err := messenger.Accessed(accesses(a.Accesses)); err != nil {
 		return 0, err
+	}
+	if d.setup.Task.Job.Offline() {
+		a.Destroy()
+		return d.archive(ctx, messenger, handover.Recovery)
 	}
 	if d.setup.Reading {
 		if err := db.ReadOnly(); err != nil {
@@ -344,7 +348,7 @@ func (d *desk) leave() {
 
 // abandon puts the terminal right in the watch's place and ends.
 func (d *desk) abandon() {
-	if d.setup.Task.Job != role.Screen {
+	if d.setup.Task.Job != role.Screen && len(d.setup.Terminal) == 0 {
 		memguard.Purge()
 		os.Exit(role.ExitOrphan)
 	}

@@ -115,7 +115,7 @@ func (k *keeper) done() bool { return k.desk == nil && k.gate == nil }
 
 func (k *keeper) start() error {
 	var err error
-	if k.cfg.Through == nil {
+	if k.cfg.Through == nil && !k.cfg.Task.Job.Offline() {
 		if k.link, err = role.Spawn(role.Link, &role.LinkSetup{}, nil, nil); err != nil {
 			return err
 		}
@@ -135,7 +135,7 @@ func (k *keeper) start() error {
 	k.keyEnd, k.linkEnd = keyR, ours
 	k.gate, err = role.SpawnOn(role.Gate, &role.GateSetup{
 		Mode: role.Serve, SignedIn: k.cfg.Through != nil, // then a change of the password is another's to finish
-		Profile: k.cfg.Profile, DestroyAfter: k.cfg.DestroyAfter, NoTPM: k.cfg.NoTPM, NeedTPM: k.cfg.NeedTPM,
+		Profile: k.cfg.Profile, DestroyAfter: k.cfg.DestroyAfter, NoTPM: k.cfg.NoTPM, NeedTPM: k.cfg.NeedTPM, Rescue: k.cfg.Rescue,
 		Invited: k.cfg.Invited, Address: k.cfg.Address, Relay: k.cfg.Relay, CAFile: k.cfg.CAFile, Typed: k.cfg.Typed,
 	}, k.cfg.PIN, nil, keyW, theirs)
 	if err != nil {
@@ -259,6 +259,9 @@ func (k *keeper) startDesk() error {
 	if k.cfg.File != nil {
 		desk.Control.SendFile(&role.Attach{}, k.cfg.File)
 	}
+	for _, f := range k.cfg.Files {
+		desk.Control.SendFile(&role.Attach{}, f)
+	}
 	k.listen(desk)
 	k.closeEnds()
 	k.gate.Control.Send(&role.End{}) // it has waited for this
@@ -290,6 +293,10 @@ func (k *keeper) fromDesk(e event) {
 	switch m := e.msg.(type) {
 	case *role.Outcome:
 		k.outcome = *m
+	case *role.Archived:
+		if k.cfg.Done != nil {
+			k.cfg.Done(*m)
+		}
 	case *role.Warrant:
 		k.warrant = m
 	}

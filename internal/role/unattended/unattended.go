@@ -22,8 +22,11 @@ type Config struct {
 	Profile role.Profile
 	PIN     *os.File // the gate's standard input; Run closes it
 	Task    role.Task
-	File    *os.File // what the task sends with its message; nil is nothing. Run closes it
-	Door    string   // path of the door that a task which listens opens; "" is none
+	File    *os.File   // what the task sends with its message; nil is nothing. Run closes it
+	Files   []*os.File // that a backup goes to, or comes from; they stay the caller's
+	Rescue  role.Rescue
+	Done    func(role.Archived) // is told what became of a backup
+	Door    string              // path of the door that a task which listens opens; "" is none
 
 	// Through, unless nil, leads to a process that listens with the profile and
 	// sends what the task has to send. Run closes it.
