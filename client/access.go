@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"sotto/client/audit"
-	"sotto/client/membership"
 	"sotto/client/store"
 )
 
@@ -33,11 +32,7 @@ func (c *Client) Accessed(list []Access) error {
 		return nil
 	}
 	err := c.store.Update(context.Background(), func(tx *store.Tx) error {
-		m, err := membership.Read(tx)
-		if err != nil {
-			return err
-		}
-		peer := m.Contact()
+		peer := c.Membership().Contact()
 		if peer == "" {
 			peer = c.self
 		}
@@ -82,15 +77,10 @@ func accessReason(s string) audit.Reason {
 // RecoveryKey returns the serial number of the organisation's policy, and the
 // recovery key that it names, "" for none. Without an organisation or a policy ok is
 // false: nobody decides.
-func (c *Client) RecoveryKey(ctx context.Context) (serial uint64, recipient string, ok bool, err error) {
-	err = c.store.View(ctx, func(tx *store.Tx) error {
-		m, err := membership.Read(tx)
-		if err != nil || m.Policy() == nil {
-			return err
-		}
-		p := m.Policy()
-		serial, recipient, ok = p.Serial, p.Value("recovery-key").Text(), true
-		return nil
-	})
-	return serial, recipient, ok, err
+func (c *Client) RecoveryKey() (serial uint64, recipient string, ok bool) {
+	p := c.Membership().Policy()
+	if p == nil {
+		return 0, "", false
+	}
+	return p.Serial, p.Value("recovery-key").Text(), true
 }

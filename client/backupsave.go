@@ -19,7 +19,6 @@ import (
 	"sotto/client/audit"
 	"sotto/client/backup"
 	"sotto/client/locker"
-	"sotto/client/membership"
 	"sotto/client/store"
 )
 
@@ -84,10 +83,7 @@ func (c *Client) Backup(ctx context.Context, f *os.File, s BackupPlan) (BackedUp
 		upto  int64
 	)
 	err := c.store.View(ctx, func(tx *store.Tx) error {
-		m, err := membership.Read(tx)
-		if err != nil {
-			return err
-		}
+		m := c.Membership()
 		p := m.Policy()
 		if v := p.Value("backup"); v.Set() && !v.Bool() {
 			return ErrNoBackup

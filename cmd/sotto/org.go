@@ -92,6 +92,8 @@ func (s *office) yesFlag(cmd *cobra.Command) {
 func orgInitCommand() *cobra.Command {
 	var s office
 	var policyFile string
+	var rk recoveryKey
+	var without bool
 	cmd := &cobra.Command{
 		Use:   "init DOMAIN",
 		Short: "Found an organisation",
@@ -101,7 +103,11 @@ account into its directory, and publish all that at the relay.
 The organisation's account is sotto@DOMAIN unless --as says another. It has to exist
 at the relay, and to be an admin there if it is to make the accounts of others. If
 the profile does not exist yet it is set up: you are asked for the account's
-password and for a new PIN, or both are read from files.`,
+password and for a new PIN, or both are read from files.
+
+A recovery key is made with it, and shown once before anything else: whole, or in
+shares (--recovery-shares 3/5), or written into files. It opens vaults and backups in
+an emergency: docs/recovery.md.`,
 		Example: `  sotto org init hospital.example --relay wss://relay.hospital.example/ws
   sotto org init hospital.example --as admin@hospital.example --pin-file pin --password-file password`,
 		Args: cobra.ArbitraryArgs,
@@ -134,6 +140,11 @@ password and for a new PIN, or both are read from files.`,
 				}
 				r.Body = string(b)
 			}
+			if rk.org = name; !without && (rk.wanted() || s.pin == "") {
+				if r.Body, err = rk.intoPolicy(cmd, r.Body); err != nil {
+					return err
+				}
+			}
 			a, err := s.once(cmd.Context(), r)
 			if err != nil {
 				return err
@@ -163,6 +174,8 @@ What to do next:
 	f.StringVar(&s.ca, "ca", "", "file with the certificate authorities to trust, instead of the system's (PEM)")
 	f.StringVar(&s.password, "password-file", "", "with --pin-file: file with the account's password")
 	f.StringVar(&policyFile, "policy", "", "file with the settings of the first policy")
+	rk.flags(f)
+	f.BoolVar(&without, "no-recovery-key", false, "make no recovery key; with --pin-file none is made unless one of the two flags says where to")
 	return cmd
 }
 

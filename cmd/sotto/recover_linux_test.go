@@ -6,8 +6,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"sotto/client/audit"
+	"sotto/client/org/policy"
 	"sotto/client/store"
 	"sotto/internal/profile"
 	"sotto/internal/role/roletest"
@@ -315,5 +317,42 @@ func TestRecoveryKeyCommand(t *testing.T) {
 		if code := c.Exit(); code == 0 {
 			t.Errorf("shares %s", bad)
 		}
+	}
+}
+
+// TestRecoveryKeyIntoPolicy: the first policy names the key that was shown.
+func TestRecoveryKeyIntoPolicy(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key")
+	r := recoveryKey{files: []string{path}}
+	for body, want := range map[string]string{"": "destroy-after", "paste = false\n": "paste = false\n\nrecovery-key = \"age1"} {
+		os.Remove(path)
+		got, err := r.intoPolicy(orgInitCommand(), body)
+		if err != nil || !strings.Contains(got, want) || strings.Count(got, "\nrecovery-key = \"age1") != 1 {
+			t.Errorf("%q: %v, %q", body, err, got)
+		}
+		var k recovery.Reader
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if whole, err := k.File(f); !whole || err != nil {
+			t.Errorf("%v, %v", whole, err)
+		}
+		f.Close()
+		key := k.Key()
+		if name, _ := key.Recipient(); !strings.Contains(got, name) {
+			t.Error("the policy names another key")
+		}
+		key.Destroy()
+		if _, err := policy.New("hospital.example", 1, time.Now(), got); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := r.intoPolicy(orgInitCommand(), "recovery-key = \"age1x\"\n"); err == nil {
+		t.Error("a policy that names a key, and a key that is to be made")
+	}
+	none := recoveryKey{}
+	if got, err := none.intoPolicy(orgInitCommand(), "recovery-key = \"age1x\"\n"); err != nil || got != "recovery-key = \"age1x\"\n" {
+		t.Errorf("%q, %v", got, err)
 	}
 }

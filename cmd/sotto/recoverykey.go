@@ -1,12 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"sotto/client/admin"
 	"sotto/internal/atomicfile"
 	"sotto/internal/harden"
 	"sotto/keystore"
@@ -72,6 +73,37 @@ func (r *recoveryKey) check() error {
 		return terminal()
 	}
 	return nil
+}
+
+// wanted says whether the command line asks for a key.
+func (r *recoveryKey) wanted() bool { return r.shares != "" || len(r.files) > 0 }
+
+// namesKey finds a line of a policy that names a recovery key.
+var namesKey = regexp.MustCompile(`(?m)^[ \t]*recovery-key[ \t]*=`)
+
+// intoPolicy makes a key, and returns the lines of the first policy with it: body, or
+// those that an organisation begins with. A policy that names one stays as it is.
+func (r *recoveryKey) intoPolicy(cmd *cobra.Command, body string) (string, error) {
+	if body == "" {
+		body = admin.FirstPolicy()
+	}
+	if namesKey.MatchString(body) {
+		if r.wanted() {
+			return "", &misused{command: cmd.CommandPath(), err: errors.New("the policy names a recovery key already: leave out --recovery-shares and --recovery-file, or that line")}
+		}
+		return body, nil
+	}
+	if err := r.check(); err != nil {
+		return "", &misused{command: cmd.CommandPath(), err: err}
+	}
+	recipient, err := r.make(os.Stdin, os.Stdout)
+	if err != nil {
+		return "", err
+	}
+	for _, path := range r.files {
+		fmt.Fprintf(os.Stderr, "The recovery key, or a share of it, is in %s\n", filepath.Clean(path))
+	}
+	return strings.TrimRight(body, "\n") + "\n\nrecovery-key = \"" + recipient + "\"\n", nil
 }
 
 // make makes a key, and shows or writes it once. It returns the recipient.
@@ -174,7 +206,7 @@ kept. Files are readable by you only: put each on another medium, and away.`,
 			if err := r.check(); err != nil {
 				return &misused{command: cmd.CommandPath(), err: err}
 			}
-			recipient, err := r.make(bufio.NewReader(os.Stdin), os.Stdout)
+			recipient, err := r.make(os.Stdin, os.Stdout)
 			if err != nil {
 				return err
 			}

@@ -185,12 +185,12 @@ func (d *desk) run() (int, error) {
 		}
 	} else {
 		_ = messenger.Unlocked(ctx, d.opening(handover.PINMark[:])) // it goes on trying
-		if err := d.announce(ctx, messenger, announcing); err != nil {
+		if err := d.announce(messenger, announcing); err != nil {
 			return 0, err
 		}
 		// The policy may become another one meanwhile. What this can't write now the
 		// next desk writes.
-		defer func() { _ = d.announce(context.Background(), messenger, announcing) }()
+		defer func() { _ = d.announce(messenger, announcing) }()
 	}
 	ended := make(chan error, 1)
 	running, halt := context.WithCancel(context.Background())
