@@ -38,6 +38,15 @@ func (c *Client) auditKey(tx *store.Tx) (crypto.Signer, error) {
 	return noteKey{k}, nil
 }
 
+// readOwnKey reads its public half.
+func (c *Client) readOwnKey(tx *store.Tx) (ed25519.PublicKey, error) {
+	k, err := c.auditKey(tx)
+	if err != nil {
+		return nil, err
+	}
+	return k.Public().(ed25519.PublicKey), nil
+}
+
 // valueCollectorKey is the value in the store that has the seed of the key with
 // which this account confirms audit logs.
 const valueCollectorKey = "audit.collector.seed"

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"crypto/ed25519"
 	"errors"
 	"slices"
 	"time"
@@ -53,9 +52,11 @@ const (
 
 // auditor returns where the log goes; false if nowhere.
 func (c *Client) auditor() (address string, key *audit.CollectorKey, ok bool) {
-	p := c.Policy()
+	p := c.Membership().Policy()
 	if p == nil {
-		return "", nil, false
+		if p = c.Policy(); p == nil {
+			return "", nil, false
+		}
 	}
 	address, err := c.address(p.Value("auditor").Text())
 	if err != nil {
@@ -255,12 +256,7 @@ func (c *Client) auditAnswered(tx *store.Tx, fx *effects, got *omemo.Decrypted) 
 
 // confirm compares what the auditor has with the log.
 func (c *Client) confirm(tx *store.Tx, answer *audit.Answer, key *audit.CollectorKey) error {
-	signer, err := c.auditKey(tx)
-	if err != nil {
-		return err
-	}
-	public, _ := signer.Public().(ed25519.PublicKey)
-	return c.auditLog.Confirm(tx, answer, public, key)
+	return c.auditLog.Confirm(tx, answer, c.ownKey, key)
 }
 
 // afterAnswer goes on after an answer.

@@ -14,6 +14,7 @@ package client
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -105,7 +106,8 @@ type Client struct {
 	log    *slog.Logger
 
 	auditLog *audit.Log
-	searches searches // that were not told of yet
+	ownKey   ed25519.PublicKey // with which this device signs it
+	searches searches          // that were not told of yet
 	opening  opening
 	member   atomic.Pointer[membership.Membership] // nil in open mode
 
@@ -159,6 +161,9 @@ func New(cfg Config) (*Client, error) {
 			return err
 		}
 		if c.auditLog, err = audit.New(audit.Device{Owner: audit.PersonOf(c.self), ID: c.device.ID()}); err != nil {
+			return err
+		}
+		if c.ownKey, err = c.readOwnKey(tx); err != nil {
 			return err
 		}
 		m, err := membership.Read(tx)

@@ -19,11 +19,18 @@ const (
 	// serving it, with a door for the conversations of others.
 	Administering
 	Governing
+
+	// Of audit logs.
+	Collecting // takes those of an organisation's devices
+	Verifying  // compares this device's with what was signed of it
+	Showing    // shows the key with which this account confirms them
 	lastJob
 )
 
 // Offline says whether a job has nothing to do with the relay: it needs no link.
-func (j Job) Offline() bool { return j == BackingUp || j == Restoring }
+func (j Job) Offline() bool {
+	return j == BackingUp || j == Restoring || j == Verifying || j == Showing
+}
 
 // Task is a job and how to do it.
 type Task struct {
@@ -38,6 +45,7 @@ type Task struct {
 	File        string // Sending: name of a file that goes with it, and that comes with an Attach; "" is none
 	Fingerprint string // Trusting: of the device that was compared; "" lists them
 	Archive     Archive
+	Silence     time.Duration // Collecting: a device that is silent for so long is told of; 0: none is
 }
 
 // Standing is how far a message has come.
@@ -84,4 +92,5 @@ func (m *Task) code(c *coder) {
 	c.path(&m.File)
 	c.text(&m.Fingerprint)
 	m.Archive.code(c)
+	c.span(&m.Silence)
 }

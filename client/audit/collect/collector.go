@@ -59,6 +59,10 @@ func Open(dir string, public *audit.CollectorKey, key crypto.Signer, lookup func
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", doing, err)
 	}
+	if err := writePublic(dir, public); err != nil {
+		lock.Close()
+		return nil, nil, fmt.Errorf("%s: %w", doing, err)
+	}
 	c := &Collector{dir: dir, lock: lock, public: public, key: key, lookup: lookup, open: map[audit.Device]*kept{}, sealed: map[audit.Device]audit.Checkpoint{}}
 	var findings []Finding
 	seal, err := readSeal(dir, public)

@@ -8,6 +8,7 @@
 // as the answer.
 //
 //	FOLDER/lock                          held while a collector is open
+//	FOLDER/collector                     the collector's public key, for who has no other copy of it
 //	FOLDER/seal                          what every log was at some time, signed by the collector
 //	FOLDER/alice@hospital.example-27183/
 //	    log       lines and checkpoints

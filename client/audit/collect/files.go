@@ -28,6 +28,7 @@ const (
 	evidenceFile = "evidence"
 	sealFile     = "seal"
 	lockFile     = "lock"
+	publicFile   = "collector" // the collector's public key
 )
 
 // folderName is where a device's log lies: readable, and one name for one device

@@ -60,6 +60,13 @@ func Verify(dir string, with Verifying) (*FolderReport, error) {
 		seals = append(seals[:len(seals):len(seals)], own)
 		r.Sealed = own.Time
 	}
+	switch public, err := ReadPublic(dir); {
+	case errors.Is(err, fs.ErrNotExist): // of a collector before there was such a file
+	case err != nil:
+		wrong("the copy of the collector's key in the folder is damaged: %v", err)
+	case public.String() != with.Collector.String():
+		wrong("the copy of the collector's key in the folder is another key")
+	}
 	known := map[audit.Device][]audit.Checkpoint{}
 	for _, s := range seals {
 		for _, c := range s.Logs {
@@ -72,7 +79,7 @@ func Verify(dir string, with Verifying) (*FolderReport, error) {
 	}
 	seen := map[audit.Device]bool{}
 	for _, e := range entries {
-		if e.Name() == sealFile || e.Name() == lockFile {
+		if e.Name() == sealFile || e.Name() == lockFile || e.Name() == publicFile {
 			continue
 		}
 		path := filepath.Join(dir, e.Name())

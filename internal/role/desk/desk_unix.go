@@ -53,6 +53,9 @@ type desk struct {
 	given  chan *os.File      // what is to be sent, for a task
 	why    ending
 	db     *store.Store
+
+	collecting *job.Collector // nil: that is not what it is for
+
 	handin *memguard.Enclave // what other processes hand in is encrypted with
 }
 
@@ -157,14 +160,23 @@ func (d *desk) run() (int, error) {
 
 	// the messenger
 	a := &handover.Account
-	messenger, err := client.New(client.Config{
+	collector, err := d.collector(ctx, db, a.Address)
+	if err != nil {
+		a.Destroy()
+		return 0, err
+	}
+	cfg := client.Config{
 		Account: client.Account{
 			Address: a.Address, Relay: a.Relay, CA: a.CA, Legacy: a.Legacy, Password: a.Password, Next: a.Next,
 		},
 		Store: db, Files: files, Link: d.self.Link, ComparedOnly: d.setup.ComparedOnly,
 		Unattended: d.setup.Task.Job != role.Screen,
 		Invitation: handover.Invitation, Invited: a.Invited,
-	})
+	}
+	if d.collecting = collector; collector != nil {
+		cfg.Collect = collector.Take
+	}
+	messenger, err := client.New(cfg)
 	if handover.Invitation != nil {
 		handover.Invitation.Destroy()
 	}
@@ -191,6 +203,13 @@ func (d *desk) run() (int, error) {
 		// The policy may become another one meanwhile. What this can't write now the
 		// next desk writes.
 		defer func() { _ = d.announce(messenger, announcing) }()
+	}
+	if collector != nil {
+		collector.Serve(messenger)
+	}
+	if job := d.setup.Task.Job; job == role.Verifying || job == role.Showing {
+		a.Destroy()
+		return d.audits(ctx, messenger)
 	}
 	ended := make(chan error, 1)
 	running, halt := context.WithCancel(context.Background())

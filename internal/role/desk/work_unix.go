@@ -49,6 +49,8 @@ func (d *desk) work(ctx context.Context, c *client.Client) error {
 		return d.send(ctx, c, t)
 	case role.Listening:
 		return d.write(ctx, c, t)
+	case role.Collecting:
+		return d.collect(ctx, c)
 	case role.Trusting:
 		look := job.Looking{Whom: t.Peer, Wait: t.Wait, JSON: t.JSON, Out: os.Stdout}
 		if t.Fingerprint != "" {

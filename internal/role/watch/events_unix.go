@@ -171,6 +171,10 @@ func (w *watch) fromDesk(e event) error {
 		if err := w.ordered(e.child, m); err != nil {
 			return err
 		}
+	case *role.Outcome:
+		if w.cfg.Result != nil {
+			w.cfg.Result(*m)
+		}
 	case *role.Stop:
 		w.toShell()
 		return nil

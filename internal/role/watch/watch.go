@@ -60,6 +60,9 @@ type Config struct {
 	Files []*os.File
 	Done  func(role.Archived)
 
+	// Result, unless nil, is told what became of a Task that is no backup.
+	Result func(role.Outcome)
+
 	// Rescue is for role.Recover, and where the desk needs the recovery key. Unless
 	// another PIN is chosen, a vault that is opened with it is only read from: there is
 	// no link, and the end of the desk is the end of sotto.
