@@ -1,0 +1,107 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+
+	"sotto/client/audit"
+	"sotto/client/backup"
+	"sotto/client/store"
+)
+
+// auditedAs returns how many lines of the audit log have a kind in them.
+func auditedAs(t testing.TB, st *store.Store, kind audit.Kind, words string) (n int) {
+	t.Helper()
+	if err := st.View(context.Background(), func(tx *store.Tx) error {
+		return tx.AuditLines(0, 10_000, func(_ int64, line, _ []byte) {
+			if strings.Contains(string(line), " "+kind.String()+" ") && strings.Contains(string(line), words) {
+				n++
+			}
+		})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// TestBackupAsThePolicySays: the organisation's recovery key opens it, without being
+// asked for; and where backups are forbidden there is none, and that is written down.
+func TestBackupAsThePolicySays(t *testing.T) {
+	s := staff(t).start()
+	id, _ := age.GenerateX25519Identity()
+	if _, name, ok := s.c.RecoveryKey(); name != "" || !ok {
+		t.Errorf("a policy without a key names %q, %v", name, ok)
+	}
+	s.policy(2, "recovery-key = \""+id.Recipient().String()+"\"\n")
+	s.nudge()
+	s.upToDate()
+	if serial, name, ok := s.c.RecoveryKey(); serial != 2 || name != id.Recipient().String() || !ok {
+		t.Errorf("policy %d names %q, %v", serial, name, ok)
+	}
+	f, err := os.CreateTemp(t.TempDir(), "backup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if done, err := s.c.Backup(context.Background(), f, BackupPlan{}); err != nil || done.Keys != 1 {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	f.Seek(0, 0)
+	if r, err := backup.NewReader(f, id); err != nil || r.Header.Organisation != mercyOrg || r.Header.Address != me {
+		t.Errorf("%v", err)
+	}
+	if n := auditedAs(t, s.st, audit.BackupMade, ""); n != 1 {
+		t.Errorf("the audit log tells of %d backups", n)
+	}
+
+	s.policy(3, "backup = false\n")
+	s.nudge()
+	s.upToDate()
+	empty, err := os.CreateTemp(t.TempDir(), "backup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer empty.Close()
+	if _, err := s.c.Backup(context.Background(), empty, BackupPlan{To: []string{id.Recipient().String()}}); !errors.Is(err, ErrNoBackup) {
+		t.Errorf("forbidden: %v", err)
+	}
+	if info, err := empty.Stat(); err != nil || info.Size() != 0 {
+		t.Error("something was written all the same")
+	}
+	if n := auditedAs(t, s.st, audit.BackupRefused, "by-policy"); n != 1 {
+		t.Errorf("the audit log tells of %d refusals", n)
+	}
+}
+
+// TestAccessesAreTold: each use of the recovery key is in the audit log and in the
+// conversation with the organisation, once.
+func TestAccessesAreTold(t *testing.T) {
+	s := staff(t).start()
+	list := []Access{
+		{ID: [8]byte{1}, Time: time.Now(), Reason: "emergency", Words: "an emergency", By: lind},
+		{ID: [8]byte{2}, Time: time.Now(), Reason: "forgotten-pin", Words: "a forgotten PIN", By: lind},
+	}
+	for range 2 { // every desk is told of all that the vault knows
+		if err := s.c.Accessed(list); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a, b := auditedAs(t, s.st, audit.EmergencyAccess, "reason=emergency"), auditedAs(t, s.st, audit.EmergencyAccess, "reason=forgotten-pin"); a != 1 || b != 1 {
+		t.Errorf("the audit log tells of %d and %d", a, b)
+	}
+	if err := s.st.View(context.Background(), func(tx *store.Tx) error {
+		lines, err := tx.Messages(contact, 0, 10)
+		if len(lines) != 2 || !strings.Contains(lines[0].Body, "opened with the recovery key") || !strings.Contains(lines[0].Body, lind) || lines[0].Kind != store.Notice {
+			t.Errorf("%+v", lines)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
