@@ -2,16 +2,25 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/awnumar/memguard"
+
 	"sotto/client/audit"
+	"sotto/client/membership"
+	"sotto/client/omemo"
+	"sotto/client/org"
+	"sotto/client/org/head"
+	"sotto/client/org/orgtest"
 	"sotto/client/org/policy"
 	"sotto/client/store"
 	"sotto/internal/profile"
+	"sotto/internal/role"
 	"sotto/internal/role/roletest"
 	"sotto/keystore"
 	"sotto/keystore/recovery"
@@ -354,5 +363,67 @@ func TestRecoveryKeyIntoPolicy(t *testing.T) {
 	none := recoveryKey{}
 	if got, err := none.intoPolicy(orgInitCommand(), "recovery-key = \"age1x\"\n"); err != nil || got != "recovery-key = \"age1x\"\n" {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// TestRecoveryKeyOfThePolicy: from a policy in the encrypted database, through the desk
+// and the next gate, into the vault. What somebody puts beside the database does
+// nothing.
+func TestRecoveryKeyOfThePolicy(t *testing.T) {
+	home := t.TempDir()
+	p := vaultAt(t, home, "ws://127.0.0.1:1/ws", 10, 0)
+	if err := os.Remove(p.Database); err != nil {
+		t.Fatal(err)
+	}
+	_, to := keyFile(t)
+	now := time.Now().UTC().Truncate(time.Second)
+	key := orgtest.New("ward.example", "1")
+	rules, err := policy.New("ward.example", 1, now, "recovery-key = \""+to+"\"\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	note, err := rules.Sign(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rules, err = policy.Open(note, key.Key); err != nil {
+		t.Fatal(err)
+	}
+	newest, err := (&head.Head{Number: 1, Issued: now, Policy: rules.At(), Orders: head.Orders{First: 1}}).Sign(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inDatabase(t, p, func(tx *store.Tx) error {
+		if _, err := omemo.Setup(tx); err != nil {
+			return err
+		}
+		m, err := membership.Join(tx, org.NewAnchor(key.Key, 0), "sotto@ward.example", "alice@ward.example", now.Add(-time.Hour))
+		if err != nil {
+			return err
+		}
+		return errors.Join(m.Follow(tx, newest), m.SetPolicy(tx, note))
+	})
+	status := func() string {
+		s, err := keystore.At(p.Vault, p.DeviceKey).Status()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Recovery
+	}
+	_, evil := keyFile(t)
+	planted, err := keystore.Announce(memguard.NewEnclave([]byte(strings.Repeat("k", 32))), 99, evil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(p.Data, role.AnnouncementFile), planted, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for n, want := range []string{"", to} { // the first desk announces, the second gate obeys
+		c := asked(t, home)
+		c.See("F1 help")
+		if got := status(); got != want {
+			t.Errorf("after unlocking %d times the vault opens with %q, want %q", n+1, got, want)
+		}
+		quit(t, c)
 	}
 }
