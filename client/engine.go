@@ -390,6 +390,7 @@ func (c *Client) onState(m wire.State) {
 		if !was { // resumed: nothing should be missing, and the archive knows
 			c.syncBy(syncSoon)
 			c.onRoomsResumed()
+			c.follow()
 			c.retryFiles()
 		}
 		c.flush()

@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"sotto/client/audit"
@@ -376,6 +377,9 @@ func (c *Client) peopleChanged(tx *store.Tx, fx *effects, people []string) error
 	fx.events = append(fx.events, OrganisationChanged{})
 	fx.list, fx.flush = true, true
 	fx.after = append(fx.after, c.releaseHeld, func() {
+		for _, p := range c.peers { // keys that were refused may be signed now
+			maps.DeleteFunc(p.failed, func(_ uint32, err error) bool { return errors.Is(err, errNotSigned) })
+		}
 		for _, r := range c.rooms {
 			c.expelFrom(r)
 		}
