@@ -156,7 +156,8 @@ func (c *Client) Publish(ctx context.Context, node, id string, payload *stanza.E
 			return fmt.Errorf("open %s to everybody: %w", node, err)
 		}
 		err = publish()
-	case pubsubCondition(err) == "unsupported" || condition(err) == "bad-request": // a relay without publish-options
+	case pubsubCondition(err) == "unsupported" || condition(err) == "bad-request" || condition(err) == "resource-constraint":
+		// A relay without publish-options; ejabberd 23.01 says the last of options that it does not know.
 		if err = publish(); err == nil {
 			if err := configure(); err != nil {
 				return fmt.Errorf("open %s to everybody: %w", node, err)
