@@ -86,6 +86,15 @@ type Config struct {
 	// same comes again. It is called by Run, and must not call the client.
 	Collect func(from audit.Device, batch []byte) (answer []byte, err error)
 
+	// OnOrder is told what the organisation orders that the client cannot do: to lock,
+	// to log off, to wipe. Nil is a program that does none of it. OnWarrant, unless
+	// nil, is told by whose word this device is to be wiped. Both are called from Run's
+	// goroutine and must not wait for the client. Dealt are orders that were dealt with
+	// while no client ran.
+	OnOrder   func(Ordered)
+	OnWarrant func(Warrant)
+	Dealt     []Dealt
+
 	Logger *slog.Logger // nil: no log. No text of a message and no key is ever logged
 }
 
@@ -115,6 +124,7 @@ type Client struct {
 	wake   chan struct{} // something in the store is to be sent
 	calls  chan func()   // things only Run may do
 	ended  chan struct{} // closed when Run does nothing more
+	heard  chan struct{} // see Heard
 
 	mu       sync.Mutex // guards what follows: written by Run, read by queries
 	state    State
@@ -148,7 +158,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	c := &Client{
 		cfg: cfg, self: self.String(), selfID: self, store: cfg.Store, log: cfg.Logger,
-		events: newEvents(), wake: make(chan struct{}, 1), calls: make(chan func(), 64), ended: make(chan struct{}),
+		events: newEvents(), wake: make(chan struct{}, 1), calls: make(chan func(), 64), ended: make(chan struct{}), heard: make(chan struct{}),
 		presence: make(map[string]map[string]Presence), names: make(map[string]string),
 	}
 	c.state = State{Words: lineOf("connecting")}
@@ -171,6 +181,9 @@ func New(cfg Config) (*Client, error) {
 			return err
 		}
 		c.member.Store(m)
+		if err := c.keepDealt(tx); err != nil {
+			return err
+		}
 		if err := c.tend(tx); err != nil {
 			return err
 		}
@@ -196,6 +209,9 @@ func New(cfg Config) (*Client, error) {
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the messenger: %w", err)
+	}
+	if c.Membership() == nil {
+		c.haveHeard()
 	}
 	return c, nil
 }
@@ -232,6 +248,7 @@ func (c *Client) Run(ctx context.Context) error {
 	wg.Go(func() { c.events.run(ctx) })
 	stop := context.AfterFunc(ctx, func() { c.cfg.Link.Close() })
 	c.login()
+	c.enlist()
 	stop()
 	err := c.loop(ctx, in)
 	close(c.ended)

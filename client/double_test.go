@@ -48,10 +48,14 @@ type double struct {
 	login    wire.Login
 
 	transfers chan wire.Message // what the client says of files, unless nil
+
+	linkKey  []byte         // with which the link acknowledges; nil: it is not told
+	linkHead []byte         // that the link has followed
+	duties   chan wire.Duty // what the link was told
 }
 
 func newDouble(t testing.TB) *double {
-	return &double{t: t, nodes: make(map[string]*stanza.Element), messages: make(chan *stanza.Element, 10000), settle: true}
+	return &double{t: t, nodes: make(map[string]*stanza.Element), messages: make(chan *stanza.Element, 10000), settle: true, duties: make(chan wire.Duty, 1000)}
 }
 
 // attach makes the double the link of a client, online at once.
@@ -92,6 +96,15 @@ func (d *double) handle(m wire.Message, session uint64, pending []string) {
 		d.mu.Lock()
 		d.stored = m.Seq
 		d.mu.Unlock()
+	case wire.Enlist:
+		if d.linkKey != nil {
+			d.out.send(wire.Enlisted{Key: d.linkKey, Head: d.linkHead})
+		}
+	case wire.Duty:
+		select {
+		case d.duties <- m:
+		default:
+		}
 	case wire.Withdraw:
 		d.mu.Lock()
 		back := d.unsent[m.ID]

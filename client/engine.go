@@ -63,6 +63,7 @@ type engine struct {
 	seen        map[omemo.Address]omemo.Fingerprint // what the store knows too
 	answersDue  map[omemo.Address]bool
 	answering   map[string]bool // ids of the answers to recalls that are on their way
+	orders      orders          // of the organisation
 	repaired    map[omemo.Address]time.Time
 	warned      map[string]warnings
 	expireLook  time.Time // when the store was asked what has expired
@@ -143,7 +144,7 @@ func newEngine() engine {
 		rooms: make(map[string]*room), withdrawals: make(map[string][]withdrawal), appeared: make(map[string]time.Time),
 		seen: make(map[omemo.Address]omemo.Fingerprint), answersDue: make(map[omemo.Address]bool), answering: make(map[string]bool),
 		repaired: make(map[omemo.Address]time.Time), said: make(map[string]bool), warned: make(map[string]warnings), mover: newMover(),
-		auditing: newAuditing(),
+		auditing: newAuditing(), orders: newOrders(),
 	}
 }
 
@@ -341,6 +342,8 @@ func (c *Client) some(list []inbound) (n int, err error) {
 		c.onPending(m)
 	case wire.Withdrawn:
 		c.withdrawn(m)
+	case wire.Enlisted:
+		c.onEnlisted(m)
 	case wire.PasswordChanged:
 		if c.passwordChanged != nil {
 			c.passwordChanged <- text.Line(m.Words).String()

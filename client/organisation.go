@@ -50,6 +50,7 @@ func (c *Client) belongs(m *membership.Membership) {
 	c.member.Store(m)
 	c.following = following{}
 	c.signDevices()
+	c.enlist()
 	c.follow()
 	c.events.put(OrganisationChanged{}, ConversationsChanged{})
 }

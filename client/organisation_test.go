@@ -189,6 +189,8 @@ type staffed struct {
 	st  *store.Store
 	ada *remote
 	log *journal
+
+	config Config // more of it
 }
 
 func staff(t testing.TB) *staffed {
@@ -225,8 +227,10 @@ func (s *staffed) start() *staffed {
 func (s *staffed) begin(session uint64) {
 	t := s.double.t
 	t.Helper()
-	c, err := New(Config{Account: Account{Address: me, Password: memguard.NewBufferFromBytes([]byte("pw"))}, Store: s.st,
-		Link: s.attach(session), Logger: slog.New(slog.NewTextHandler(s.log, nil))})
+	cfg := s.config
+	cfg.Account, cfg.Store = Account{Address: me, Password: memguard.NewBufferFromBytes([]byte("pw"))}, s.st
+	cfg.Link, cfg.Logger = s.attach(session), slog.New(slog.NewTextHandler(s.log, nil))
+	c, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

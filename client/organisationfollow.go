@@ -32,6 +32,7 @@ const (
 	nudgeBurst    = 8                // nudges that are looked at at once
 	nudgeEvery    = 2 * time.Second  // and one more so often
 	maxRotations  = 64               // in one round
+	clockEvery    = time.Minute      // the time is kept: whoever sets the clock back gains as much
 	withheldAfter = 3                // rounds until the person is told that something is held back
 )
 
@@ -44,6 +45,7 @@ type following struct {
 	nudges   int       // that were looked at, less those that are forgiven
 	forgiven time.Time
 	standing policy.Standing
+	clockAt  time.Time                  // when the clock was kept
 	partners map[[sha256.Size]byte]bool // notes about partners that were taken
 	stranger time.Time                  // when somebody unknown has had the head looked at
 	refusals warnings                   // of outsiders' messages, in the audit log
@@ -51,7 +53,7 @@ type following struct {
 
 // beginFollowing asks for the head in a new session.
 func (c *Client) beginFollowing() {
-	c.following = following{standing: c.following.standing}
+	c.following = following{standing: c.following.standing, clockAt: c.following.clockAt}
 	c.follow()
 }
 
@@ -93,10 +95,14 @@ func (c *Client) followTick(now time.Time) {
 	if !f.busy && !f.at.IsZero() && now.After(f.at) {
 		c.follow()
 	}
-	if stands, _ := m.Stands(now); stands != f.standing {
-		f.standing = stands
+	c.tellDuty()
+	if stands, _ := m.Stands(now); stands != f.standing || now.Sub(f.clockAt).Abs() >= clockEvery {
+		changed := stands != f.standing
+		f.standing, f.clockAt = stands, now
 		c.update("keep the time", func(tx *store.Tx, _ *effects) error { return m.StoreClock(tx, now) })
-		c.events.put(OrganisationChanged{})
+		if changed {
+			c.events.put(OrganisationChanged{})
+		}
 	}
 }
 
@@ -209,7 +215,7 @@ func (c *Client) takeHead(note []byte, rotated bool, rotations int, done func(er
 // fetchNamed fetches what the head names and is not here, each kind after the other:
 // one that does not come keeps the others from nothing.
 func (c *Client) fetchNamed() {
-	steps := []func(done func(error)){c.fetchPolicy, c.fetchDirectory, c.fetchPartners}
+	steps := []func(done func(error)){c.fetchOrders, c.fetchPolicy, c.fetchDirectory, c.fetchPartners}
 	var failed error
 	var next func()
 	next = func() {
@@ -280,8 +286,11 @@ func (c *Client) refused(what string, err error) {
 	c.notice("", "%s of %s that the relay shows was refused: %v. What was known before still holds. Tell whoever runs the relay, and %s",
 		strings.ToUpper(what[:1])+what[1:], m.Organisation(), err, m.Contact())
 	kind := audit.DirectoryRefused
-	if strings.Contains(what, "policy") {
+	switch {
+	case strings.Contains(what, "policy"):
 		kind = audit.PolicyRefused
+	case strings.HasPrefix(what, "order "):
+		kind = audit.OrderRefused
 	}
 	c.update("write the audit log", func(tx *store.Tx, _ *effects) error {
 		return c.audit(tx, audit.Event{Kind: kind, Reason: reasonOf(err)})

@@ -281,6 +281,12 @@ func (c *Client) forgetText(tx *store.Tx, fx *effects, m *store.Message, r store
 	if err != nil || !gone || m == nil {
 		return err
 	}
+	return c.textGone(tx, fx, m)
+}
+
+// textGone deals with what else has the text of a message that is gone: files, and
+// what quotes it. m is as it was before.
+func (c *Client) textGone(tx *store.Tx, fx *effects, m *store.Message) error {
 	if mayHaveFiles(m.Body) {
 		fx.after = append(fx.after, c.sweepFiles)
 	}

@@ -363,6 +363,9 @@ func (c *Client) settled(list []inbound) error {
 	if err := c.answered(ids); err != nil {
 		return err
 	}
+	if err := c.acknowledged(ids); err != nil {
+		return err
+	}
 	if !known {
 		c.refill() // they were receipts and the like
 		return nil

@@ -93,8 +93,10 @@ func (c *Client) onPending(m wire.Pending) {
 	for id := range old {
 		if _, held := c.window.given[id]; !held {
 			delete(c.answering, id)
+			delete(c.orders.acking, id)
 		}
 	}
+	c.sendAcknowledgements()
 	for id, o := range c.outs {
 		_, o.handed = c.window.given[id]
 	}

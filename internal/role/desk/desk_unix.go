@@ -172,6 +172,7 @@ func (d *desk) run() (int, error) {
 		Store: db, Files: files, Link: d.self.Link, ComparedOnly: d.setup.ComparedOnly,
 		Unattended: d.setup.Task.Job != role.Screen,
 		Invitation: handover.Invitation, Invited: a.Invited,
+		OnOrder: d.ordered, OnWarrant: d.warrant, Dealt: d.dealt(),
 	}
 	if d.collecting = collector; collector != nil {
 		cfg.Collect = collector.Take
@@ -224,7 +225,12 @@ func (d *desk) run() (int, error) {
 	go d.listen()
 	go d.signals()
 	if d.setup.Task.Job != role.Screen {
-		err := d.work(ctx, messenger)
+		d.hear(ctx, messenger)
+		go d.lease(ctx, messenger)
+		err := serviceHears(ctx, messenger)
+		if err == nil {
+			err = d.work(ctx, messenger)
+		}
 		select {
 		case ran := <-ended: // and the work with it
 			if errors.Is(ran, client.ErrLinkEnded) {
@@ -241,9 +247,19 @@ func (d *desk) run() (int, error) {
 		d.written(messenger, tui.Ended)
 		return role.ExitQuit, err
 	}
-	result, err := d.show(ctx, messenger, place)
-	if err != nil {
-		return 0, err
+	result := tui.Result{Reason: tui.Ended, Place: place}
+	if !d.setup.Reading {
+		d.hear(ctx, messenger)
+		if d.waits(ctx, messenger) {
+			result.Reason = tui.Quit
+		} else {
+			go d.lease(ctx, messenger)
+		}
+	}
+	if ctx.Err() == nil && result.Reason != tui.Quit { // else it was locked before anything was shown
+		if result, err = d.show(ctx, messenger, place); err != nil {
+			return 0, err
+		}
 	}
 	if err := writePlace(db, result.Place); err != nil {
 		return 0, err
