@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -269,7 +270,11 @@ func (c *Client) Run(ctx context.Context) error {
 // login hands the credential to the link and destroys what is here.
 func (c *Client) login() {
 	a := &c.cfg.Account
-	m := wire.Login{Address: c.self, Relay: a.Relay, Resource: a.Resource, CA: a.CA, Legacy: a.Legacy}
+	m := wire.Login{Address: c.self, Relay: a.Relay, Resource: a.Resource, CA: a.CA, Legacy: a.Legacy,
+		Relays: strings.Join(c.held.value("relays").List(), "\n"), Pins: strings.Join(c.held.value("relay-pins").List(), "\n")}
+	if p := c.Policy(); p.Value("legacy").Set() {
+		m.Legacy = c.held.value("legacy").Bool()
+	}
 	if a.Password != nil {
 		m.Password = a.Password.Bytes()
 		defer a.Password.Destroy()

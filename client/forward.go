@@ -27,26 +27,13 @@ func (c *Client) Forward(ctx context.Context, id int64, to, comment string) (Mes
 	if err != nil {
 		return Message{}, err
 	}
-	var refused audit.Reason
-	from := ""
+	if err := c.checkForward(ctx, id, to); err != nil {
+		return Message{}, err
+	}
 	var files []store.Attachment
 	m, err := c.compose(ctx, to, quote.Forward(c.self, "", "", comment), func(tx *store.Tx, row *store.Message) error {
-		refused, files = 0, nil
-		old, err := tx.Message(id)
-		switch {
-		case err != nil:
-			return err
-		case old == nil || old.Gone != store.Here:
-			return declined{errForwardGone}
-		case old.Kind != store.Text || old.Body == "":
-			return declined{errOwnWords}
-		}
-		from = old.Peer
-		if err := c.mayForward(tx, to); err != nil {
-			if no, ok := errors.AsType[notForwarded](err); ok {
-				refused = no.reason
-				return declined{no}
-			}
+		old, err := forwardable(tx, id)
+		if err != nil {
 			return err
 		}
 		when := old.Time.UTC().Format("2 Jan 2006 15:04 UTC")
@@ -61,11 +48,6 @@ func (c *Client) Forward(ctx context.Context, id int64, to, comment string) (Mes
 		files, err = tx.Attachments(old.ID)
 		return err
 	}, nil)
-	if refused != 0 {
-		if noted := c.attempted(ctx, audit.ForwardAttempted, refused, from, id); noted != nil {
-			return Message{}, noted
-		}
-	}
 	if err != nil {
 		return Message{}, err
 	}
@@ -73,6 +55,46 @@ func (c *Client) Forward(ctx context.Context, id int64, to, comment string) (Mes
 		clear(files[i].Key)
 	}
 	return m, c.forwardFiles(ctx, to, files)
+}
+
+// forwardable returns a message that can be forwarded.
+func forwardable(tx *store.Tx, id int64) (*store.Message, error) {
+	m, err := tx.Message(id)
+	switch {
+	case err != nil:
+		return nil, err
+	case m == nil || m.Gone != store.Here:
+		return nil, declined{errForwardGone}
+	case m.Kind != store.Text || m.Body == "":
+		return nil, declined{errOwnWords}
+	}
+	return m, nil
+}
+
+// checkForward returns why a message is not forwarded, after that is in the audit log.
+func (c *Client) checkForward(ctx context.Context, id int64, to string) error {
+	from := ""
+	err := c.store.View(ctx, func(tx *store.Tx) error {
+		m, err := forwardable(tx, id)
+		if err != nil {
+			return err
+		}
+		from = m.Peer
+		return c.mayForward(tx, to)
+	})
+	if no, ok := errors.AsType[notForwarded](err); ok {
+		if err := c.attempted(ctx, audit.ForwardAttempted, no.reason, from, id); err != nil {
+			return err
+		}
+		return no.error
+	}
+	if no, ok := errors.AsType[declined](err); ok {
+		return no.error
+	}
+	if err != nil {
+		return fmt.Errorf("look for the message: %w", err)
+	}
+	return nil
 }
 
 // forwardFiles sends the files of a message again.

@@ -21,8 +21,7 @@ import (
 
 // inForce is what holds.
 type inForce struct {
-	member *membership.Membership // nil: there is no organisation
-	policy *policy.Policy         // nil: there is none
+	policy *policy.Policy // nil: there is none
 	all    []policy.Decided
 }
 
@@ -65,7 +64,7 @@ func (c *Client) Policy() *policy.Policy {
 // nil, and keeps how long texts stay. It is called in the transaction that keeps the
 // policy; obey goes on after it.
 func (c *Client) decide(tx *store.Tx, m *membership.Membership) (*inForce, error) {
-	f := &inForce{member: m, policy: m.Policy(), all: policy.Merge(m.Policy(), c.cfg.Wishes)}
+	f := &inForce{policy: m.Policy(), all: policy.Merge(m.Policy(), c.cfg.Wishes)}
 	keep := policy.Find(f.all, "retention").Duration()
 	if was, err := tx.Retention(); err != nil || was == keep {
 		return f, err
@@ -91,11 +90,11 @@ func (c *Client) obey(f *inForce) {
 // colleague returns nil for somebody in the organisation's own directory, and else
 // why not.
 func (c *Client) colleague(who string) error {
-	f := c.held.Load()
-	if f == nil || f.member.Directory() == nil {
+	m := c.Membership()
+	if m == nil {
 		return membership.ErrNoDirectory
 	}
-	return f.member.Directory().Member(who)
+	return m.Directory().Member(who)
 }
 
 // comparedOnly says whether nothing is sent to devices that were not compared.

@@ -51,6 +51,7 @@ func govern(t testing.TB, c *Client, people ...string) *mercy {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.member.Store(o.member)
 	return o
 }
 

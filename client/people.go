@@ -49,7 +49,7 @@ var stateWords = map[directory.State]string{directory.Active: "active", director
 // no network, and takes a few milliseconds with 10,000 people. In open mode there is
 // nobody.
 func (c *Client) People(query string, most int) []Person {
-	m := c.organisation()
+	m := c.Membership()
 	if m == nil {
 		return nil
 	}
@@ -68,7 +68,7 @@ func (c *Client) People(query string, most int) []Person {
 
 // Person returns who has an address, by the directory; false if nobody has.
 func (c *Client) Person(address string) (Person, bool) {
-	m := c.organisation()
+	m := c.Membership()
 	p, err := m.Find(address)
 	if err != nil {
 		return Person{}, false
@@ -78,15 +78,7 @@ func (c *Client) Person(address string) (Person, bool) {
 
 // MayTalk returns nil if there can be a conversation with somebody, and else why not.
 func (c *Client) MayTalk(address string) error {
-	return c.organisation().MayTalk(address, time.Now())
-}
-
-// organisation returns what is known of the organisation; nil in open mode.
-func (c *Client) organisation() *membership.Membership {
-	if f := c.held.Load(); f != nil {
-		return f.member
-	}
-	return nil
+	return c.Membership().MayTalk(address, time.Now())
 }
 
 func personOf(m *membership.Membership, p membership.Person, now time.Time) Person {

@@ -45,6 +45,9 @@ func (o *owner) newAccount(m wire.Login) (*account, error) {
 	if a.trust, err = readTrust(m.CA, o.cfg.Roots); err != nil {
 		return a, &failure{words: "The CA file holds no readable PEM certificate. Ask your administrator for another.", course: never, cause: err}
 	}
+	if err := a.limit(m.Relays, m.Pins); err != nil {
+		return a, err
+	}
 	if a.password == nil {
 		return a, &failure{words: "There is no password. Enter it again.", course: never}
 	}
@@ -78,7 +81,8 @@ func (a *account) settle() (changed, known bool) {
 // stream of one serves the other.
 func (a *account) same(b *account) bool {
 	return a != nil && a.login.Address == b.login.Address && a.login.Relay == b.login.Relay &&
-		bytes.Equal(a.login.CA, b.login.CA) && a.login.Legacy == b.login.Legacy
+		bytes.Equal(a.login.CA, b.login.CA) && a.login.Legacy == b.login.Legacy &&
+		a.login.Relays == b.login.Relays && a.login.Pins == b.login.Pins
 }
 
 // seal moves a secret into an enclave and clears b; nil if there is none.

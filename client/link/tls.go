@@ -19,6 +19,8 @@ var errPin = errors.New("no certificate in the chain has a pinned key")
 type trust struct {
 	roots *x509.CertPool      // nil: the system's
 	pins  [][sha256.Size]byte // of SubjectPublicKeyInfo; none: no pinning
+
+	required [][sha256.Size]byte // the same, as the organisation says
 }
 
 // readTrust reads PEM. CERTIFICATE blocks take the place of the system's roots;
@@ -73,24 +75,34 @@ func (t trust) config(legacy bool) *tls.Config {
 	if legacy {
 		c.MinVersion = tls.VersionTLS12
 	}
-	if len(t.pins) > 0 {
+	if len(t.pins)+len(t.required) > 0 {
 		c.VerifyConnection = t.checkPins
 	}
 	return c
 }
 
 func (t trust) checkPins(s tls.ConnectionState) error {
+	for _, pins := range [][][sha256.Size]byte{t.pins, t.required} {
+		if len(pins) > 0 && !pinned(s, pins) {
+			return errPin
+		}
+	}
+	return nil
+}
+
+// pinned reports whether a verified chain has one of these keys.
+func pinned(s tls.ConnectionState, pins [][sha256.Size]byte) bool {
 	for _, chain := range s.VerifiedChains {
 		for _, cert := range chain {
 			sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
-			for _, pin := range t.pins {
+			for _, pin := range pins {
 				if subtle.ConstantTimeCompare(sum[:], pin[:]) == 1 {
-					return nil
+					return true
 				}
 			}
 		}
 	}
-	return errPin
+	return false
 }
 
 // relayURL checks the address of a relay: wss, or ws to this very computer.

@@ -31,6 +31,7 @@ const (
 	MaxPassword = 1024      // bytes
 	MaxCA       = 256 << 10 // bytes of PEM
 	MaxID       = 255       // bytes of a stanza id
+	MaxAllowed  = 32 << 10  // bytes of what an organisation says of relays
 	MaxWords    = 1024      // bytes of a sentence
 	MaxPending  = frame.MaxFields
 )
@@ -51,6 +52,10 @@ type Login struct {
 	Legacy   bool   // permit TLS 1.2 and SCRAM-SHA-1
 	Password []byte // the link moves it to locked memory and clears this
 	Next     []byte // a password that a change under way may have set already; may be empty
+
+	// What an organisation's policy says of relays, a line each; "" where it does not.
+	Relays string // the only relays, as wss URLs
+	Pins   string // one of these keys is in the relay's chain: SHA-256 of SubjectPublicKeyInfo, in base64
 }
 
 // Send (desk to link) is one stanza for the relay.
@@ -140,7 +145,7 @@ const (
 )
 
 func (m Login) encode() (byte, [][]byte) {
-	return tLogin, [][]byte{[]byte(m.Address), []byte(m.Relay), []byte(m.Resource), m.CA, flag(m.Legacy), m.Password, m.Next}
+	return tLogin, [][]byte{[]byte(m.Address), []byte(m.Relay), []byte(m.Resource), m.CA, flag(m.Legacy), m.Password, m.Next, []byte(m.Relays), []byte(m.Pins)}
 }
 func (m Send) encode() (byte, [][]byte)   { return tSend, [][]byte{[]byte(m.ID), m.Stanza} }
 func (m Stored) encode() (byte, [][]byte) { return tStored, [][]byte{frame.Uint64(m.Seq)} }
@@ -195,7 +200,7 @@ func decode(typ byte, f [][]byte) (Message, error) {
 	switch typ {
 	case tLogin:
 		m = Login{Address: d.text(MaxAddress), Relay: d.text(MaxRelay), Resource: d.text(MaxAddress), CA: d.bytes(MaxCA),
-			Legacy: d.flag(), Password: d.bytes(MaxPassword), Next: d.bytes(MaxPassword)}
+			Legacy: d.flag(), Password: d.bytes(MaxPassword), Next: d.bytes(MaxPassword), Relays: d.text(MaxAllowed), Pins: d.text(MaxAllowed)}
 	case tSend:
 		m = Send{ID: d.text(MaxID), Stanza: d.bytes(frame.MaxFrame)}
 	case tStored:

@@ -14,7 +14,7 @@ import (
 )
 
 var every = []Message{
-	Login{Address: "a@example.org", Relay: "wss://example.org/ws", Resource: "x", CA: []byte("pem"), Legacy: true, Password: []byte("p"), Next: []byte{}},
+	Login{Address: "a@example.org", Relay: "wss://example.org/ws", Resource: "x", CA: []byte("pem"), Legacy: true, Password: []byte("p"), Next: []byte{}, Relays: "wss://a.example/ws\nwss://b.example/ws", Pins: "cGlu"},
 	Send{ID: "id1", Stanza: []byte("<message/>")},
 	Stored{9},
 	Logoff{},
