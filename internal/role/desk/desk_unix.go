@@ -21,12 +21,12 @@ import (
 	"sotto/client/audit"
 	"sotto/client/job"
 	"sotto/client/locker"
+	"sotto/client/org/policy"
 	"sotto/client/store"
 	"sotto/internal/harden"
 	"sotto/internal/role"
 	"sotto/keystore"
 	"sotto/tui"
-	"sotto/tui/attach"
 )
 
 // placeName is the value in the store that says where the person was.
@@ -53,6 +53,8 @@ type desk struct {
 	given  chan *os.File      // what is to be sent, for a task
 	why    ending
 	db     *store.Store
+	layers harden.Layers          // of the sandbox
+	words  atomic.Pointer[string] // why it locks, for the person
 
 	collecting *job.Collector // nil: that is not what it is for
 
@@ -160,12 +162,20 @@ func (d *desk) run() (int, error) {
 
 	// the messenger
 	a := &handover.Account
+	wishes, err := d.wishes()
+	if err != nil {
+		a.Destroy()
+		return 0, err
+	}
 	collector, err := d.collector(ctx, db, a.Address)
 	if err != nil {
 		a.Destroy()
 		return 0, err
 	}
+	var messenger *client.Client
 	cfg := client.Config{
+		Wishes:   wishes,
+		OnPolicy: func(*policy.Policy, []policy.Decided) { d.policyChanged(messenger) },
 		Account: client.Account{
 			Address: a.Address, Relay: a.Relay, CA: a.CA, Legacy: a.Legacy, Password: a.Password, Next: a.Next,
 		},
@@ -177,7 +187,7 @@ func (d *desk) run() (int, error) {
 	if d.collecting = collector; collector != nil {
 		cfg.Collect = collector.Take
 	}
-	messenger, err := client.New(cfg)
+	messenger, err = client.New(cfg)
 	if handover.Invitation != nil {
 		handover.Invitation.Destroy()
 	}
@@ -211,6 +221,13 @@ func (d *desk) run() (int, error) {
 	if job := d.setup.Task.Job; job == role.Verifying || job == role.Showing {
 		a.Destroy()
 		return d.audits(ctx, messenger)
+	}
+	if !d.setup.Reading {
+		if locks, err := d.before(ctx, db, messenger, handover.PINMark[:]); err != nil {
+			return 0, err
+		} else if locks != nil {
+			return d.lockBefore(messenger, *locks)
+		}
 	}
 	ended := make(chan error, 1)
 	running, halt := context.WithCancel(context.Background())
@@ -265,7 +282,7 @@ func (d *desk) run() (int, error) {
 		return 0, err
 	}
 	if result.Locked() {
-		d.locked = d.self.Control.Send(&role.Locked{ChangePIN: result.Intent == tui.ChangePIN}) == nil
+		d.locked = d.self.Control.Send(&role.Locked{ChangePIN: result.Intent == tui.ChangePIN, Why: d.lockWords()}) == nil
 	}
 	halt()
 	err = <-ended
@@ -289,20 +306,17 @@ func (d *desk) confine() error {
 			readable = append(readable, f.Path)
 		}
 	}
-	_, err := harden.Desk(d.setup.Profile.Data, readable...)
+	var err error
+	d.layers, err = harden.Desk(d.setup.Profile.Data, readable...)
 	return err
 }
 
 // show runs the screens until they lock or the person quits.
 func (d *desk) show(ctx context.Context, messenger *client.Client, place string) (tui.Result, error) {
-	look := d.setup.Display
-	var from attach.Folders
-	for _, f := range look.AttachFrom {
-		from = append(from, attach.Folder(f))
-	}
+	look, from := d.shown(messenger)
 	screens, err := tui.New(tui.Config{
-		AttachFrom: from,
-		Messenger:  messenger, Screen: d.screen,
+		AttachFrom: from, Settings: func() tui.Settings { return d.settings(messenger) },
+		Messenger: messenger, Screen: d.screen,
 		Theme: look.Theme, LockAfter: look.LockAfter, LockUnfocused: look.LockUnfocused,
 		Curtain: look.Curtain, Reveal: look.Reveal, Mouse: look.Mouse, NoPaste: !look.Paste, Quiet: look.Quiet,
 		Place: place, Open: d.setup.Open,
