@@ -123,3 +123,38 @@ func FuzzHandover(f *testing.F) {
 		}
 	})
 }
+
+// The mark of a PIN is another one when, and only when, the PIN was changed.
+func TestPINMark(t *testing.T) {
+	p := cheapPlace(t)
+	o := makeVault(t, p, "739251")
+	mark := func(o *Opened) [PINMarkSize]byte {
+		t.Helper()
+		var b bytes.Buffer
+		if err := o.Handover(&b); err != nil {
+			t.Fatal(err)
+		}
+		h, err := ReadHandover(&b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer h.Destroy()
+		return h.PINMark
+	}
+	before := mark(o)
+	o.Close()
+	o, err := p.Open(locked(t, "739251"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mark(o) != before {
+		t.Error("it changes with each unlocking")
+	}
+	if err := o.ChangePIN(locked(t, "825164")); err != nil {
+		t.Fatal(err)
+	}
+	if mark(o) == before {
+		t.Error("it stays when the PIN is changed")
+	}
+	o.Close()
+}
