@@ -170,3 +170,44 @@ func TestBackupKilled(t *testing.T) {
 		t.Errorf("the folder has %v", all)
 	}
 }
+
+// A program's profile is backed up and restored without a person.
+func TestBackupUnattended(t *testing.T) {
+	home, dir := t.TempDir(), t.TempDir()
+	p, _, _ := recoverable(t, home)
+	c, err := p.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Service = true
+	if err := p.Save(c); err != nil {
+		t.Fatal(err)
+	}
+	pin := filepath.Join(t.TempDir(), "pin")
+	if err := os.WriteFile(pin, []byte(testPIN+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	key, to := keyFile(t)
+	run := func(args ...string) string {
+		t.Helper()
+		out, err := at(t, home, append(args, "--pin-file", pin)...).CombinedOutput()
+		if err != nil {
+			t.Errorf("%q: %v: %s", args, err, out)
+		}
+		return string(out)
+	}
+	if out := run("backup", dir, "--to", to); !strings.Contains(out, "Whole: 1 messages") {
+		t.Errorf("said %q", out)
+	}
+	if out := run("backup", dir, "--to", to); !strings.Contains(out, "What is new since 000: 0 messages") {
+		t.Errorf("said %q", out)
+	}
+	inDatabase(t, p, func(tx *store.Tx) error { _, err := tx.RemoveConversation(bob); return err })
+	if out := run("restore", dir, "--key-file", key); !strings.Contains(out, "Restored: 1 messages") {
+		t.Errorf("said %q", out)
+	}
+	out, err := at(t, home, "restore", dir, "--pin-file", pin).CombinedOutput()
+	if err == nil || !strings.Contains(strings.Join(strings.Fields(string(out)), " "), "name the file that it is in with --key-file") {
+		t.Errorf("without a key: %v: %s", err, out)
+	}
+}
