@@ -120,9 +120,13 @@ func thousands(n int) string {
 }
 
 // statusLine is the last line: the connection, what is unread, the keys to
-// know, the time to the lock. What matters least is left out first.
-func (k *look) statusLine(s client.State, now time.Time, unread, stats int, lock string, soon bool, w int) string {
+// know, the time to the lock. What matters least is left out first. org is what there
+// is to say of the organisation; may be "".
+func (k *look) statusLine(s client.State, now time.Time, org string, unread, stats int, lock string, soon bool, w int) string {
 	state, stateStyle := k.relay(s, now)
+	if org != "" {
+		state, stateStyle = k.dots(state, org), k.Warning
+	}
 	waiting := ""
 	if unread > 0 {
 		waiting = itoa(unread) + " unread"

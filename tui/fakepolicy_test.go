@@ -20,6 +20,7 @@ type fakePolicy struct {
 	wishes  map[string]policy.Value
 	policy  *policy.Policy
 	people  []client.Person
+	stands  client.Organisation
 	tried   []string // attempts
 	seen    int      // of them, by tests
 	lookups int      // in the directory
@@ -55,6 +56,12 @@ func (f *fake) InForce() []policy.Decided {
 }
 
 func (f *fake) Policy() *policy.Policy { f.mu.Lock(); defer f.mu.Unlock(); return f.org.policy }
+
+func (f *fake) Organisation() client.Organisation {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.org.stands
+}
 
 func (f *fake) People(query string, most int) (list []client.Person) {
 	f.mu.Lock()

@@ -66,6 +66,7 @@ type Messenger interface {
 
 	InForce() []policy.Decided
 	Policy() *policy.Policy
+	Organisation() client.Organisation
 	People(query string, most int) []client.Person
 	Person(address string) (client.Person, bool)
 	MayTalk(address string) error

@@ -108,6 +108,9 @@ func (d *policyDialog) render(m *Model, w, h int) ([]string, rect, *point) {
 	inner := bw - 4
 	var lines []string
 	from, to := 0, 0
+	if s := m.inTouch(); s != "" {
+		lines = append(lines, paint(k.Faint, clip(k.m, s, inner, k.more)))
+	}
 	nameW, valueW := 18, max(min(inner-18-2-16, 28), 8)
 	for i := range all {
 		x := &all[i]

@@ -8,6 +8,7 @@ import (
 	"sotto/client"
 	"sotto/client/org/policy"
 	"sotto/client/store"
+	"sotto/client/text"
 	"sotto/tui/attach"
 )
 
@@ -168,4 +169,28 @@ func TestNothingIsTakenAlong(t *testing.T) {
 	if got := term.fake.attempts() - before; got != 1 {
 		t.Errorf("noted %d times", got)
 	}
+}
+
+// Nothing is said of an organisation that is heard; who loses touch is told in time.
+func TestTheOrganisationInTheStatusLine(t *testing.T) {
+	term := start(t, terminalSetup{fake: func(f *fake) {
+		member(f)
+		f.org.stands = client.Organisation{Name: text.Line("mercy.example"), Heard: night.Add(-time.Minute), Left: time.Hour}
+	}})
+	term.sees("online").misses("mercy.example not heard")
+	term.press(keyF5).sees("mercy.example · heard 19:07 · in touch").press(keyEsc).misses("in touch")
+	change := func(f func(*client.Organisation)) {
+		term.fake.mu.Lock()
+		f(&term.fake.org.stands)
+		term.fake.mu.Unlock()
+		term.fake.events <- client.OrganisationChanged{}
+	}
+	change(func(o *client.Organisation) { o.Standing, o.Left = policy.Losing, 26*time.Hour })
+	term.sees("online · mercy.example not heard, locks Sun 21:08")
+	change(func(o *client.Organisation) { o.Left = 2 * time.Hour })
+	term.sees("mercy.example not heard, locks 21:08")
+	change(func(o *client.Organisation) { o.Standing, o.Withheld = policy.InTouch, text.Line("policy 7") })
+	term.sees("The relay holds something back that mercy.example has signed: policy 7.").misses("not heard")
+	change(func(o *client.Organisation) { o.Out = text.Line("you are suspended") })
+	term.sees("Nothing is sent, and nothing comes: you are suspended.", "online · not in mercy.example now")
 }

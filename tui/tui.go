@@ -127,6 +127,7 @@ type Model struct {
 	composers map[string]*composer
 	sure      string // what looks like a PIN, and is sent when Enter is pressed again
 
+	org   standing
 	known map[string]client.Person         // by address, as the directory has them
 	tried map[client.Attempt]time.Duration // what was refused, and when last, by the steady clock
 

@@ -28,7 +28,7 @@ func (m *Model) tick() tea.Cmd {
 
 // Init implements tea.Model.
 func (m *Model) Init() tea.Cmd {
-	return tea.Batch(m.tick(), m.loadList())
+	return tea.Batch(m.tick(), m.loadList(), m.loadOrganisation())
 }
 
 // Update implements tea.Model.
@@ -114,6 +114,8 @@ func (m *Model) handle(msg tea.Msg) tea.Cmd {
 		m.after(msg)
 	case jumpMsg:
 		return m.jumpFound(msg)
+	case organisationMsg:
+		m.organisationRead(msg)
 	case peopleMsg:
 		m.peopleFound(msg)
 	case forwardedMsg:
@@ -254,6 +256,8 @@ func (m *Model) events(events []client.Event) tea.Cmd {
 			}
 		case client.GapsChanged:
 			cmds = append(cmds, m.loadGaps())
+		case client.OrganisationChanged: // the directory, too: names and roles stand in the list
+			cmds = append(cmds, m.loadOrganisation(), m.loadList())
 		case client.PolicyChanged:
 			cmds = append(cmds, m.policyChanged(e))
 		case client.NoticeEvent:

@@ -230,7 +230,7 @@ func (m *Model) foot(lines []string, a areas) {
 	left, _ := m.clock.look()
 	lock, soon := lockWords(left)
 	unread, stats := m.list.unread()
-	lines[a.status.y] = k.statusLine(m.state, m.clock.wall, unread, stats, lock, soon, a.status.w)
+	lines[a.status.y] = k.statusLine(m.state, m.clock.wall, m.organisation(), unread, stats, lock, soon, a.status.w)
 }
 
 // beside draws the conversation list at the left of everything but the last lines.
