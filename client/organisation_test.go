@@ -274,7 +274,13 @@ func (s *staffed) send(to, body string) error {
 }
 
 func TestOrganisationIsFollowed(t *testing.T) {
-	s := staff(t).start()
+	s := staff(t)
+	// The relay calls Ada by another name than the organisation does.
+	s.roster = append(s.roster, stanza.New(stanza.NSRoster, "item").With("jid", ada).With("name", "Lind, Bo").With("subscription", "both"))
+	s.start()
+	if list, err := s.c.Conversations(context.Background()); err != nil || len(list) != 1 || list[0].Name.String() != "Okafor, Ada" {
+		t.Errorf("%+v, %v", list, err)
+	}
 	o := s.c.Organisation()
 	if o.Name.String() != mercyOrg || o.Contact.String() != contact || o.People != 2 || o.Standing != policy.InTouch || !o.Withheld.Empty() || !o.Out.Empty() {
 		t.Errorf("%+v", o)

@@ -374,6 +374,9 @@ func (c *Client) peopleChanged(tx *store.Tx, fx *effects, people []string) error
 	if err := c.giveUpOutsiders(tx, fx); err != nil {
 		return err
 	}
+	if err := c.nameContacts(tx, fx); err != nil {
+		return err
+	}
 	fx.events = append(fx.events, OrganisationChanged{})
 	fx.list, fx.flush = true, true
 	fx.after = append(fx.after, c.releaseHeld, func() {
@@ -384,6 +387,47 @@ func (c *Client) peopleChanged(tx *store.Tx, fx *effects, people []string) error
 			c.expelFrom(r)
 		}
 	})
+	return nil
+}
+
+// signedName returns what the directory calls somebody: before the name that the relay
+// keeps, which could give one colleague another's.
+func (c *Client) signedName(who, name string) string {
+	if m := c.Membership(); m != nil {
+		if p, err := m.Find(who); err == nil {
+			return p.Name
+		}
+	}
+	return name
+}
+
+// nameContacts calls contacts what the directory calls them.
+func (c *Client) nameContacts(tx *store.Tx, fx *effects) error {
+	contacts, err := tx.Contacts()
+	if err != nil {
+		return err
+	}
+	for _, who := range contacts {
+		row, err := tx.Conversation(who)
+		if err != nil {
+			return err
+		}
+		if row == nil {
+			continue
+		}
+		name := c.signedName(who, row.Name)
+		if name == row.Name {
+			continue
+		}
+		if err := tx.PutContact(who, name, row.Group); err != nil {
+			return err
+		}
+		fx.after = append(fx.after, func() {
+			c.mu.Lock()
+			c.names[who] = name
+			c.mu.Unlock()
+		})
+	}
 	return nil
 }
 

@@ -267,6 +267,9 @@ func (c *Client) nameFor(who string) text.Safe {
 	c.mu.Lock()
 	name := c.names[who]
 	c.mu.Unlock()
+	if name == "" {
+		name = c.signedName(who, "")
+	}
 	return nameOf(name, who)
 }
 

@@ -92,7 +92,7 @@ func (c *Client) storeRoster(items []stanza.RosterItem) {
 	if ok {
 		c.mu.Lock()
 		for i := range items {
-			c.names[items[i].JID.String()] = items[i].Name
+			c.names[items[i].JID.String()] = c.signedName(items[i].JID.String(), items[i].Name)
 		}
 		c.mu.Unlock()
 		for i := range items {
@@ -117,7 +117,7 @@ func (c *Client) putContact(tx *store.Tx, item *stanza.RosterItem) error {
 	if len(item.Groups) > 0 {
 		group = item.Groups[0]
 	}
-	if err := tx.PutContact(peer, bounded(item.Name, 1024), bounded(group, 1024)); err != nil {
+	if err := tx.PutContact(peer, bounded(c.signedName(peer, item.Name), 1024), bounded(group, 1024)); err != nil {
 		return err
 	}
 	return tx.SetSubscription(peer, item.Subscription)
@@ -162,7 +162,7 @@ func (c *Client) onPush(e *stanza.Element) {
 	}
 	if item.Subscription != "remove" {
 		c.mu.Lock()
-		c.names[peer] = item.Name
+		c.names[peer] = c.signedName(peer, item.Name)
 		c.mu.Unlock()
 		c.heed(peer)
 	}

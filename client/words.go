@@ -27,6 +27,9 @@ func (c *Client) short(peer string) string {
 	c.mu.Lock()
 	name := c.names[peer]
 	c.mu.Unlock()
+	if name == "" {
+		name = c.signedName(peer, "")
+	}
 	if last, _, ok := strings.Cut(name, ","); ok {
 		name = last
 	}
