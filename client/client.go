@@ -133,6 +133,7 @@ type Client struct {
 	names    map[string]string              // bare JID to the roster's name
 	removed  bool                           // this device was taken off the own list, by its owner
 	withheld text.Safe                      // what the organisation has signed and does not come; see Organisation
+	followed bool                           // all that the organisation's head names came in this session
 
 	letters letters
 

@@ -29,6 +29,9 @@ type Organisation struct {
 	At       head.Mark     // the update of the directory that is here
 	Partners []text.Safe   // organisations with which there is an agreement
 
+	// Current is true once all that the newest head names was fetched in this session.
+	Current bool
+
 	// Withheld says what the organisation has signed and the relay does not show, in
 	// words; "" if nothing is held back that is known of.
 	Withheld text.Safe
@@ -69,7 +72,7 @@ func (c *Client) Organisation() Organisation {
 		o.Partners = append(o.Partners, text.Line(p.Name))
 	}
 	c.mu.Lock()
-	o.Withheld = c.withheld
+	o.Withheld, o.Current = c.withheld, c.followed
 	c.mu.Unlock()
 	if d.At().Serial > 0 {
 		if err := d.Member(m.Address()); err != nil {
