@@ -117,7 +117,7 @@ func (c *conversation) end() error {
 }
 
 // errSilent says that the other process has ended, and has said why.
-var errSilent = errors.New("the conversation with the organisation's profile has ended")
+var errSilent = errors.New("it was ended before it was done. See what was done with: sotto org status")
 
 // say sends a request and returns the answer, whose Error is an error.
 func (c *conversation) say(r console.Request) (*console.Answer, error) {

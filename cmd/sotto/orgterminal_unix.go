@@ -28,6 +28,6 @@ func terminalModes(cfg unattended.Config) (restore func()) {
 	if err != nil {
 		return func() {}
 	}
-	restore = role.Modes(int(f.Fd()))
-	return func() { restore(); f.Close() }
+	before := role.Modes(int(f.Fd()))
+	return func() { before(); f.Close() }
 }

@@ -60,9 +60,14 @@ func (g *gate) promptFor(prompt string, most int) (*memguard.LockedBuffer, error
 // serveTyped is serve with a PIN that a person types.
 func (g *gate) serveTyped() (int, error) {
 	if wait := time.Until(g.ready); wait > 0 {
+		restore, err := role.Hush(0)
+		if err != nil {
+			return 0, err
+		}
 		unix.Write(0, fmt.Appendf(nil, "After wrong PINs you have to wait for %d seconds.\n", int(wait.Seconds())+1))
 		time.Sleep(wait)
 		g.term.Flush() // what was typed meanwhile is no PIN
+		restore()
 	}
 	pin, err := g.promptFor("PIN: ", maxPIN)
 	if err != nil {
