@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"sotto/client/stanza"
@@ -21,10 +22,25 @@ import (
 type letters struct {
 	arrived chan struct{}
 	posts   map[string]chan<- error // owned by Run: messages whose sender waits for the relay, by id
+
+	mu    sync.Mutex
+	nodes map[string]bool // that were configured in this run
 }
 
-func newLetters() letters {
-	return letters{arrived: make(chan struct{}, 1), posts: make(map[string]chan<- error)}
+func (l *letters) configured(node string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.nodes[node] = true
+}
+
+func (l *letters) isConfigured(node string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.nodes[node]
+}
+
+func newLetters() *letters {
+	return &letters{nodes: make(map[string]bool), arrived: make(chan struct{}, 1), posts: make(map[string]chan<- error)}
 }
 
 // Online reports whether the relay can be asked now.
@@ -140,6 +156,14 @@ func (c *Client) letter(tx *store.Tx, fx *effects, x *envelope) (bool, error) {
 // Publish puts a note into a node of the own account that everybody may read, and
 // that keeps up to many items. It waits for the relay.
 func (c *Client) Publish(ctx context.Context, node, id string, payload *stanza.Element, many int) error {
+	err := c.publishOpenly(ctx, node, id, payload, many)
+	if err != nil {
+		return fmt.Errorf("publish %s in %s: %w", id, node, err)
+	}
+	return nil
+}
+
+func (c *Client) publishOpenly(ctx context.Context, node, id string, payload *stanza.Element, many int) error {
 	options := stanza.OpenNode(many)
 	publish := func(o ...stanza.Field) error {
 		_, err := c.Ask(ctx, "set", "", stanza.Publish(node, id, payload, o...))
@@ -147,27 +171,43 @@ func (c *Client) Publish(ctx context.Context, node, id string, payload *stanza.E
 	}
 	configure := func() error {
 		_, err := c.Ask(ctx, "set", "", stanza.Configure(node, options...))
-		return err
+		if err != nil {
+			return fmt.Errorf("open it to everybody: %w", err)
+		}
+		c.letters.configured(node)
+		return nil
 	}
 	err := publish(options...)
 	switch {
-	case pubsubCondition(err) == "precondition-not-met" || condition(err) == "conflict": // the node has other settings
+	case err == nil || condition(err) == "":
+		return err
+	case other(err): // the node has other settings
 		if err := configure(); err != nil {
-			return fmt.Errorf("open %s to everybody: %w", node, err)
+			return err
 		}
+		return publish()
+	}
+	// A relay that does not take how many items a node keeps along with the first one
+	// (ejabberd up to 23), or none of this: it is told of afterwards.
+	if err = publish(stanza.AccessOpen()...); other(err) {
+		if err := configure(); err != nil {
+			return err
+		}
+		return publish()
+	}
+	if err != nil && condition(err) != "" {
 		err = publish()
-	case pubsubCondition(err) == "unsupported" || condition(err) == "bad-request" || condition(err) == "resource-constraint":
-		// A relay without publish-options; ejabberd 23.01 says the last of options that it does not know.
-		if err = publish(); err == nil {
-			if err := configure(); err != nil {
-				return fmt.Errorf("open %s to everybody: %w", node, err)
-			}
-		}
 	}
-	if err != nil {
-		return fmt.Errorf("publish %s in %s: %w", id, node, err)
+	if err != nil || c.letters.isConfigured(node) {
+		return err
 	}
-	return nil
+	return configure()
+}
+
+// other reports whether a relay has not published because a node has other settings
+// than it was asked to have.
+func other(err error) bool {
+	return pubsubCondition(err) == "precondition-not-met" || condition(err) == "conflict"
 }
 
 // Retract removes an item of an own node. One that is not there is no error.

@@ -135,7 +135,7 @@ type Client struct {
 	withheld text.Safe                      // what the organisation has signed and does not come; see Organisation
 	followed bool                           // all that the organisation's head names came in this session
 
-	letters letters
+	letters *letters
 
 	relayFile int64 // the largest file that the relay takes, in bytes; 0 if that is not known
 	noUpload  bool  // it takes none

@@ -90,6 +90,7 @@ type Organisation struct {
 	number   uint64            // of the newest head, those for partners included
 	nudges   map[string]uint64 // whom to tell of which head, or a newer one
 	refused  string            // why the relay has not taken something; "" if it has
+	trouble  string            // what went wrong last that may pass
 }
 
 // Open reads the organisation that was founded with this database. The error is

@@ -49,6 +49,7 @@ type Left struct {
 	Answers int    // to requests
 	Letters int    // that were not looked at
 	Refused string // why the relay has not taken something; "" if it has not refused
+	Trouble string // what went wrong last, and may go well the next time; "" if nothing did
 }
 
 // None reports whether the relay has everything.
@@ -70,7 +71,7 @@ func (o *Organisation) Left(ctx context.Context) (l Left, err error) {
 	})
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	l.Refused = o.refused
+	l.Refused, l.Trouble = o.refused, o.trouble
 	return l, err
 }
 
@@ -252,7 +253,7 @@ func (o *Organisation) afterwards(err error) (time.Duration, error) {
 	defer o.mu.Unlock()
 	switch {
 	case err == nil:
-		o.refused = ""
+		o.refused, o.trouble = "", ""
 		return 0, nil
 	case !is:
 		return 0, err
@@ -261,6 +262,7 @@ func (o *Organisation) afterwards(err error) (time.Duration, error) {
 		o.refused = fmt.Sprintf("The relay does not take what the organisation has signed: %v", relay.error)
 		return tryRefused, nil
 	}
+	o.trouble = relay.Error()
 	return tryAgain, nil
 }
 

@@ -34,8 +34,10 @@ sql_database: "{{.Dir}}/db/ejabberd.sqlite"
 new_sql_schema: true
 acl:
   local: { user_regexp: "" }
+  admin: { user: "sotto@{{.Domain}}" }
 access_rules:
   local: { allow: local }
+  configure: { allow: admin }
   c2s: { allow: all }
 api_permissions:
   "loopback":
@@ -61,6 +63,7 @@ modules:
   mod_caps: {}
   mod_carboncopy: {}
   mod_client_state: {}
+  mod_configure: {}
   mod_disco: {}
   mod_host_meta: { websocket_url: "wss://localhost:{{.HTTPS}}/ws" }
   mod_http_api: {}

@@ -33,8 +33,9 @@ log = { info = "{{.Dir}}/prosody.log" }
 modules_enabled = {
   "roster"; "saslauth"; "tls"; "disco"; "private"; "vcard4"; "vcard_legacy"; "version"; "time"; "ping";
   "pep"; "mam"; "carbons"; "csi_simple"; "smacks"; "blocklist"; "bookmarks"; "limits";
-  "websocket"; "http_errors"; "offline"; "register";
+  "websocket"; "http_errors"; "offline"; "register"; "adhoc"; "admin_adhoc";
 }
+admins = { "sotto@{{.Domain}}" }
 modules_disabled = { "s2s"; "dialback" }
 consider_websocket_secure = true
 http_default_host = "{{.Domain}}"

@@ -141,6 +141,9 @@ func (c *Console) publish(ctx context.Context, o *admin.Organisation, a *Answer)
 	a.Left = &Left{Items: left.Items, Answers: left.Answers, Reason: text.Line(left.Refused).String()}
 	if !left.None() && left.Refused == "" {
 		a.Left.Reason = "the relay does not answer in time"
+		if left.Trouble != "" {
+			a.Left.Reason = text.Line(left.Trouble).String()
+		}
 		if s := c.Client.State(); !c.Client.Online() {
 			a.Left.Reason = "the relay could not be reached in time"
 			if !s.Words.Empty() {
