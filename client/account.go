@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"sotto/client/audit"
 	"sotto/client/stanza"
 	"sotto/client/store"
 	"sotto/client/wire"
@@ -17,6 +18,10 @@ import (
 // manage accounts, to say something to a device and know that the relay has it, and
 // to keep what devices say to it until it was looked at. What it does with all that
 // is package admin's.
+
+// Act writes something that an administrator has done into the audit log, in the
+// transaction that does it.
+func (c *Client) Act(tx *store.Tx, e audit.Event) error { return c.audit(tx, e) }
 
 // letters is where whoever serves an organisation hears that something came.
 type letters struct {

@@ -27,6 +27,7 @@ import (
 
 	"github.com/awnumar/memguard"
 
+	"sotto/client/audit"
 	"sotto/client/org"
 	"sotto/client/org/directory"
 	"sotto/client/org/head"
@@ -72,6 +73,7 @@ type Organisation struct {
 	st      *store.Store
 	now     func() time.Time
 	changed chan struct{} // has a value after a change
+	audit   func(*store.Tx, audit.Event) error
 
 	mu       sync.Mutex
 	stale    bool // what follows is to be read again
@@ -114,6 +116,14 @@ func (o *Organisation) SetClock(now func() time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.now = now
+}
+
+// SetAudit has what is done here written into an audit log, in the transaction that
+// does it: client.Client's Act.
+func (o *Organisation) SetAudit(write func(*store.Tx, audit.Event) error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.audit = write
 }
 
 // load reads everything from the database. The caller holds the lock.
@@ -359,6 +369,15 @@ func (c *change) finish() error {
 		return err
 	}
 	return c.PutItem(stanza.NodeHead, stanza.ItemCurrent, b)
+}
+
+// act writes what is done into the audit log.
+func (c *change) act(e audit.Event) error {
+	if c.o.audit == nil {
+		return nil
+	}
+	e.Kind = audit.AdminActed
+	return c.o.audit(c.Tx, e)
 }
 
 // sign signs entries of a directory.

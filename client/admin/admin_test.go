@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"sotto/client/audit"
 	"sotto/client/omemo/ratchet"
 	"sotto/client/org"
 	"sotto/client/org/directory"
@@ -18,6 +19,7 @@ import (
 	"sotto/client/org/invitation"
 	"sotto/client/org/order"
 	"sotto/client/org/orgtest"
+	"sotto/client/org/partner"
 	"sotto/client/org/policy"
 	"sotto/client/org/signer"
 	"sotto/client/stanza"
@@ -718,5 +720,148 @@ func TestFlood(t *testing.T) {
 	list, err := o.TakeLetters(t.Context())
 	if err != nil || len(list) != 8 {
 		t.Errorf("%v, %v", list, err)
+	}
+}
+
+// TestAudit: what an administrator does is written where it is done, and not if it is
+// not done.
+func TestAudit(t *testing.T) {
+	st := database(t)
+	d, _ := device(t, 1)
+	var events []audit.Event
+	write := func(_ *store.Tx, e audit.Event) error {
+		if err := e.Check(); err != nil {
+			t.Error(err)
+		}
+		events = append(events, e)
+		return nil
+	}
+	o, err := Found(t.Context(), st, Founding{Name: "hospital.example", Contact: contact, Device: d, Audit: write})
+	if err != nil {
+		t.Fatal(err)
+	}
+	admit(t, o, "alice", 5)
+	const alice = "alice@hospital.example"
+	steps := []func() error{
+		func() error { _, err := o.Suspend(t.Context(), alice); return err },
+		func() error { _, err := o.Restore(t.Context(), alice); return err },
+		func() error {
+			_, err := o.Order(t.Context(), order.Order{Do: order.Wipe, For: order.Target{Person: alice, Device: 5}}, 0)
+			return err
+		},
+		func() error { _, err := o.RemoveDevice(t.Context(), alice, 5); return err },
+		func() error { _, err := o.Remove(t.Context(), alice); return err },
+		func() error { _, err := o.Rotate(t.Context(), ""); return err },
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := o.SetPolicy(t.Context(), "nonsense"); err == nil {
+		t.Error("nonsense is a policy")
+	}
+	var reasons []string
+	for _, e := range events {
+		reasons = append(reasons, e.Reason.String())
+	}
+	want := "policy-set founded invited approved altered altered order-wipe removed removed altered"
+	if got := strings.Join(reasons, " "); got != want {
+		t.Errorf("%s", got)
+	}
+	dead := errors.New("no room")
+	o.SetAudit(func(*store.Tx, audit.Event) error { return dead })
+	at := o.Policy().Serial
+	if _, err := o.SetPolicy(t.Context(), "lock-after = \"1m\""); !errors.Is(err, dead) || o.view(t.Context(), func() error { return nil }) != nil || o.Policy().Serial != at {
+		t.Errorf("what cannot be written down was done: %v, %d", err, o.Policy().Serial)
+	}
+}
+
+// TestPartners: two organisations agree, each shows the other whom the agreement opens
+// and nobody else, and either ends it.
+func TestPartners(t *testing.T) {
+	hospital, clinic := found(t, database(t)), func() *Organisation {
+		d, _ := device(t, 9)
+		o, err := Found(t.Context(), database(t), Founding{Name: "clinic.example", Contact: "sotto@clinic.example", Device: d})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o
+	}()
+	admit(t, hospital, "alice", 5, "cardiology")
+	admit(t, hospital, "bob", 6)
+	opens := []partner.Opening{{Organisation: "hospital.example", Role: "cardiology"}, {Organisation: "clinic.example", Person: "sotto@clinic.example"}}
+	proposal, err := hospital.Propose(t.Context(), Proposal{With: clinic.Anchor().Key, Opens: opens})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := hospital.Accept(t.Context(), proposal, ""); err == nil {
+		t.Error("a proposal of one's own is accepted")
+	}
+	tampered := []byte(strings.Replace(string(proposal), "role cardiology", "role nurse", 1))
+	if _, err := clinic.Accept(t.Context(), tampered, ""); err == nil {
+		t.Error("a proposal that was changed is accepted")
+	}
+	note, err := clinic.Accept(t.Context(), proposal, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := hospital.Accept(t.Context(), note, ""); err != nil {
+		t.Fatal(err)
+	}
+	c := newCarrier()
+	settle(t, hospital, c)
+	shown := directory.New("hospital.example", directory.ForPartner("clinic.example"))
+	follow := func() {
+		t.Helper()
+		h, err := (head.Head{For: "clinic.example"}).Follow(c.items["for:clinic.example:head/current"], hospital.Anchor().Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for shown.At().Serial < h.Directory.Serial {
+			if _, err := shown.Apply(c.items[fmt.Sprintf("for:clinic.example:directory/%d", shown.At().Serial+1)], hospital.Anchor().Key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := h.Directory.Against("directory", shown.At()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	follow()
+	if len(shown.All()) != 1 || shown.Member("alice@hospital.example") != nil {
+		t.Errorf("shown: %+v", shown.All())
+	}
+	if _, err := hospital.Change(t.Context(), "bob@hospital.example", func(e *directory.Entry) { e.Roles = []string{"cardiology"} }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := hospital.Change(t.Context(), "alice@hospital.example", func(e *directory.Entry) { e.Roles = nil }); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, hospital, c)
+	follow()
+	if shown.Member("bob@hospital.example") != nil || !errors.Is(shown.Member("alice@hospital.example"), directory.ErrRemoved) {
+		t.Errorf("shown: %+v", shown.All())
+	}
+	again, err := Open(t.Context(), hospital.st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end, err := again.EndPartner(t.Context(), "clinic.example", "it is over")
+	if err != nil {
+		t.Fatal(err)
+	}
+	settle(t, again, c)
+	follow()
+	if !errors.Is(shown.Member("bob@hospital.example"), directory.ErrRemoved) {
+		t.Errorf("shown: %+v", shown.All())
+	}
+	if err := clinic.AcceptEnd(t.Context(), end); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := clinic.Partners(t.Context()); err != nil || len(list) != 1 || !list[0].Ended {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if next, err := hospital.Propose(t.Context(), Proposal{With: clinic.Anchor().Key, Opens: opens}); err != nil || !strings.Contains(string(next), "serial: 2") {
+		t.Errorf("%s, %v", next, err)
 	}
 }

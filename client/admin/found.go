@@ -9,6 +9,7 @@ import (
 
 	"github.com/awnumar/memguard"
 
+	"sotto/client/audit"
 	"sotto/client/org"
 	"sotto/client/org/directory"
 	"sotto/client/org/invitation"
@@ -33,6 +34,8 @@ type Founding struct {
 	// Also, unless nil, is run in the transaction that founds, with what devices are
 	// to trust.
 	Also func(tx *store.Tx, anchor org.Anchor) error
+
+	Audit func(*store.Tx, audit.Event) error // see SetAudit; may be nil
 }
 
 // ErrFounded says that there is an organisation already.
@@ -55,6 +58,7 @@ func Found(ctx context.Context, st *store.Store, f Founding) (*Organisation, err
 	o.name, o.contact, o.relay, o.key = f.Name, f.Contact, f.Relay, key
 	o.anchor, o.keys = org.NewAnchor(key.Public(), 0), []org.Key{key.Public()}
 	o.book, o.staff = invitation.NewBook(o.anchor), directory.New(f.Name, directory.Staff)
+	o.audit = f.Audit
 	o.resetPartners()
 	err = o.change(ctx, "found the organisation", func(c *change) error {
 		if b, err := c.Value(valueFounding); err != nil {
@@ -92,8 +96,8 @@ func Found(ctx context.Context, st *store.Store, f Founding) (*Organisation, err
 		if err := c.know(o.contact, &device); err != nil {
 			return err
 		}
-		if f.Also == nil {
-			return nil
+		if err := c.act(audit.Event{Reason: audit.Founded}); err != nil || f.Also == nil {
+			return err
 		}
 		return f.Also(c.Tx, o.anchor)
 	})
@@ -176,6 +180,9 @@ func (c *change) setPolicy(body string) error {
 	}
 	c.touched, c.dirty = true, true
 	if c.o.policy, err = c.o.policy.Follow(b, c.o.anchor.Key); err != nil {
+		return err
+	}
+	if err := c.act(audit.Event{Reason: audit.PolicySet, Serial: serial}); err != nil {
 		return err
 	}
 	return c.PutItem(stanza.NodePolicy, stanza.ItemCurrent, b)

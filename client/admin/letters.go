@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"sotto/client/audit"
 	"sotto/client/org"
 	"sotto/client/org/invitation"
 	"sotto/client/org/order"
@@ -151,6 +152,9 @@ func (c *change) admit(a *invitation.Admission) error {
 		return refusal{fmt.Errorf("device %d of %s cannot be put into the directory: %w", a.Device.ID, a.Person.Address, err)}
 	}
 	c.also = append(c.also, e.Address)
+	if err := c.act(audit.Event{Reason: audit.Approved, Peer: audit.PersonOf(e.Address), Device: a.Device.ID}); err != nil {
+		return err
+	}
 	return c.know(e.Address, &a.Device)
 }
 

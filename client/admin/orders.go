@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"sotto/client/audit"
 	"sotto/client/org"
 	"sotto/client/org/directory"
 	"sotto/client/org/order"
@@ -78,6 +79,10 @@ func (o *Organisation) Order(ctx context.Context, ord order.Order, life time.Dur
 		c.dirty = true
 		if ord.For.Person != "" {
 			c.also = append(c.also, ord.For.Person)
+		}
+		reason := map[order.Action]audit.Reason{order.Lock: audit.OrderLock, order.LogOff: audit.OrderLogOff, order.Wipe: audit.OrderWipe, order.Recall: audit.OrderRecall}[ord.Do]
+		if err := c.act(audit.Event{Reason: reason, Peer: audit.PersonOf(ord.For.Person), Device: ord.For.Device, Ref: audit.IDOf(ord.Hash().String())}); err != nil {
+			return err
 		}
 		signed = &ord
 		return writeOrders(c.Tx, in)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"sotto/client/audit"
 	"sotto/client/org"
 	"sotto/client/org/directory"
 	"sotto/client/org/head"
@@ -227,6 +228,9 @@ func (o *Organisation) Accept(ctx context.Context, b []byte, contact string) (no
 		if err := c.SetValue(valuePartner+name, []byte(contact)); err != nil {
 			return err
 		}
+		if err := c.act(audit.Event{Reason: audit.PartnerAdded, Peer: audit.PersonOf(contact)}); err != nil {
+			return err
+		}
 		if err := c.PutItem(stanza.NodePartners, stanza.PartnerItem(name), note); err != nil {
 			return err
 		}
@@ -270,6 +274,13 @@ func (c *change) ended(note []byte) error {
 		return err
 	}
 	c.dirty, c.staff = true, true
+	contact, err := c.Value(valuePartner + name)
+	if err != nil {
+		return err
+	}
+	if err := c.act(audit.Event{Reason: audit.PartnerRemoved, Peer: audit.PersonOf(string(contact))}); err != nil {
+		return err
+	}
 	return c.PutItem(stanza.NodePartners, stanza.PartnerEndItem(name), note)
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/awnumar/memguard"
 
+	"sotto/client/audit"
 	"sotto/client/org"
 	"sotto/client/org/directory"
 	"sotto/client/org/head"
@@ -93,6 +94,9 @@ func (o *Organisation) Invite(ctx context.Context, v Invite) (*Invited, error) {
 			return err
 		}
 		*done = Invited{Code: code, PIN: pin, Keys: keys, Person: v.Person, Expires: c.now.Add(life), HasPassword: o.book.HasPassword(v.Person.Address)}
+		if err := c.act(audit.Event{Reason: audit.Invited, Peer: audit.PersonOf(v.Person.Address)}); err != nil {
+			return err
+		}
 		return c.keepBook()
 	})
 	if err != nil {
@@ -108,6 +112,14 @@ func (o *Organisation) Invite(ctx context.Context, v Invite) (*Invited, error) {
 func (o *Organisation) Withdraw(ctx context.Context, id string) (found bool, err error) {
 	err = o.change(ctx, "withdraw the invitation", func(c *change) error {
 		c.touched = true
+		for _, i := range o.book.All() {
+			if i.ID != id {
+				continue
+			}
+			if err := c.act(audit.Event{Reason: audit.Altered, Peer: audit.PersonOf(i.For.Address)}); err != nil {
+				return err
+			}
+		}
 		if found = o.book.Withdraw(id); !found {
 			return nil
 		}
@@ -131,7 +143,7 @@ func (c *change) entry(address string) (directory.Entry, error) {
 // Change changes somebody's entry. What fn gets is a copy; address and state and
 // devices stay as they are.
 func (o *Organisation) Change(ctx context.Context, address string, fn func(*directory.Entry)) (directory.Entry, error) {
-	return o.edit(ctx, "change the entry", address, func(_ *change, e *directory.Entry) error {
+	return o.edit(ctx, "change the entry", address, audit.Event{Reason: audit.Altered}, func(_ *change, e *directory.Entry) error {
 		devices, state := e.Devices, e.State
 		if state == directory.Removed {
 			return fmt.Errorf("%s %w", e.Name, directory.ErrRemoved)
@@ -145,7 +157,7 @@ func (o *Organisation) Change(ctx context.Context, address string, fn func(*dire
 	})
 }
 
-func (o *Organisation) edit(ctx context.Context, doing, address string, fn func(*change, *directory.Entry) error) (e directory.Entry, err error) {
+func (o *Organisation) edit(ctx context.Context, doing, address string, done audit.Event, fn func(*change, *directory.Entry) error) (e directory.Entry, err error) {
 	err = o.change(ctx, doing, func(c *change) error {
 		if e, err = c.entry(address); err != nil {
 			return err
@@ -154,6 +166,10 @@ func (o *Organisation) edit(ctx context.Context, doing, address string, fn func(
 			return err
 		}
 		c.also = append(c.also, address)
+		done.Peer = audit.PersonOf(address)
+		if err := c.act(done); err != nil {
+			return err
+		}
 		return c.staffed(e)
 	})
 	return e, err
@@ -162,7 +178,7 @@ func (o *Organisation) edit(ctx context.Context, doing, address string, fn func(
 // Suspend keeps somebody out for a while: their devices stay in the directory, and
 // get nothing.
 func (o *Organisation) Suspend(ctx context.Context, address string) (directory.Entry, error) {
-	return o.edit(ctx, "suspend", address, func(_ *change, e *directory.Entry) error {
+	return o.edit(ctx, "suspend", address, audit.Event{Reason: audit.Altered}, func(_ *change, e *directory.Entry) error {
 		if e.State == directory.Removed {
 			return fmt.Errorf("%s %w", e.Name, directory.ErrRemoved)
 		}
@@ -173,7 +189,7 @@ func (o *Organisation) Suspend(ctx context.Context, address string) (directory.E
 
 // Restore lets somebody in again who was suspended.
 func (o *Organisation) Restore(ctx context.Context, address string) (directory.Entry, error) {
-	return o.edit(ctx, "restore", address, func(_ *change, e *directory.Entry) error {
+	return o.edit(ctx, "restore", address, audit.Event{Reason: audit.Altered}, func(_ *change, e *directory.Entry) error {
 		if e.State == directory.Removed {
 			return fmt.Errorf("%s %w, and has no device any more. Invite them again: sotto org invite %s", e.Name, directory.ErrRemoved, address)
 		}
@@ -185,7 +201,7 @@ func (o *Organisation) Restore(ctx context.Context, address string) (directory.E
 // Remove takes somebody and all their devices out of the directory. Invitations that
 // are open for them become void.
 func (o *Organisation) Remove(ctx context.Context, address string) (directory.Entry, error) {
-	return o.edit(ctx, "remove", address, func(c *change, e *directory.Entry) error {
+	return o.edit(ctx, "remove", address, audit.Event{Reason: audit.Removed}, func(c *change, e *directory.Entry) error {
 		e.State, e.Devices = directory.Removed, nil
 		c.touched = true
 		o.book.ForgetPassword(address)
@@ -200,7 +216,7 @@ func (o *Organisation) Remove(ctx context.Context, address string) (directory.En
 
 // RemoveDevice takes one device of somebody out of the directory.
 func (o *Organisation) RemoveDevice(ctx context.Context, address string, id uint32) (directory.Entry, error) {
-	return o.edit(ctx, "remove the device", address, func(_ *change, e *directory.Entry) error {
+	return o.edit(ctx, "remove the device", address, audit.Event{Reason: audit.Removed, Device: id}, func(_ *change, e *directory.Entry) error {
 		if e.Device(id) == nil {
 			return fmt.Errorf("%s has no device %d in the directory", e.Name, id)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
+	"sotto/client/audit"
 	"sotto/client/org"
 	"sotto/client/org/invitation"
 	"sotto/client/org/signer"
@@ -52,6 +53,9 @@ func (o *Organisation) Rotate(ctx context.Context, reason string) (*Rotated, err
 		}
 		c.touched, c.dirty, c.staff = true, true, true
 		if o.anchor, err = o.anchor.Follow(b); err != nil {
+			return err
+		}
+		if err := c.act(audit.Event{Reason: audit.Altered, Serial: r.Number, Ref: audit.IDOf(next.Public().Fingerprint().String())}); err != nil {
 			return err
 		}
 		o.key, o.keys = next, append(slices.Clone(o.keys), next.Public())

@@ -25,7 +25,7 @@ func shown(print [32]byte) string { return omemo.Fingerprint(print).String() }
 // found founds the organisation, and makes this device its first member.
 func (c *Console) found(ctx context.Context, r *Request, a *Answer) error {
 	self := c.Client.Self()
-	f := admin.Founding{Name: r.Name, Contact: self.Address, Relay: r.Relay, Policy: r.Body}
+	f := admin.Founding{Name: r.Name, Contact: self.Address, Relay: r.Relay, Policy: r.Body, Audit: c.Client.Act}
 	err := c.Store.Update(ctx, func(tx *store.Tx) error {
 		key, err := membership.DeviceKey(tx, self.Device)
 		if err != nil {

@@ -52,6 +52,7 @@ func (c *Console) Organisation(ctx context.Context) (*admin.Organisation, error)
 	}
 	o, err := admin.Open(ctx, c.Store)
 	if err == nil {
+		o.SetAudit(c.Client.Act)
 		c.org = o
 	}
 	return o, err
