@@ -182,6 +182,9 @@ func (c *Client) publishOpenly(ctx context.Context, node, id string, payload *st
 		c.letters.configured(node)
 		return nil
 	}
+	if c.letters.isConfigured(node) && publish(stanza.AccessOpen()...) == nil {
+		return nil
+	}
 	err := publish(options...)
 	switch {
 	case err == nil || condition(err) == "":
