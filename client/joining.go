@@ -157,6 +157,9 @@ func (c *Client) beginJoining(tx *store.Tx) error {
 	return nil
 }
 
+// outside reports whether this device is on its way into an organisation, for Run.
+func (c *Client) outside() bool { return c.joining.way != nil || c.joining.shown.CutOff }
+
 // keepTicket keeps what came of a code and a PIN, in the place of what was there of an
 // earlier invitation.
 func (c *Client) keepTicket(tx *store.Tx, ticket *memguard.LockedBuffer) error {
@@ -367,6 +370,7 @@ func (c *Client) welcome(tx *store.Tx, fx *effects, w *way, a *invitation.Answer
 		c.joining.way, c.joining.request, c.joining.asking = nil, nil, false
 		c.joinTrouble("")
 		c.belongs(member)
+		c.askOwnDevices() // which publishes this one
 		c.notice("", "%s has taken this device in", member.Organisation())
 	})
 	return c.audit(tx, audit.Event{Kind: audit.Joined})

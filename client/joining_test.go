@@ -167,6 +167,11 @@ func TestJoinAnOrganisation(t *testing.T) {
 		t.Errorf("%+v", j)
 	}
 	request := d.sent(isJoin)
+	d.mu.Lock()
+	if d.nodes[me+" "+stanza.NodeDevices] != nil {
+		t.Error("others are told of the device before it is let in")
+	}
+	d.mu.Unlock()
 	if got := leftover(t, st); got != "joining joining.request" {
 		t.Errorf("once the request is made there is left: %s", got)
 	}
@@ -177,6 +182,7 @@ func TestJoinAnOrganisation(t *testing.T) {
 	}
 	h.says(t, d, a.Answer, h.key)
 	joined(t, c)
+	d.published(c)
 	m := memberIn(t, st)
 	if m == nil || m.Anchor() != h.anchor || m.Contact() != theContact || m.Address() != me || !m.Added().Equal(a.Answer.Issued.UTC().Truncate(time.Second)) {
 		t.Fatalf("%+v", m)

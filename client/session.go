@@ -217,6 +217,10 @@ const valuePublished = "omemo.published"
 // askOwnDevices reads the own device list, puts this device into it, and
 // publishes the bundle where the relay does not have it.
 func (c *Client) askOwnDevices() {
+	if c.outside() { // colleagues would be told of a device that nobody vouches for
+		c.devicesDone = true
+		return
+	}
 	c.ask("get", "", stanza.ItemsRequest(stanza.NodeDevices), func(e *stanza.Element, err error) {
 		switch {
 		case err == nil || condition(err) == "item-not-found":
@@ -368,7 +372,7 @@ func (c *Client) publishNode(node string, payload *stanza.Element, done func(err
 // maintain replaces prekeys that were used or are old, and publishes.
 func (c *Client) maintain() {
 	ok := c.update("maintain the prekeys", func(tx *store.Tx, _ *effects) error { return c.tend(tx) })
-	if ok && c.online && c.devicesDone && !c.removed && c.noPEP.Empty() {
+	if ok && c.online && c.devicesDone && !c.outside() && !c.removed && c.noPEP.Empty() {
 		c.publish([]uint32{c.device.ID()})
 	}
 }
