@@ -54,6 +54,9 @@ type following struct {
 // beginFollowing asks for the head in a new session.
 func (c *Client) beginFollowing() {
 	c.following = following{standing: c.following.standing, clockAt: c.following.clockAt}
+	c.mu.Lock()
+	c.followed = false
+	c.mu.Unlock()
 	c.follow()
 }
 
@@ -259,6 +262,8 @@ func (c *Client) roundEnded(err error) {
 	if changed {
 		c.withheld = words
 	}
+	changed = changed || !c.followed && err == nil
+	c.followed = c.followed || err == nil
 	c.mu.Unlock()
 	if changed {
 		c.events.put(OrganisationChanged{})

@@ -42,6 +42,14 @@ func Send(ctx context.Context, c *client.Client, s Sending) (Sent, error) {
 		return Sent{}, err
 	}
 	defer clear(text)
+	late := time.Now().Add(s.Wait)
+	// Who belongs to the organisation is asked for first: a program that is started
+	// for each message knows only who belonged to it the last time.
+	if c.Membership() != nil {
+		if _, err := until(ctx, c, s.Wait, func() (bool, error) { return c.Organisation().Current, nil }); err != nil {
+			return Sent{}, err
+		}
+	}
 	var m client.Message
 	if s.File == nil {
 		m, err = c.Send(ctx, s.To, marked(text, s.Urgency))
@@ -55,7 +63,7 @@ func Send(ctx context.Context, c *client.Client, s Sending) (Sent, error) {
 		return Sent{}, err
 	}
 	id, at := m.ID, context.WithoutCancel(ctx)
-	_, err = until(ctx, c, s.Wait, func() (bool, error) {
+	_, err = until(ctx, c, time.Until(late), func() (bool, error) {
 		now, found, err := c.ByID(at, id)
 		if found {
 			m = now
