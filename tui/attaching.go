@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -57,6 +58,9 @@ func (m *Model) commandAttach(arg string) (bool, tea.Cmd) {
 // sends it.
 func attachFile(q queryContext, folders attach.Folders, accepted *client.NewReaders, peer, arg string) (client.Message, error) {
 	f, err := folders.Read(q.ctx, arg, q.MaxFile())
+	if errors.Is(err, attach.ErrOutside) {
+		err = errors.Join(err, q.Attempted(q.ctx, client.Attaching, peer, 0))
+	}
 	if err != nil {
 		return client.Message{}, err
 	}

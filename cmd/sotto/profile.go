@@ -31,6 +31,7 @@ func opening(mode role.Mode, p profile.Profile, c profile.Config, lock *profile.
 		note = damaged
 	}
 	folders, err := p.Folders(h.Config)
+	folders = inforce.Within(folders, h.limits)
 	return watch.Config{
 		Mode: mode, Profile: places(p), Label: h.Organisation, User: c.Address, Note: note,
 		Display: display(h.Config, folders), LogoffAfter: h.LogoffAfter, DestroyAfter: h.DestroyAfter,

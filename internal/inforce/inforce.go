@@ -64,6 +64,37 @@ func folderNames(folders []string) []string {
 	return names
 }
 
+// Within keeps folders to those that a policy names, on this computer's own disks: a
+// link in one of them must not lead elsewhere. limits are as the policy has them; nil
+// is no limit. What is not within keeps its place, and says why.
+func Within(folders []profile.Folder, limits []string) []profile.Folder {
+	if limits == nil {
+		return folders
+	}
+	home, _ := os.UserHomeDir()
+	var real []string
+	for _, l := range limits {
+		if rest, ok := strings.CutPrefix(l, "~"); ok {
+			l = filepath.Join(home, rest)
+		}
+		if r, err := filepath.EvalSymlinks(l); err == nil {
+			real = append(real, r)
+		}
+	}
+	folders = slices.Clone(folders)
+	for i := range folders {
+		f := &folders[i]
+		f.Shown = folderName(f.Shown, home)
+		if f.Path != "" && f.Foreign == "" && !slices.ContainsFunc(real, func(dir string) bool {
+			rel, err := filepath.Rel(dir, f.Path)
+			return err == nil && filepath.IsLocal(rel)
+		}) {
+			f.Foreign = "is a link that leads out of the folders that your organisation names"
+		}
+	}
+	return folders
+}
+
 func folderName(f, home string) string {
 	f = path.Clean(filepath.ToSlash(f))
 	home = filepath.ToSlash(home)
@@ -141,12 +172,19 @@ func Display(base role.Display, all []policy.Decided) role.Display {
 	set("reveal", func(v policy.Value) { base.Reveal = v.Bool() })
 	set("mouse", func(v policy.Value) { base.Mouse = v.Bool() })
 	set("paste", func(v policy.Value) { base.Paste = v.Bool() })
+	base.AttachFrom = slices.Clone(base.AttachFrom)
 	for _, d := range all {
-		if d.Setting.Name != "attach-from" || !d.Limit.Set() {
+		if d.Setting.Name != "attach-from" {
 			continue
 		}
+		if !d.Limit.Set() { // a person says for themselves which disks are theirs
+			for i := range base.AttachFrom {
+				base.AttachFrom[i].Device, base.AttachFrom[i].Foreign = 0, ""
+			}
+			break
+		}
 		home, _ := os.UserHomeDir()
-		base.AttachFrom = slices.DeleteFunc(slices.Clone(base.AttachFrom), func(f role.Folder) bool {
+		base.AttachFrom = slices.DeleteFunc(base.AttachFrom, func(f role.Folder) bool {
 			return !slices.Contains(d.Value.List(), folderName(f.Shown, home))
 		})
 	}

@@ -159,6 +159,40 @@ func TestFoldersWithinThePolicy(t *testing.T) {
 	}
 }
 
+// A link does not lead out of what the policy names, and what is on a stick stays there.
+func TestLinksLeadNowhereElse(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	for _, dir := range []string{"Pictures/ward", "secret"} {
+		if err := os.MkdirAll(filepath.Join(home, dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	real, err := filepath.EvalSymlinks(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folders := []profile.Folder{
+		{Shown: filepath.Join(home, "Pictures/ward"), Path: filepath.Join(real, "Pictures/ward")},
+		{Shown: "~/Pictures/out", Path: filepath.Join(real, "secret")},
+		{Shown: "~/Pictures/stick", Path: filepath.Join(real, "Pictures"), Foreign: "is on a removable disk"},
+		{Shown: "~/Pictures/gone"},
+	}
+	if got := Within(folders, nil); !reflect.DeepEqual(got, folders) {
+		t.Errorf("without a policy: %+v", got)
+	}
+	got := Within(folders, []string{"~/Pictures"})
+	if got[0].Shown != "~/Pictures/ward" || got[0].Foreign != "" || got[3].Foreign != "" {
+		t.Errorf("within: %+v", got)
+	}
+	if got[1].Foreign != "is a link that leads out of the folders that your organisation names" || got[2].Foreign != "is on a removable disk" {
+		t.Errorf("not within: %+v", got)
+	}
+	if folders[1].Foreign != "" {
+		t.Error("what it was given is changed")
+	}
+}
+
 func TestTheCopyComesBack(t *testing.T) {
 	dir := t.TempDir()
 	if c, err := Read(dir); c != nil || err != nil {

@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"sotto/internal/mounts"
 )
 
 // Bounds of the setting attach-from.
@@ -21,6 +23,9 @@ const (
 type Folder struct {
 	Shown string // as it stands in the settings
 	Path  string // absolute and without links; "" if there is no such folder now
+
+	Device  int64  // the file system that it is on; 0 if the system does not tell
+	Foreign string // why that is not a disk of this computer, see package mounts; "" if it is
 }
 
 // checkFolders looks at what the setting says, and not at the disk.
@@ -72,7 +77,7 @@ func (p Profile) Folders(c Config) ([]Folder, error) {
 		if err := p.apart(real); err != nil {
 			return nil, fmt.Errorf("attach-from: %s %w", shown, err)
 		}
-		f.Path = real
+		f.Path, f.Device, f.Foreign = real, mounts.Device(real), mounts.Foreign(real)
 		found = append(found, f)
 	}
 	return found, nil

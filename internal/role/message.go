@@ -1,6 +1,9 @@
 package role
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Message is one message of the control protocol.
 type Message interface {
@@ -218,6 +221,9 @@ type Display struct {
 type Folder struct {
 	Shown string // as the person knows it
 	Path  string // absolute and without links; "" if it is not there
+
+	Device  int64  // the file system that it is on; 0 if that is not known
+	Foreign string // why files are not attached from there, behind its name; "" if they are
 }
 
 // WardSetup is the first message to a ward.
@@ -341,6 +347,8 @@ func (m *Display) code(c *coder) {
 	for i := range m.AttachFrom {
 		c.text(&m.AttachFrom[i].Shown)
 		c.path(&m.AttachFrom[i].Path)
+		c.long(&m.AttachFrom[i].Device, math.MaxInt64)
+		c.text(&m.AttachFrom[i].Foreign)
 	}
 }
 

@@ -24,7 +24,7 @@ func samples() []Message {
 		&DeskSetup{Profile: p, Label: "Mercy General", Terminal: []byte{9}, Open: "a@b", Check: true, ComparedOnly: true, Wishes: []byte("paste = false\n"),
 			Task: Task{Job: Trusting, Peer: "a@b", Urgency: 2, Wait: time.Second, Once: true, Ack: true, JSON: true, Through: true, File: "ecg.png", Fingerprint: "00", Archive: Archive{[]string{"age1x"}, true, true, 3, "0a", 4, true}, Silence: time.Hour}, Reading: true,
 			Display: Display{Theme: "auto", LockAfter: 2 * time.Minute, LockUnfocused: time.Minute, Curtain: true, Reveal: true, Mouse: true, Paste: true, Quiet: true,
-				AttachFrom: []Folder{{"~/Pictures", "/home/ng/Pictures"}, {"~/gone", ""}}},
+				AttachFrom: []Folder{{"~/Pictures", "/home/ng/Pictures", 254 << 8, ""}, {"~/stick", "/media/x", 7, "is on a removable disk"}, {"~/gone", "", 0, ""}}},
 			Dealt: []Dealt{{1, make([]byte, 32)}, {2, make([]byte, 32)}}},
 		&Archived{5, 4, 3, 1 << 40, "0a", 2, 1}, &WardSetup{Profile: p, Dir: "/tmp/x"}, &LinkSetup{},
 		&Ordered{ToWipe, Dealt{12, make([]byte, 32)}, Proof{[]byte("an order\n"), [][]byte{{1}, {2}}}, "It was left on a train."}, &Warrant{Anchor: []byte("k"), Address: "a@b", Device: 1<<32 - 1},

@@ -27,6 +27,9 @@ import (
 type Folder struct {
 	Shown string // as the person knows it: "~/Pictures"
 	Path  string // absolute and without links; "" if it is not there
+
+	Device  int64  // the file system that everything beneath has to be on; 0 is any
+	Foreign string // why nothing is attached from it, behind its name; "" if files are
 }
 
 // Folders are all of them, in the order of the settings.
@@ -44,7 +47,15 @@ var (
 	ErrNone    = errors.New(`no folder is named to attach files from. Write one into the settings of sotto, as attach-from = ["~/Pictures"], and open it again`)
 	ErrNoPath  = errors.New("which file? Tab shows what there is")
 	errNotFile = errors.New("is no plain file")
+
+	// ErrOutside is matched by the errors of what lies where nothing may be attached from.
+	ErrOutside = errors.New("files cannot be attached from there")
 )
+
+// outside is an error that is ErrOutside in other words.
+type outside struct{ error }
+
+func (outside) Is(target error) bool { return target == ErrOutside }
 
 // errOutside says where files can be attached from.
 func (fs Folders) errOutside() error {
@@ -52,7 +63,7 @@ func (fs Folders) errOutside() error {
 	for _, f := range fs {
 		shown = append(shown, f.Shown)
 	}
-	return fmt.Errorf("files can be attached from %s only. Your settings name the folders (attach-from)", strings.Join(shown, ", "))
+	return outside{fmt.Errorf("files can be attached from %s only. Your settings name the folders (attach-from)", strings.Join(shown, ", "))}
 }
 
 // Read reads the file that an argument names: a path, in quotes or with its spaces
@@ -153,6 +164,9 @@ func (p place) read(limit int64) (File, error) {
 	if p.folder.Path == "" {
 		return File{}, fmt.Errorf("%s is not there. Make the folder and open sotto again", p.folder.Shown)
 	}
+	if p.folder.Foreign != "" {
+		return File{}, outside{fmt.Errorf("%s %s. Your organisation lets files be attached from this computer's own disks only", text.Line(p.folder.Shown), p.folder.Foreign)}
+	}
 	root, err := os.OpenRoot(p.folder.Path)
 	if err != nil {
 		return File{}, explain(p.folder.Shown, err)
@@ -176,6 +190,9 @@ func (p place) read(limit int64) (File, error) {
 	}
 	if err := plain(info); err != nil {
 		return File{}, fmt.Errorf("%s %w", shown, err)
+	}
+	if d := deviceOf(info); p.folder.Device != 0 && d != 0 && d != p.folder.Device {
+		return File{}, outside{fmt.Errorf("%s is on another disk than %s. Your organisation lets files be attached from this computer's own disks only", shown, text.Line(p.folder.Shown))}
 	}
 	if info.Size() > limit {
 		return File{}, fmt.Errorf("%s is %s. Files can have up to %s", shown, Size(info.Size()), Size(limit))

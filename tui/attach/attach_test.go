@@ -36,7 +36,7 @@ func ward(t *testing.T) (Folders, string) {
 			t.Fatal(err)
 		}
 	}
-	return Folders{{"~/Pictures", filepath.Join(dir, "pictures")}, {"~/Scans", filepath.Join(dir, "scans")}, {"~/gone", ""}}, dir
+	return Folders{{Shown: "~/Pictures", Path: filepath.Join(dir, "pictures")}, {Shown: "~/Scans", Path: filepath.Join(dir, "scans")}, {Shown: "~/gone"}}, dir
 }
 
 func TestReadsFromTheFoldersOnly(t *testing.T) {
@@ -113,7 +113,7 @@ func TestPipesAndDevicesAreNotOpened(t *testing.T) {
 		t.Fatal("it waits")
 	}
 	if runtime.GOOS == "linux" {
-		if _, err := (Folders{{"/dev", "/dev"}}).Read(t.Context(), "/dev/zero", 1000); err == nil || !strings.Contains(err.Error(), "is no plain file") {
+		if _, err := (Folders{{Shown: "/dev", Path: "/dev"}}).Read(t.Context(), "/dev/zero", 1000); err == nil || !strings.Contains(err.Error(), "is no plain file") {
 			t.Error(err)
 		}
 	}
@@ -177,7 +177,7 @@ func FuzzRead(f *testing.F) {
 			f.Fatal(err)
 		}
 	}
-	folders := Folders{{"~/Pictures", filepath.Join(dir, "in")}}
+	folders := Folders{{Shown: "~/Pictures", Path: filepath.Join(dir, "in")}}
 	f.Fuzz(func(t *testing.T, arg string) {
 		if file, err := folders.Read(t.Context(), arg, 100); err == nil && !bytes.Equal(file.Content, []byte("inside")) {
 			t.Fatalf("%q: %q", arg, file.Content)
@@ -188,4 +188,36 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Where the policy says so, nothing is read from a stick, or from what was mounted
+// into a folder since.
+func TestNothingIsReadFromOtherDisks(t *testing.T) {
+	folders, dir := ward(t)
+	info, err := os.Stat(filepath.Join(dir, "pictures"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := deviceOf(info)
+	if here == 0 {
+		t.Skip("the system does not tell file systems apart")
+	}
+	folders[0].Device = here
+	if _, err := folders.Read(t.Context(), "~/Pictures/ecg-bed9.png", 1000); err != nil {
+		t.Errorf("from its own disk: %v", err)
+	}
+	folders[0].Device = here + 1
+	if _, err := folders.Read(t.Context(), "~/Pictures/ecg-bed9.png", 1000); !errors.Is(err, ErrOutside) || !strings.Contains(err.Error(), "is on another disk than ~/Pictures") {
+		t.Errorf("from another disk: %v", err)
+	}
+	folders[1].Foreign = "is on a removable disk (vfat)"
+	if _, err := folders.Read(t.Context(), "~/Scans/ct.png", 1000); !errors.Is(err, ErrOutside) || !strings.Contains(err.Error(), "~/Scans is on a removable disk (vfat). Your organisation") {
+		t.Errorf("from a stick: %v", err)
+	}
+	if found := folders.Complete(t.Context(), "~/Scans/"); len(found) != 0 {
+		t.Errorf("Tab shows %q", found)
+	}
+	if _, err := folders.Read(t.Context(), "/etc/passwd", 1000); !errors.Is(err, ErrOutside) {
+		t.Errorf("from elsewhere: %v", err)
+	}
 }

@@ -120,7 +120,7 @@ func (fs Folders) Complete(ctx context.Context, arg string) (found []string) {
 
 // list names the plain files and the folders of a place.
 func (p place) list() (names []string) {
-	if p.folder.Path == "" {
+	if p.folder.Path == "" || p.folder.Foreign != "" {
 		return nil
 	}
 	root, err := os.OpenRoot(p.folder.Path)

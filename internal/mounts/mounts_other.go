@@ -1,0 +1,5 @@
+//go:build !linux && !windows && !darwin && !freebsd && !dragonfly && !openbsd
+
+package mounts
+
+func foreign(string) string { return "" }
