@@ -60,7 +60,28 @@ func TestBackupAsThePolicySays(t *testing.T) {
 		t.Errorf("the audit log tells of %d backups", n)
 	}
 
-	s.policy(3, "backup = false\n")
+	// A key of one's own, which opens it anywhere, needs the right to save.
+	own, err := os.CreateTemp(t.TempDir(), "backup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	mine, _ := age.GenerateX25519Identity()
+	plan := BackupPlan{To: []string{mine.Recipient().String()}}
+	if _, err := s.c.Backup(context.Background(), own, plan); !errors.Is(err, ErrOwnKey) {
+		t.Errorf("with a key of one's own: %v", err)
+	}
+	if n := auditedAs(t, s.st, audit.BackupRefused, "by-policy"); n != 1 {
+		t.Errorf("the audit log tells of %d refusals", n)
+	}
+	s.policy(3, "saving = true\nrecovery-key = \""+id.Recipient().String()+"\"\n")
+	s.nudge()
+	s.upToDate()
+	if done, err := s.c.Backup(context.Background(), own, plan); err != nil || done.Keys != 2 {
+		t.Errorf("with the right to save: %+v, %v", done, err)
+	}
+
+	s.policy(4, "backup = false\n")
 	s.nudge()
 	s.upToDate()
 	empty, err := os.CreateTemp(t.TempDir(), "backup")
@@ -74,7 +95,7 @@ func TestBackupAsThePolicySays(t *testing.T) {
 	if info, err := empty.Stat(); err != nil || info.Size() != 0 {
 		t.Error("something was written all the same")
 	}
-	if n := auditedAs(t, s.st, audit.BackupRefused, "by-policy"); n != 1 {
+	if n := auditedAs(t, s.st, audit.BackupRefused, "by-policy"); n != 2 {
 		t.Errorf("the audit log tells of %d refusals", n)
 	}
 }

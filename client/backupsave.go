@@ -51,7 +51,9 @@ type BackedUp struct {
 var (
 	// ErrNoBackup is returned where the policy forbids backups.
 	ErrNoBackup = errors.New("your organisation allows no backups (its policy says: backup = false)")
-	errNoKey    = errors.New("a backup needs a key that opens it: name one with --to, as sotto org recovery-key makes it. Your organisation's policy names none")
+	// ErrOwnKey is returned for a key of one's own where nothing may be saved.
+	ErrOwnKey = errors.New("your organisation lets nothing be saved outside sotto (its policy does not say: saving = true), and a backup that your own key opens could be. Leave out --to")
+	errNoKey  = errors.New("a backup needs a key that opens it: name one with --to, as sotto org recovery-key makes it. Your organisation's policy names none")
 )
 
 // maxSegments is after how many a backup is whole again.
@@ -88,6 +90,9 @@ func (c *Client) Backup(ctx context.Context, f *os.File, s BackupPlan) (BackedUp
 		if v := p.Value("backup"); v.Set() && !v.Bool() {
 			return ErrNoBackup
 		}
+		if m != nil && len(s.To) > 0 && !p.Value("saving").Bool() {
+			return ErrOwnKey
+		}
 		name = m.Organisation()
 		if k := p.Value("recovery-key").Text(); k != "" {
 			keys = append(keys, k)
@@ -102,8 +107,8 @@ func (c *Client) Backup(ctx context.Context, f *os.File, s BackupPlan) (BackedUp
 		upto, err = tx.Newest()
 		return err
 	})
-	if errors.Is(err, ErrNoBackup) {
-		return BackedUp{}, errors.Join(ErrNoBackup, c.auditNow(ctx, audit.Event{Kind: audit.BackupRefused, Reason: audit.ByPolicy}))
+	if errors.Is(err, ErrNoBackup) || errors.Is(err, ErrOwnKey) {
+		return BackedUp{}, errors.Join(err, c.auditNow(ctx, audit.Event{Kind: audit.BackupRefused, Reason: audit.ByPolicy}))
 	}
 	if err != nil {
 		return BackedUp{}, err

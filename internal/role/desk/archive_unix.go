@@ -19,6 +19,9 @@ import (
 // process was given and could not open. There is no link.
 func (d *desk) archive(ctx context.Context, c *client.Client, key *memguard.LockedBuffer) (int, error) {
 	a := d.setup.Task.Archive
+	if words := lost(c); words != "" {
+		return 0, errors.New(words)
+	}
 	go d.listen()
 	go d.signals()
 	if d.atTerminal() {
