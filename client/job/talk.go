@@ -65,6 +65,9 @@ func (t *talk) Read(p []byte) (int, error) {
 			return 0, io.EOF
 		}
 		typ, fields, err := t.conn.Read()
+		if errors.Is(err, io.EOF) { // before the other side has said that this is all
+			err = io.ErrUnexpectedEOF
+		}
 		if err != nil {
 			return 0, err
 		}
