@@ -10,6 +10,7 @@ import (
 
 	"github.com/awnumar/memguard"
 
+	"sotto/client/org/directory"
 	"sotto/client/stanza"
 	"sotto/client/store"
 )
@@ -142,4 +143,38 @@ func (d *double) storedNow() uint64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.stored
+}
+
+// BenchmarkPeople looks for somebody among 10,000 people of the directory, as one types
+// the name: a look-up a key.
+func BenchmarkPeople(b *testing.B) {
+	c, _ := online(b)
+	o := govern(b, c)
+	first, last := []string{"Ada", "Per", "Rana", "Luis", "Jörg", "Mei", "Sam"}, []string{"Okafor", "Lind", "Haddad", "Cardenas", "Weiß", "Chen", "Carter"}
+	var entries []directory.Entry
+	for i := range 10_000 {
+		entries = append(entries, directory.Entry{Address: fmt.Sprintf("p%d@mercy.example", i), State: directory.Active,
+			Name: fmt.Sprintf("%s, %s %d", last[i%7], first[i/7%7], i), Roles: []string{"physician"}, Department: fmt.Sprint("Ward ", i%40)})
+	}
+	notes, err := o.staff.Sign(o.key, o.key.Key, time.Now(), entries...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := c.store.Update(ctx, func(tx *store.Tx) error { _, err := o.member.ApplyDirectory(tx, notes...); return err }); err != nil {
+		b.Fatal(err)
+	}
+	const typed = "weiss jorg ward 17"
+	c.People("x", 50)
+	b.ResetTimer()
+	keys, found := 0, 0
+	for b.Loop() {
+		for i := range typed {
+			found = len(c.People(typed[:i+1], 50))
+			keys++
+		}
+	}
+	if found == 0 {
+		b.Error("nobody is found")
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(keys), "µs/key")
 }

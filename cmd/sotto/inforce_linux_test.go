@@ -68,6 +68,12 @@ func TestAPolicyReachesADevice(t *testing.T) {
 	if err != nil || copied == nil || copied.Policy.Value("lock-after").Duration() != time.Minute || copied.Anchor.Key.Name() != "ward.example" {
 		t.Fatalf("the copy is %+v, %v", copied, err)
 	}
+	out, err := at(t, home, "policy").CombinedOutput()
+	for _, want := range []string{"ward.example, policy 2 of ", "lock-after = \"1m\" (the organisation's)\n", "curtain = true (default)\n"} {
+		if err != nil || !strings.Contains(string(out), want) {
+			t.Errorf("sotto policy: %v, no %q in\n%s", err, want, out)
+		}
+	}
 	file := filepath.Join(data, inforce.File)
 	for _, damage := range []func() error{
 		func() error { return os.Remove(file) },

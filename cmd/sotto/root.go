@@ -167,7 +167,7 @@ Without a command it opens your profile. Start with one of these:
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &misused{command: cmd.CommandPath(), err: err} })
 	root.Flags().StringVar(&name, "profile", profile.Default, "which account to open")
-	root.AddCommand(backupCommand(), restoreCommand(), demoCommand(), joinCommand(), lockCommand(), orgCommand(), pinCommand(), passwordCommand(), relayCommand(), sendCommand(), listenCommand(), trustCommand(), auditCommand(), doctorCommand(), wipeCommand(), versionCommand())
+	root.AddCommand(policyCommand(), backupCommand(), restoreCommand(), demoCommand(), joinCommand(), lockCommand(), orgCommand(), pinCommand(), passwordCommand(), relayCommand(), sendCommand(), listenCommand(), trustCommand(), auditCommand(), doctorCommand(), wipeCommand(), versionCommand())
 	return root
 }
 
