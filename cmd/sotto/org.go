@@ -37,7 +37,7 @@ is kept, and told by the next command.`,
 	cmd.AddCommand(orgInitCommand(), orgStatusCommand(), orgServeCommand(), orgApproveCommand(), orgConsoleCommand(),
 		orgInviteCommand(), orgWithdrawCommand(), orgPeopleCommand(), orgChangeCommand(),
 		orgSuspendCommand(), orgRestoreCommand(), orgRemoveCommand(), orgRemoveDeviceCommand(),
-		orgPolicyCommand(), orgOrderCommand(), orgOrdersCommand(), orgPartnerCommand(), orgRotateCommand(), recoverCommand(), recoveryKeyCommand())
+		orgPolicyCommand(), orgOrderCommand(), orgOrdersCommand(), orgPartnerCommand(), orgRotateCommand(), orgReportCommand(), recoverCommand(), recoveryKeyCommand())
 	return cmd
 }
 
