@@ -55,12 +55,11 @@ func (c *Client) onEnlisted(e wire.Enlisted) {
 		return
 	}
 	d.key, d.delegation = e.Key, nil
+	followed := false // while no desk was there
 	if len(e.Head) > 0 {
 		var refused error
 		if c.take("keep the head", func(tx *store.Tx, _ *effects) error { return m.Follow(tx, e.Head) }, &refused) && refused == nil {
-			if c.online && len(m.Ledger().Missing(m.Head().Orders)) == 0 { // it has followed while no desk was there
-				c.haveHeard()
-			}
+			followed = c.online && len(m.Ledger().Missing(m.Head().Orders)) == 0
 			c.events.put(OrganisationChanged{})
 		} else if refused != nil {
 			c.log.Info("the link's head", "err", refused)
@@ -68,6 +67,9 @@ func (c *Client) onEnlisted(e wire.Enlisted) {
 	}
 	d.due = true
 	c.tellDuty()
+	if followed {
+		c.haveHeard()
+	}
 }
 
 // tellDuty tells what has changed.

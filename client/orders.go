@@ -89,10 +89,10 @@ func (c *Client) fetchOrders(done func(error)) {
 	c.sendAcknowledgements()
 	c.fetchSomeOrders(m.Ledger().Missing(m.Head().Orders), nil, func(err error) {
 		c.carryOut()
-		if err == nil || isRefusal(err) { // it was asked, and what came is done
-			c.haveHeard()
+		c.tellDuty() // before anything is shown: it may be locked the next moment
+		if err == nil || isRefusal(err) {
+			c.haveHeard() // it was asked, and what came is done
 		}
-		c.tellDuty()
 		done(err)
 	})
 }

@@ -49,7 +49,7 @@ func (o *owner) orderCame(n uint64, note []byte) {
 	for _, bad := range []error{org.ErrMalformed, org.ErrSignature, org.ErrRollback, org.ErrFork} {
 		if errors.Is(err, bad) {
 			o.cfg.Logger.Warn("an order is refused", "number", n, "err", err)
-			d.absent[n]++
+			d.missed(n)
 			return
 		}
 	}

@@ -30,9 +30,10 @@ import (
 
 // How the link asks.
 const (
-	headEvery = 5 * time.Minute // the head is asked for; a little more, at random
-	headRetry = 30 * time.Second
-	answerIn  = 30 * time.Second // or the question is forgotten
+	headEvery  = 5 * time.Minute // the head is asked for; a little more, at random
+	headRetry  = 30 * time.Second
+	orderRetry = 3 * time.Second  // doubled each time, up to headEvery
+	answerIn   = 30 * time.Second // or the question is forgotten
 
 	maxAsked    = 16      // questions under way
 	maxHead     = 8 << 10 // bytes of a head, an order or a change of the key
@@ -55,13 +56,18 @@ type duty struct {
 
 	questions map[string]question // under way, by id
 	missing   []uint64            // orders that are to be asked for
-	polls     uint                // how often the head was asked for
-	absent    map[uint64]uint     // orders that were asked for and not given: how often
+	absent    map[uint64]absence  // orders that were asked for and not given
 	left      map[uint64]bool     // orders that are for the next desk
 	askAt     time.Time           // for the head
 	nudges    *rate.Limiter
 	doing     *doing        // what is about to happen
 	dealt     []order.Order // of which the next desk may not know
+}
+
+// absence is how often something was not there, and when it is asked for again.
+type absence struct {
+	times int
+	again time.Time
 }
 
 // question is one that the contact was asked.
@@ -98,7 +104,7 @@ func (o *owner) setDuty(m wire.Duty) error {
 	}
 	d := &duty{
 		contact: contact.String(), self: order.Self{Address: m.Address, Device: m.Device, Roles: m.Roles}, ledger: new(order.Ledger),
-		delegation: m.Delegation, questions: make(map[string]question), absent: make(map[uint64]uint), left: make(map[uint64]bool),
+		delegation: m.Delegation, questions: make(map[string]question), absent: make(map[uint64]absence), left: make(map[uint64]bool),
 		nudges: rate.NewLimiter(rate.Every(200*time.Millisecond), 20),
 	}
 	if err := errors.Join(d.anchor.UnmarshalText(m.Anchor), d.ledger.UnmarshalText(m.Ledger)); err != nil {
@@ -118,7 +124,7 @@ func (o *owner) setDuty(m wire.Duty) error {
 		for _, x := range was.dealt {
 			d.dealtWith(&x)
 		}
-		d.askAt, d.polls, d.doing = was.askAt, was.polls, was.doing
+		d.askAt, d.doing = was.askAt, was.doing
 	}
 	o.duty = d
 	return nil
@@ -173,7 +179,6 @@ func (o *owner) tend() {
 	}
 	if o.stream != nil && o.unattended() {
 		if !now.Before(d.askAt) {
-			d.polls++
 			d.askAt = now.Add(headEvery + rand.N(headEvery/10))
 			o.question(question{node: stanza.NodeHead, item: stanza.ItemCurrent})
 		}
@@ -275,7 +280,19 @@ func (o *owner) unanswered(q question) {
 	case stanza.NodeHead:
 		d.askAt = time.Now().Add(headRetry)
 	case stanza.NodeOrders:
-		d.absent[q.number]++
+		d.missed(q.number)
+	}
+}
+
+// missed notes that an order was not given. The head and it are asked for again soon,
+// and then less and less often: what it names comes a moment after it perhaps.
+func (d *duty) missed(n uint64) {
+	a := d.absent[n]
+	wait := min(orderRetry<<min(a.times, 10), headEvery)
+	a.times, a.again = a.times+1, time.Now().Add(wait)
+	d.absent[n] = a
+	if d.askAt.After(a.again) {
+		d.askAt = a.again
 	}
 }
 
@@ -284,7 +301,7 @@ func (o *owner) headCame(note []byte) {
 	d := o.duty
 	err := d.follow(note)
 	if err == nil {
-		d.look(true)
+		d.look()
 		return
 	}
 	o.cfg.Logger.Warn("the organisation's head is refused", "err", err)
@@ -326,17 +343,16 @@ func (o *owner) nudged(e *stanza.Element) bool {
 		return true
 	}
 	if o.unattended() && d.head.Number > before {
-		d.look(false)
+		d.look()
 		o.tend()
 	}
 	return true
 }
 
-// look finds the orders that the head names and nobody has seen. What was not there
-// is asked for again with a poll, less and less often: it may have expired.
-func (d *duty) look(poll bool) {
-	in := d.head.Orders
-	maps.DeleteFunc(d.absent, func(n uint64, _ uint) bool { return n < in.First })
+// look finds the orders that the head names and nobody has seen.
+func (d *duty) look() {
+	in, now := d.head.Orders, time.Now()
+	maps.DeleteFunc(d.absent, func(n uint64, _ absence) bool { return n < in.First })
 	maps.DeleteFunc(d.left, func(n uint64, _ bool) bool { return n < in.First })
 	asked := make(map[uint64]bool)
 	for _, q := range d.questions {
@@ -345,7 +361,6 @@ func (d *duty) look(poll bool) {
 		}
 	}
 	d.missing = slices.DeleteFunc(d.ledger.Missing(in), func(n uint64) bool {
-		often := d.absent[n]
-		return d.left[n] || asked[n] || often > 0 && (!poll || d.polls%(1<<min(often, 4)) != 0)
+		return d.left[n] || asked[n] || now.Before(d.absent[n].again)
 	})
 }

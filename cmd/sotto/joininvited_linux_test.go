@@ -42,6 +42,12 @@ const wardContact = "sotto@ward.example"
 
 func newClinic(t *testing.T) *clinic {
 	t.Helper()
+	return newClinicBehind(t, func(url string) string { return url })
+}
+
+// newClinicBehind has people reach the relay elsewhere: front returns where.
+func newClinicBehind(t *testing.T, front func(url string) string) *clinic {
+	t.Helper()
 	dir := t.TempDir()
 	a, err := relay.OpenAccounts(dir, "ward.example")
 	if err != nil {
@@ -79,7 +85,7 @@ func newClinic(t *testing.T) *clinic {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if w.org, err = admin.Found(t.Context(), w.st, admin.Founding{Name: "ward.example", Contact: wardContact, Relay: w.url, Device: key}); err != nil {
+	if w.org, err = admin.Found(t.Context(), w.st, admin.Founding{Name: "ward.example", Contact: wardContact, Relay: front(w.url), Device: key}); err != nil {
 		t.Fatal(err)
 	}
 	if left, err := w.org.Settle(t.Context(), w.c, nil); err != nil || !left.None() {
