@@ -285,7 +285,7 @@ func TestCommandLine(t *testing.T) {
 		{"relay serve --domain ward.example --data nowhere --cert chain.pem", "--cert and --key go together", 1},
 		{"relay", "serve --domain DOMAIN", 0},
 		{"relay user add alice", "sotto relay user add needs --data", 1},
-		{"join", "sotto join needs your address", 1},
+		{"join", "sotto join needs your invitation, or your address", 1},
 		{"password", "there is no profile yet", 1},
 		{"relay user add --data nowhere", "sotto relay user add needs one name, such as alice", 1},
 		{"relay serve", "sotto relay serve needs --domain and --data.\nSee: sotto relay serve --help", 1},
