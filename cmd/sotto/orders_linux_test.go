@@ -18,6 +18,9 @@ import (
 	"sotto/test/proxy"
 )
 
+// memberPIN is one that the policy of a new organisation takes.
+const memberPIN = "84261937"
+
 // member has alice join at a terminal of her own.
 func (w *clinic) member(home string) *roletest.Console {
 	w.t.Helper()
@@ -25,8 +28,8 @@ func (w *clinic) member(home string) *roletest.Console {
 	c := roletest.Start(w.t, at(w.t, home, "join"), 80, 24)
 	given(c, "Your invitation, or your address:", code+"\r")
 	given(c, "One-time PIN  _", pin+"\r")
-	given(c, "New PIN  _", testPIN+"\r")
-	given(c, "Again  _", testPIN+"\r")
+	given(c, "New PIN  _", memberPIN+"\r")
+	given(c, "Again  _", memberPIN+"\r")
 	c.See("online", "F1 help")
 	c.Wait("the device is in the directory", func() bool { return w.devices() == 1 })
 	return c
@@ -36,7 +39,7 @@ func (w *clinic) member(home string) *roletest.Console {
 // link knows of the organisation.
 func relock(c *roletest.Console) {
 	c.Type("\x0c")
-	given(c, "PIN  _", testPIN+"\r")
+	given(c, "PIN  _", memberPIN+"\r")
 	c.See("online", "F1 help")
 	c.Type("\x0c")
 	c.See("PIN  _", "relay online")
@@ -127,7 +130,7 @@ func TestOrdersWhileOpen(t *testing.T) {
 	says(c, "PIN _", "ward.example has locked this device (a lock test).")
 	took("lock")
 	w.acknowledged(c, x)
-	c.Type(testPIN + "\r")
+	c.Type(memberPIN + "\r")
 	c.See("online", "F1 help")
 
 	link := c.Role("link")
@@ -137,7 +140,7 @@ func TestOrdersWhileOpen(t *testing.T) {
 	took("log-off")
 	c.Wait("the link has ended", func() bool { return roletest.Gone(link) })
 	w.acknowledged(c, x)
-	c.Type(testPIN + "\r")
+	c.Type(memberPIN + "\r")
 	c.See("online", "F1 help")
 
 	began = time.Now()
@@ -162,7 +165,7 @@ func TestOrdersWhileLocked(t *testing.T) {
 	says(c, "ward.example has logged this device off (a log-off test).", "logged off")
 	c.Wait("the link has ended", func() bool { return roletest.Gone(link) })
 	w.acknowledged(c, x)
-	c.Type(testPIN + "\r")
+	c.Type(memberPIN + "\r")
 	c.See("online", "F1 help") // neither is obeyed again
 	c.Type("\x0c")
 	c.See("PIN  _", "relay online")
@@ -202,7 +205,7 @@ func TestWipeAtAColdStart(t *testing.T) {
 	quit(t, c)
 	x := w.order(order.Wipe)
 	c = roletest.Start(t, at(t, home), 80, 24)
-	given(c, "PIN  _", testPIN+"\r")
+	given(c, "PIN  _", memberPIN+"\r")
 	wipedAt(t, c, home)
 	w.acknowledged(c, x)
 	if strings.Contains(string(c.Output()), "F1 help") {
@@ -225,7 +228,7 @@ func TestKilledInAWipe(t *testing.T) {
 		}
 		private(t, profileAt(home))
 		c := roletest.Start(t, at(t, home), 80, 24)
-		given(c, "PIN  _", testPIN+"\r")
+		given(c, "PIN  _", memberPIN+"\r")
 		c.Wait("the desk runs", func() bool { return c.Role("desk") != 0 })
 		time.Sleep(rand.N(time.Second)) // the random moment
 		for _, name := range []string{"gate", "desk", "link"} {
@@ -243,7 +246,7 @@ func TestKilledInAWipe(t *testing.T) {
 			return strings.Contains(screen, "PIN  _") || strings.Contains(screen, "was wiped")
 		})
 		if strings.Contains(c.Screen(), "PIN  _") {
-			c.Type(testPIN + "\r")
+			c.Type(memberPIN + "\r")
 		}
 		if code := c.Exit(); code != 1 {
 			t.Errorf("exit code %d", code)
