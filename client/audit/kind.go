@@ -80,7 +80,7 @@ type shape struct {
 	failed    bool     // whether it tells of something that was refused or went wrong
 }
 
-var endings = []Reason{ByPerson, Idle, ByOrder, ByPolicy, PolicyTooOld, LeaseEnded, Asleep, TerminalGone, Stopped, Crashed, Restarted}
+var endings = []Reason{ByPerson, Idle, ByOrder, ByPolicy, PolicyTooOld, LeaseEnded, Asleep, TerminalGone, Stopped, Crashed, Restarted, ByPolicy}
 
 var attempts = []Reason{ByPolicy, NotPossible, NotMember}
 

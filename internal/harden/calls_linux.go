@@ -26,6 +26,15 @@ func deskCalls() []call {
 // what there is. Landlock decides where.
 func listCalls() []call { return []call{always(unix.SYS_GETDENTS64)} }
 
+// collectorCalls are what a desk does besides that keeps audit logs.
+func collectorCalls() []call {
+	return []call{
+		always(unix.SYS_MKDIRAT),    // a folder for each device
+		always(unix.SYS_GETDENTS64), // which there are
+		always(unix.SYS_FLOCK),      // one collector at a time
+	}
+}
+
 func gateCalls() []call {
 	return slices.Concat(processCalls(), ownCalls, terminalCalls, fileCalls, []call{
 		always(unix.SYS_RENAMEAT), // a written vault replaces the one before

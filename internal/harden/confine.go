@@ -52,6 +52,10 @@ func Offered() Layers { return offered() }
 // that a layer is there and did not take: the role must not go on.
 func Desk(dataDir string, readable ...string) (Layers, error) { return confineDesk(dataDir, readable) }
 
+// Collector confines this process as Desk does, and lets it make folders in dataDir
+// and see what is in them: a folder for each device's audit log.
+func Collector(dataDir string) (Layers, error) { return confineCollector(dataDir) }
+
 // Gate confines this process to what the gate needs: the files in vaultDirs,
 // where it also replaces files, the terminal, and the descriptors it holds.
 func Gate(vaultDirs ...string) (Layers, error) { return confineGate(vaultDirs) }

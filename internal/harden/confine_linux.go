@@ -35,6 +35,12 @@ func confineDesk(dataDir string, readable []string) (Layers, error) {
 	return confine(landlock.V11, calls, rules...)
 }
 
+func confineCollector(dataDir string) (Layers, error) {
+	loadTimeZone()
+	return confine(landlock.V11, append(deskCalls(), collectorCalls()...),
+		landlock.PathAccess(keepFiles|ll.AccessFSMakeDir, dataDir))
+}
+
 func confineGate(vaultDirs []string) (Layers, error) {
 	loadTimeZone()
 	// Replacing a file within its folder needs no more than making and removing.

@@ -198,7 +198,12 @@ func (d *desk) run() (int, error) {
 	if err := messenger.Accessed(accesses(a.Accesses)); err != nil {
 		return 0, err
 	}
-	if d.setup.Task.Job.Offline() {
+	switch job := d.setup.Task.Job; {
+	case job == role.Verifying || job == role.Showing:
+		a.Destroy()
+		_ = messenger.Unlocked(ctx, d.opening(handover.PINMark[:]))
+		return d.audits(ctx, messenger)
+	case job.Offline():
 		a.Destroy()
 		return d.archive(ctx, messenger, handover.Recovery)
 	}
@@ -217,10 +222,6 @@ func (d *desk) run() (int, error) {
 	}
 	if collector != nil {
 		collector.Serve(messenger)
-	}
-	if job := d.setup.Task.Job; job == role.Verifying || job == role.Showing {
-		a.Destroy()
-		return d.audits(ctx, messenger)
 	}
 	if !d.setup.Reading {
 		if locks, err := d.before(ctx, db, messenger, handover.PINMark[:]); err != nil {
@@ -307,6 +308,10 @@ func (d *desk) confine() error {
 		}
 	}
 	var err error
+	if d.setup.Task.Job == role.Collecting {
+		d.layers, err = harden.Collector(d.setup.Profile.Data)
+		return err
+	}
 	d.layers, err = harden.Desk(d.setup.Profile.Data, readable...)
 	return err
 }
