@@ -226,6 +226,22 @@ func TestOrdersWhileLocked(t *testing.T) {
 }
 
 // TestLogOffWhileLocked ends the stream, and forgets the password.
+// Relays may hold back from an inactive client what nobody reads, nudges among it.
+func TestWithDutyTheLinkStaysActive(t *testing.T) {
+	h, _ := locked(t)
+	for range 2 {
+		for {
+			if e := await(t, h.s.other, "client state"); e.Space == stanza.NSCSI {
+				if e.Local != "active" {
+					t.Fatalf("the relay was told %s", e.Local)
+				}
+				break
+			}
+		}
+		h.s.cut() // what it was told is lost with the stream
+	}
+}
+
 func TestLogOffWhileLocked(t *testing.T) {
 	h, l := locked(t)
 	h.order(order.LogOff, nil)

@@ -25,7 +25,9 @@ func (o *owner) nextForRelay() (outbound, func()) {
 			o.answer, o.behind = false, o.in.handled != o.in.total
 		}
 	case o.state && o.features.CSI:
-		active := o.desk != nil && o.desk.ready
+		// Who has orders to obey is never inactive: Prosody holds back from those what
+		// is for nobody to read, and the organisation's nudges are that.
+		active := o.desk != nil && o.desk.ready || o.duty != nil
 		return outbound{b: stanza.ClientState(active).Bytes()}, func() {
 			// Prosody 0.12 stops writing with <inactive/>, and what it was about to
 			// write then waits for the next important thing. An answer is one.
