@@ -207,8 +207,7 @@ func TestNoSlot(t *testing.T) {
 // PIN, and never backwards.
 func TestAnnounced(t *testing.T) {
 	p, first := slotted(t)
-	_, firstName := recoveryKey(t)
-	firstName, _ = first.Recipient()
+	firstName, _ := first.Recipient()
 	second, secondName := recoveryKey(t)
 	good := bytes.Clone(p.Announced)
 

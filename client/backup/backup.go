@@ -170,7 +170,6 @@ type Writer struct {
 	buf *bufio.Writer
 	sum hash.Hash
 	end End
-	enc []byte
 }
 
 // NewWriter begins a backup to recipients.
