@@ -267,7 +267,12 @@ func BenchmarkOrganisation10000(b *testing.B) {
 	start := time.Now()
 	s.begin(1)
 	s.upToDate()
-	b.Logf("the first snapshot is there after %v", time.Since(start))
+	first := time.Since(start)
+	b.Run("snapshot", func(b *testing.B) { // there is one first time only
+		for b.Loop() {
+		}
+		b.ReportMetric(float64(first.Microseconds())/1000, "ms-first")
+	})
 	b.Run("update", func(b *testing.B) {
 		for b.Loop() {
 			b.StopTimer()
@@ -284,7 +289,7 @@ func BenchmarkOrganisation10000(b *testing.B) {
 	})
 	b.Run("search", func(b *testing.B) {
 		for b.Loop() {
-			s.c.Directory().Search("person p10", 50)
+			s.c.Directory().Search("person p1099", 50)
 		}
 	})
 	b.Run("start", func(b *testing.B) {

@@ -42,6 +42,7 @@ var measurements = []measurement{
 	{"scrolling", 5 * time.Minute, scrolling},
 	{"a million messages", 30 * time.Minute, large},
 	{"embedded relay", 10 * time.Minute, embeddedRelay},
+	{"directory", 5 * time.Minute, directory},
 	{"audit logs", 10 * time.Minute, auditLogs},
 	{"relays side by side", 5 * time.Minute, relays},
 	{"other messengers, for comparison", 4 * time.Minute, beside},
