@@ -247,6 +247,18 @@ func (c *Client) auditAnswered(tx *store.Tx, fx *effects, got *omemo.Decrypted) 
 		c.log.Warn("confirmation of audit events by somebody else", "from", got.From.JID)
 		return nil
 	}
+	devices, err := tx.Devices(who)
+	if err != nil {
+		return err
+	}
+	// The relay can put a device of its own into the auditor's list. Believed are those
+	// that the log is sent to.
+	if !slices.ContainsFunc(devices, func(d store.PeerDevice) bool {
+		return d.ID == got.From.Device && string(d.Fingerprint) == string(got.Identity[:]) && c.mayEncrypt(who, &d)
+	}) {
+		c.log.Warn("confirmation of audit events by a device that is not trusted", "from", got.From.String())
+		return nil
+	}
 	answer, err := audit.ParseAnswer(got.Plaintext)
 	if err == nil {
 		err = c.confirm(tx, answer, key)

@@ -49,6 +49,8 @@ type Dealt struct {
 type orders struct {
 	dealt  []Dealt         // by others, as they say; see dealtWith
 	todo   []ordered       // of this round
+	busy   bool            // they are being fetched
+	late   bool            // some wait for the directory that the head names: see fetchLateOrders
 	ending *ending         // about to happen
 	acking map[string]bool // ids of acknowledgements that the link has
 	duty   duty
@@ -85,13 +87,35 @@ func (c *Client) haveHeard() {
 // them out. A relay that does not show one holds it back: all of them are kept there
 // until the head leaves them out.
 func (c *Client) fetchOrders(done func(error)) {
-	m := c.Membership()
+	m, o := c.Membership(), &c.orders
+	if o.busy { // for a nudge; what has come since is for the round after this one
+		c.following.again = true
+		done(nil)
+		return
+	}
+	o.busy, o.late = true, false
 	c.sendAcknowledgements()
 	c.fetchSomeOrders(m.Ledger().Missing(m.Head().Orders), nil, func(err error) {
+		o.busy = false
+		c.tellDuty() // before a wipe, which is checked with the roles that are told here
 		c.carryOut()
-		c.tellDuty() // before anything is shown: it may be locked the next moment
+		if (err == nil || isRefusal(err)) && !o.late { // it was asked, and what came is done
+			c.haveHeard()
+		}
+		done(err)
+	})
+}
+
+// fetchLateOrders looks once more at orders for a role, when it is known who has it
+// now: somebody may have got it, or lost it, while this device was away.
+func (c *Client) fetchLateOrders(done func(error)) {
+	if !c.orders.late {
+		done(nil)
+		return
+	}
+	c.fetchOrders(func(err error) {
 		if err == nil || isRefusal(err) {
-			c.haveHeard() // it was asked, and what came is done
+			c.haveHeard()
 		}
 		done(err)
 	})
@@ -147,6 +171,10 @@ func (c *Client) takeOrder(number uint64, note []byte) error {
 		x, err := order.Open(note, key)
 		if err == nil && x.Number != number {
 			err = fmt.Errorf("%w: it is order %d", org.ErrSignature, x.Number)
+		}
+		if err == nil && x.For.Role != "" && m.Directory().At().Serial < m.Head().Directory.Serial {
+			c.orders.late = true
+			return nil
 		}
 		if err == nil {
 			x, err = ledger.Receive(note, key, m.Self(), m.Head().Issued, time.Now())

@@ -22,6 +22,10 @@ const (
 // errWithheld is what is not shown although the organisation has signed it.
 var errWithheld = fmt.Errorf("%w: the relay does not show it", org.ErrGap)
 
+// errLater is why a partner's directory is not fetched further: the own organisation
+// has said something new.
+var errLater = errors.New("the rest is fetched later")
+
 // fetchItem asks the organisation's account for the note in an item of one of its
 // nodes. done runs once, in Run's goroutine. The note is nil, without an error, where
 // there is no such item. Nothing of it is checked.
@@ -91,6 +95,10 @@ func (c *Client) bringUpdates(b *book, want head.Mark, mayLoad bool, done func(e
 	at := b.dir.At()
 	if at.Serial >= want.Serial {
 		done(want.Against(b.what, at))
+		return
+	}
+	if b.account != c.Membership().Contact() && c.following.again { // a partner could go on for ever
+		done(errLater)
 		return
 	}
 	n := int(min(want.Serial-at.Serial, fetchAtOnce))

@@ -138,8 +138,9 @@ func (c *Client) nudged(note []byte, from string) {
 	case !ok:
 	case refused == nil:
 		c.events.put(OrganisationChanged{})
-		if f.busy {
+		if f.busy { // perhaps with a partner that does not answer: orders do not wait for that
 			f.again = true
+			c.fetchOrders(func(error) {})
 			return
 		}
 		f.busy = true
@@ -218,7 +219,7 @@ func (c *Client) takeHead(note []byte, rotated bool, rotations int, done func(er
 // fetchNamed fetches what the head names and is not here, each kind after the other:
 // one that does not come keeps the others from nothing.
 func (c *Client) fetchNamed() {
-	steps := []func(done func(error)){c.fetchOrders, c.fetchPolicy, c.fetchDirectory, c.fetchPartners}
+	steps := []func(done func(error)){c.fetchOrders, c.fetchPolicy, c.fetchDirectory, c.fetchLateOrders, c.fetchPartners}
 	var failed error
 	var next func()
 	next = func() {

@@ -1,0 +1,90 @@
+package client
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"sotto/client/org"
+	"sotto/client/org/directory"
+	"sotto/client/org/head"
+	"sotto/client/org/order"
+	"sotto/client/org/orgtest"
+	"sotto/client/org/partner"
+	"sotto/client/stanza"
+)
+
+// TestEndlessPartner: a partner's directory has no end. What the own organisation says
+// comes before it.
+func TestEndlessPartner(t *testing.T) {
+	const clinic = "clinic.example"
+	s := command(t)
+	theirs := orgtest.New(clinic, "1")
+	shown := directory.New(clinic, directory.ForPartner(mercyOrg))
+	agreement := partner.Agreement{Proposer: s.key.Key, Partner: theirs.Key, Serial: 1, Issued: time.Now(), Expires: time.Now().AddDate(1, 0, 0),
+		Opens: []partner.Opening{{Organisation: mercyOrg, Person: me}, {Organisation: clinic, Person: "carol@" + clinic}}}
+	proposal, err := agreement.Propose(s.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	agreed, err := partner.Agree(proposal, s.key.Key, theirs.Key, theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirHead, err := head.Head{For: mercyOrg, Number: 1, Issued: time.Now(), Orders: head.Orders{First: 1},
+		Directory: head.Mark{Serial: 1 << 40, Hash: org.Hash{1}}}.Sign(theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	served := 0
+	notes := make(map[string][]byte)
+	s.double.hook = func(iq *stanza.Element) *stanza.Element {
+		items := iq.Child(stanza.NSPubSub, "pubsub").Child(stanza.NSPubSub, "items")
+		node, id := items.Get("node"), items.Child(stanza.NSPubSub, "item").Get("id")
+		if iq.Get("to") != "sotto@"+clinic {
+			return s.answer(iq)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		var note []byte
+		switch node {
+		case stanza.NodeFor(mercyOrg, stanza.NodeHead):
+			note = theirHead
+		case stanza.NodeFor(mercyOrg, stanza.NodeDirectory):
+			for note = notes[id]; note == nil && served < 100_000; note = notes[id] {
+				served++
+				more, err := shown.Sign(theirs, theirs.Key, time.Now(), listed(fmt.Sprintf("p%d@%s", served, clinic), "Carol"))
+				if err != nil {
+					t.Error(err)
+					return nil
+				}
+				notes[stanza.NumberItem(shown.At().Serial)] = more[0]
+			}
+		}
+		if note == nil {
+			return stanza.ErrorReply(iq, "cancel", "item-not-found").With("from", iq.Get("to")).With("to", me+"/test")
+		}
+		item := stanza.New(stanza.NSPubSub, "item", stanza.Note(note)).With("id", id)
+		return stanza.NewIQ("result", "", iq.Get("id"), stanza.New(stanza.NSPubSub, "pubsub",
+			stanza.New(stanza.NSPubSub, "items", item).With("node", node))).With("from", iq.Get("to")).With("to", me+"/test")
+	}
+	s.start()
+	s.put(stanza.NodePartners, stanza.PartnerItem(clinic), agreed)
+	s.nudge()
+	eventually(t, "the partner's directory comes", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return served > 20
+	})
+	s.sign(listed("new@"+mercyOrg, "New"))
+	s.nudge()
+	s.upToDate()
+	x := s.order(order.Wipe, nil)
+	s.nudge()
+	s.acknowledged(x)
+	if got := <-s.ordered; got.Number != x.Number {
+		t.Errorf("%+v", got)
+	}
+}
