@@ -87,6 +87,9 @@ func (d *desk) hear(ctx context.Context, c *client.Client) {
 // long. It is "" as long as something may.
 func lost(c *client.Client) string {
 	m := c.Membership()
+	if m != nil && m.Address() == m.Contact() {
+		return "" // it is the one that is to be heard: nobody else could sign a head again
+	}
 	stands, _ := m.Stands(time.Now())
 	switch stands {
 	case policy.Lost:
