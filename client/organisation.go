@@ -1,6 +1,7 @@
 package client
 
 import (
+	"errors"
 	"time"
 
 	"sotto/client/membership"
@@ -75,11 +76,18 @@ func (c *Client) Organisation() Organisation {
 	o.Withheld, o.Current = c.withheld, c.followed
 	c.mu.Unlock()
 	if d.At().Serial > 0 {
-		if err := d.Member(m.Address()); err != nil {
+		if err := d.Member(m.Address()); err != nil && !(errors.Is(err, directory.ErrStranger) && arriving(m, d)) {
 			o.Out = lineOf("%v", err)
 		}
 	}
 	return o
+}
+
+// arriving reports whether the directory that is here is from before this device was
+// taken in, or still on its way: that somebody is not in it then says nothing of them.
+func arriving(m *membership.Membership, d *directory.Directory) bool {
+	h := m.Head()
+	return h.Issued.Before(m.Added()) || d.At().Serial < h.Directory.Serial
 }
 
 // Directory returns the organisation's directory, which can be searched at any time

@@ -317,3 +317,28 @@ type discard struct{}
 func (discard) Read([]byte) (int, error)    { return 0, context.Canceled }
 func (discard) Write(b []byte) (int, error) { return len(b), nil }
 func (discard) Close() error                { return nil }
+
+func TestWhoHasJustJoinedIsNotSaidToBeOut(t *testing.T) {
+	s := staff(t)
+	// The organisation takes this device in now: what it has signed so far is from before.
+	s.authority.staff = directory.New(mercyOrg, directory.Staff)
+	s.sign(listed(ada, "Okafor, Ada", s.ada.dev))
+	s.beat()
+	if err := s.st.Update(context.Background(), func(tx *store.Tx) error {
+		_, err := membership.Join(tx, org.NewAnchor(s.key.Key, 0), contact, me, time.Now())
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	s.start()
+	if o := s.c.Organisation(); !o.Out.Empty() {
+		t.Errorf("before the organisation has said anything since: %q", o.Out)
+	}
+	// What it signs from then on counts.
+	s.authority.head.Issued = time.Now().Add(time.Second)
+	s.nudge()
+	s.upToDate()
+	if o := s.c.Organisation(); o.Out.Empty() {
+		t.Error("somebody who is not in the directory of now is not told")
+	}
+}

@@ -140,13 +140,19 @@ an emergency: docs/recovery.md.`,
 				}
 				r.Body = string(b)
 			}
-			if rk.org = name; !without && (rk.wanted() || s.pin == "") {
+			rk.org = name
+			made := !without && (rk.wanted() || s.pin == "")
+			if made {
 				if r.Body, err = rk.intoPolicy(cmd, r.Body); err != nil {
 					return err
 				}
 			}
 			a, err := s.once(cmd.Context(), r)
-			if err != nil {
+			switch {
+			case err != nil && made:
+				// Sheets of two keys are easily mixed up, and are missed in an emergency.
+				return fmt.Errorf("%w\nUnless sotto org status finds the organisation, the recovery key that was just made opens nothing: destroy it. The next sotto org init makes another", err)
+			case err != nil:
 				return err
 			}
 			return s.show(cmd.OutOrStdout(), a, func(w io.Writer, a *console.Answer) {
@@ -155,14 +161,15 @@ an emergency: docs/recovery.md.`,
   key          %s
   fingerprint  %s
 
-Who loses this profile or its PIN loses the organisation: keep a copy of both, apart.
+Who loses this profile or its PIN loses the organisation: keep a copy of both,
+apart.
 
 What to do next:
   sotto org policy edit      look at the first policy, and change it
   sotto org invite ADDRESS   invite people
-  sotto org serve            answer those who join, and keep devices in touch; start
-                             it as a service (docs/administration.md)
-`, name, s.address, a.Key, a.Print)
+  sotto org serve            answer those who join, and keep devices in touch;
+                             start it as a service (docs/administration.md)
+`, name, s.address, a.Key, halves(a.Print))
 			})
 		},
 	}
@@ -177,6 +184,13 @@ What to do next:
 	rk.flags(f)
 	f.BoolVar(&without, "no-recovery-key", false, "make no recovery key; with --pin-file none is made unless one of the two flags says where to")
 	return cmd
+}
+
+// halves writes a fingerprint in two lines, which fit into 80 columns.
+func halves(print string) string {
+	groups := strings.Fields(print)
+	n := len(groups) / 2
+	return strings.Join(groups[:n], " ") + "\n               " + strings.Join(groups[n:], " ")
 }
 
 func orgStatusCommand() *cobra.Command {

@@ -28,8 +28,8 @@ An order is for one TARGET: a person (alice@hospital.example), one of their devi
 		RunE: help,
 	}
 	cmd.AddCommand(
-		orderOf("lock", "Lock sotto on devices", "%s is locked"),
-		orderOf("log-off", "Lock sotto on devices, and end the connection", "%s is locked and signed out"),
+		orderOf("lock", "Lock sotto on devices", "Sotto is locked on %s until the PIN is typed"),
+		orderOf("log-off", "Lock sotto on devices, and end the connection", "Sotto is locked and signed out on %s until the PIN is typed"),
 		orderOf("wipe", "Destroy the keys and everything else that devices have", "Everything that sotto has on %s is destroyed, for good"),
 		orderOf("recall", "Remove a message from all devices", "The message is removed from %s"),
 	)
