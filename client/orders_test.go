@@ -109,7 +109,7 @@ func (s *commanded) missing() []uint64 {
 }
 
 // again is the same device in its next life.
-func (s *commanded) again(session uint64) {
+func (s *staffed) again(session uint64) {
 	s.double.t.Helper()
 	s.c.cfg.Link.Close()
 	<-s.c.ended

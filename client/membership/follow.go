@@ -161,9 +161,10 @@ func (b *book) load(key org.Key, parts [][]byte) (func(*store.Tx) error, []direc
 }
 
 // Stands says how the device stands to its organisation now, and how long that stays
-// so (policy.Stands).
+// so (policy.Stands). The organisation's own account has nobody to hear: were it to
+// lock, no device would be heard any more.
 func (m *Membership) Stands(now time.Time) (policy.Standing, time.Duration) {
-	if m == nil {
+	if m == nil || m.address == m.contact {
 		return policy.InTouch, policy.DefaultLease
 	}
 	m.mu.Lock()
@@ -171,9 +172,37 @@ func (m *Membership) Stands(now time.Time) (policy.Standing, time.Duration) {
 	if now.After(m.latest) {
 		m.latest = now
 	}
-	heard := m.head.Issued
-	if m.added.After(heard) {
-		heard = m.added
+	return m.policy.Stands(m.heard(), now, m.latest)
+}
+
+// Heard returns when the organisation has signed what was heard last: the newest head,
+// or that it has taken the device in.
+func (m *Membership) Heard() time.Time {
+	if m == nil {
+		return time.Time{}
 	}
-	return m.policy.Stands(heard, now, m.latest)
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.heard()
+}
+
+func (m *Membership) heard() time.Time {
+	if m.added.After(m.head.Issued) {
+		return m.added
+	}
+	return m.head.Issued
+}
+
+// Latest returns the latest time that there has been here: what the clock has ever
+// said, or what was heard. A clock that is far behind it was set back, or is wrong.
+func (m *Membership) Latest() time.Time {
+	if m == nil {
+		return time.Time{}
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if heard := m.heard(); heard.After(m.latest) {
+		return heard
+	}
+	return m.latest
 }

@@ -399,6 +399,47 @@ func TestLease(t *testing.T) {
 	}
 }
 
+// TestLeaseOfTheOrganisationItself: there is nobody that its own account could hear.
+func TestLeaseOfTheOrganisationItself(t *testing.T) {
+	h := newSide(t, hospital)
+	path := filepath.Join(t.TempDir(), "db")
+	s, _ := joined(t, path, h)
+	var m *Membership
+	update(t, s, func(tx *store.Tx) (err error) {
+		m, err = Join(tx, org.NewAnchor(h.key.Key, 0), contact, contact, noon)
+		return err
+	})
+	for _, after := range []time.Duration{0, 90 * 24 * time.Hour, time.Hour} {
+		if stands, left := m.Stands(noon.Add(after)); stands != policy.InTouch || left <= 0 {
+			t.Errorf("after %v: %v, %v", after, stands, left)
+		}
+	}
+}
+
+// TestHeard is the newer of the head and the answer that let the device in.
+func TestHeard(t *testing.T) {
+	h := newSide(t, hospital)
+	s, m := joined(t, filepath.Join(t.TempDir(), "db"), h)
+	old := h.head.Issued.Add(-time.Hour)
+	h.head.Issued = old
+	update(t, s, func(tx *store.Tx) error { return m.Follow(tx, h.beat()) })
+	if got := m.Heard(); !got.Equal(noon) {
+		t.Errorf("an older head: %v", got)
+	}
+	h.head.Issued = noon
+	update(t, s, func(tx *store.Tx) error { return m.Follow(tx, h.beat()) })
+	if got := m.Heard(); !got.Equal(h.head.Issued) || !got.After(noon) {
+		t.Errorf("a newer head: %v", got)
+	}
+	if got := m.Latest(); !got.Equal(noon.Add(time.Hour)) {
+		t.Errorf("the latest time: %v", got)
+	}
+	var none *Membership
+	if !none.Heard().IsZero() || !none.Latest().IsZero() {
+		t.Error("without an organisation something was heard")
+	}
+}
+
 func TestRotation(t *testing.T) {
 	h := newSide(t, hospital)
 	path := filepath.Join(t.TempDir(), "db")

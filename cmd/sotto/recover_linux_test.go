@@ -94,7 +94,13 @@ func recoverable(t *testing.T, home string) (p profile.Profile, k *recovery.Key,
 // inDatabase does something in a profile's database that no process has open.
 func inDatabase(t *testing.T, p profile.Profile, f func(*store.Tx) error) {
 	t.Helper()
-	pin := locked(testPIN)
+	inDatabaseOf(t, p, testPIN, f)
+}
+
+// inDatabaseOf is inDatabase with another PIN.
+func inDatabaseOf(t *testing.T, p profile.Profile, digits string, f func(*store.Tx) error) {
+	t.Helper()
+	pin := locked(digits)
 	defer pin.Destroy()
 	o, err := keystore.At(p.Vault, p.DeviceKey).Open(pin)
 	if err != nil {

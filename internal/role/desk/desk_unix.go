@@ -244,9 +244,9 @@ func (d *desk) run() (int, error) {
 	go d.signals()
 	if d.setup.Task.Job != role.Screen {
 		d.hear(ctx, messenger)
-		go d.lease(ctx, messenger)
 		err := serviceHears(ctx, messenger)
 		if err == nil {
+			go d.lease(ctx, messenger)
 			err = d.work(ctx, messenger)
 		}
 		select {

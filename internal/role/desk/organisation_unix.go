@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sotto/client"
+	"sotto/client/audit"
 	"sotto/client/org/order"
 	"sotto/client/org/policy"
 	"sotto/client/wire"
@@ -26,6 +28,7 @@ const (
 	leaseLook   = time.Second            // how often the lease is looked at
 	waitingLook = 250 * time.Millisecond // while it is over
 	serviceHear = 30 * time.Second       // that a service waits, where it is
+	ordersTime  = 10 * time.Second       // that orders may take once the organisation was heard
 )
 
 // ordered tells the watch what the organisation has ordered that is its to do.
@@ -87,22 +90,17 @@ func (d *desk) hear(ctx context.Context, c *client.Client) {
 // long. It is "" as long as something may.
 func lost(c *client.Client) string {
 	m := c.Membership()
-	if m != nil && m.Address() == m.Contact() {
-		return "" // it is the one that is to be heard: nobody else could sign a head again
-	}
-	stands, _ := m.Stands(time.Now())
-	switch stands {
+	switch stands, _ := m.Stands(time.Now()); stands {
 	case policy.Lost:
-		since := "it was joined"
-		if at := m.Head().Issued; !at.IsZero() {
-			since = at.Local().Format("15:04 on 2 January")
-		}
-		return fmt.Sprintf("sotto has not heard from %s since %s. It opens again once it has.", m.Organisation(), since)
+		return fmt.Sprintf("sotto has not heard from %s since %s. It opens again once it has.", m.Organisation(), moment(m.Heard()))
 	case policy.Behind:
-		return fmt.Sprintf("The clock of this computer is behind what %s has said. Set it right; sotto opens again then.", m.Organisation())
+		return fmt.Sprintf("The clock of this computer is behind: it was %s before. Set it right; sotto opens again then. If it is right, it was ahead, and sotto opens again at that time.",
+			moment(m.Latest()))
 	}
 	return ""
 }
+
+func moment(t time.Time) string { return t.Local().Format("15:04 on 2 January 2006") }
 
 // lease locks when the organisation was not heard for as long as its policy says.
 func (d *desk) lease(ctx context.Context, c *client.Client) {
@@ -115,6 +113,7 @@ func (d *desk) lease(ctx context.Context, c *client.Client) {
 		case <-look.C:
 		}
 		if words := lost(c); words != "" {
+			d.why.because(audit.LeaseEnded)
 			d.self.Control.Send(&role.Ordered{Do: role.ToLock, Dealt: role.Dealt{Digest: make([]byte, 32)}, Words: words})
 			return
 		}
@@ -153,15 +152,23 @@ const (
 // waits shows a plain screen as long as the lease is over. It reports whether the
 // person has quit. Nothing else of sotto has been drawn yet, and no message is read.
 func (d *desk) waits(ctx context.Context, c *client.Client) (quit bool) {
-	shown := ""
+	shown, words := "", ""
+	var heard time.Time // when it was again
 	keys := make([]byte, 64)
 	for ctx.Err() == nil {
-		words := lost(c)
-		if words == "" {
+		switch now := lost(c); {
+		case now != "":
+			words, heard = now, time.Time{}
+		case shown == "": // it is not over
+			return false
+		case heard.IsZero():
+			heard = time.Now()
+		}
+		if !heard.IsZero() && (obeyed(c) || time.Since(heard) > ordersTime) {
 			break
 		}
 		width, height := d.term.Size()
-		if now := waiting(words, linkWords(c.State()), width, height); now != shown {
+		if now := waiting(words, linkWords(c.State()), time.Now(), width, height); now != shown {
 			if d.screen.Dark() {
 				break
 			}
@@ -187,6 +194,7 @@ func (d *desk) waits(ctx context.Context, c *client.Client) (quit bool) {
 			case ctrlC, ctrlQ:
 				return true
 			case ctrlL:
+				d.why.because(audit.ByPerson)
 				d.dark()
 				d.stop()
 			case ctrlZ:
@@ -195,6 +203,12 @@ func (d *desk) waits(ctx context.Context, c *client.Client) (quit bool) {
 		}
 	}
 	return false
+}
+
+// obeyed reports whether nothing that the newest head orders is left to do.
+func obeyed(c *client.Client) bool {
+	m := c.Membership()
+	return len(m.Ledger().Missing(m.Head().Orders)) == 0
 }
 
 // typed waits for a key at most the given time.
@@ -221,17 +235,20 @@ func linkWords(s client.State) string {
 	return words
 }
 
-// waiting draws the screen: what a terminal is to write.
-func waiting(words, link string, width, height int) string {
+// waiting draws the screen: what a terminal is to write. It shows the time because a
+// clock that is wrong may be why.
+func waiting(words, link string, now time.Time, width, height int) string {
 	var rows []string
-	for i, part := range []string{"s o t t o", words, link, "Ctrl+L locks, Ctrl+Q quits"} {
+	clock := "By this computer's clock it is " + moment(now) + "."
+	for i, part := range []string{"s o t t o", words, clock, link, "Ctrl+L locks, Ctrl+Q quits"} {
 		if i > 0 {
 			rows = append(rows, "")
 		}
 		rows = append(rows, strings.Split(ansi.Wordwrap(part, max(1, min(width-2, 76)), ""), "\n")...)
 	}
-	for len(rows) > height && height > 0 { // the sentences stay
-		rows = rows[1:]
+	if height > 0 && len(rows) > height { // the sentences stay, the first of them longest
+		rows = slices.DeleteFunc(rows[1:], func(row string) bool { return row == "" })
+		rows = rows[:min(height, len(rows))]
 	}
 	var b strings.Builder
 	b.WriteString(role.Clear)
