@@ -91,6 +91,9 @@ func TestLeaseIsOver(t *testing.T) {
 	}
 	stop = w.serve() // signs a head
 	c.See(potassium, "online", "ward.example not heard, locks")
+	if !strings.Contains(string(c.Output()), potassium) {
+		t.Error("this is not how to find out whether something was shown")
+	}
 	if strings.Contains(c.Screen(), "hello") {
 		t.Error("what was typed meanwhile is on the screen")
 	}

@@ -13,41 +13,41 @@ import (
 	"sotto/client/membership"
 	"sotto/client/omemo"
 	"sotto/client/org"
+	"sotto/client/org/head"
 	"sotto/client/org/orgtest"
 	"sotto/client/store"
 	"sotto/internal/role"
 )
 
-// lossOf is what lost says of a device that joined at a time, and whose clock has said
-// another since.
-func lossOf(t *testing.T, address string, joined, clock time.Time) string {
+// member is a client that joined at a time, with what else is to be in its store.
+func member(t *testing.T, address string, joined time.Time, also func(*store.Tx, *membership.Membership, *orgtest.Key) error) *client.Client {
 	t.Helper()
 	db, err := store.OpenMemory(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	t.Cleanup(func() { db.Close() })
+	key := orgtest.New("ward.example", "1")
 	err = db.Update(context.Background(), func(tx *store.Tx) error {
 		if _, err := omemo.Setup(tx); err != nil {
 			return err
 		}
-		m, err := membership.Join(tx, org.NewAnchor(orgtest.New("ward.example", "1").Key, 0), "sotto@ward.example", address, joined)
+		m, err := membership.Join(tx, org.NewAnchor(key.Key, 0), "sotto@ward.example", address, joined)
 		if err != nil {
 			return err
 		}
-		return m.StoreClock(tx, clock)
+		return also(tx, m, key)
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	link, other := net.Pipe()
-	defer link.Close()
-	defer other.Close()
+	t.Cleanup(func() { link.Close(); other.Close() })
 	c, err := client.New(client.Config{Store: db, Link: link, Account: client.Account{Address: address}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return lost(c)
+	return c
 }
 
 func TestWhatIsSaidOfTheLease(t *testing.T) {
@@ -65,7 +65,8 @@ func TestWhatIsSaidOfTheLease(t *testing.T) {
 		"a clock before it joined": {alice, now.Add(day), time.Time{}, "The clock of this computer is behind: it was " + moment(now.Add(day)) + " before. "},
 		"the organisation's own":   {contact, now.Add(-90 * day), now.Add(day), ""},
 	} {
-		if got := lossOf(t, x.address, x.joined, x.clock); (got == "") != (x.words == "") || !strings.HasPrefix(got, x.words) {
+		c := member(t, x.address, x.joined, func(tx *store.Tx, m *membership.Membership, _ *orgtest.Key) error { return m.StoreClock(tx, x.clock) })
+		if got := lost(c); (got == "") != (x.words == "") || !strings.HasPrefix(got, x.words) {
 			t.Errorf("%s: %q", what, got)
 		}
 	}
@@ -95,5 +96,23 @@ func TestWaitingFits(t *testing.T) {
 	whole := strings.Join(strings.Fields(ansi.Strip(waiting(words, "The relay is online.", at.Add(time.Hour), 80, 24))), " ")
 	if !strings.Contains(whole, "15:04 on 22 November 2026") || !strings.Contains(whole, "By this computer's clock it is 16:04 on 22 November 2026.") || !strings.Contains(whole, "Ctrl+L locks, Ctrl+Q quits") {
 		t.Errorf("%q", whole)
+	}
+}
+
+// TestOrdersComeBeforeTheLeaseOpens: what the newest head names and was not seen is
+// waited for.
+func TestOrdersComeBeforeTheLeaseOpens(t *testing.T) {
+	now := time.Now()
+	for orders, want := range map[head.Orders]bool{{First: 1}: true, {First: 1, Last: 1}: false, {First: 7, Last: 9}: false, {First: 7, Last: 6}: true} {
+		c := member(t, "alice@ward.example", now, func(tx *store.Tx, m *membership.Membership, key *orgtest.Key) error {
+			note, err := head.Head{Number: 1, Issued: now, Orders: orders}.Sign(key)
+			if err != nil {
+				return err
+			}
+			return m.Follow(tx, note)
+		})
+		if got := obeyed(c); got != want {
+			t.Errorf("%+v: %v", orders, got)
+		}
 	}
 }
