@@ -40,6 +40,7 @@ func (h *held) value(name string) policy.Value {
 type PolicyChanged struct {
 	Serial  uint64
 	Changes []string // what has changed for this person, a line each; see policy.Changes
+	First   bool     // no policy was in force before: this device has just joined
 }
 
 func (PolicyChanged) event() {}
@@ -81,7 +82,7 @@ func (c *Client) obey(f *inForce) {
 	changes := policy.Changes(was.all, f.all)
 	c.log.Info("policy in force", "serial", f.policy.Serial, "changes", len(changes))
 	c.expireBy(time.Now())
-	c.events.put(PolicyChanged{Serial: f.policy.Serial, Changes: changes})
+	c.events.put(PolicyChanged{Serial: f.policy.Serial, Changes: changes, First: was.policy == nil})
 	if c.cfg.OnPolicy != nil {
 		c.cfg.OnPolicy(f.policy, f.all)
 	}

@@ -125,7 +125,7 @@ func TestAPolicyIsInForceAtOnce(t *testing.T) {
 	o := govern(t, c, ada)
 	o.decides("trust = \"directory\"\nlock-after = \"1m\"\n")
 	e := wait(t, c, func(PolicyChanged) bool { return true })
-	if e.Serial != 1 || strings.Join(e.Changes, "|") != `lock-after is "1m", which is stricter|trust is "directory"` {
+	if e.Serial != 1 || strings.Join(e.Changes, "|") != `lock-after is "1m", which is stricter|trust is "directory"` || !e.First {
 		t.Errorf("told of %+v", e)
 	}
 	if !c.comparedOnly() || c.Policy().Serial != 1 {
@@ -133,7 +133,7 @@ func TestAPolicyIsInForceAtOnce(t *testing.T) {
 	}
 	o.decides("lock-after = \"5m\"\n")
 	e = wait(t, c, func(PolicyChanged) bool { return true })
-	if e.Serial != 2 || strings.Join(e.Changes, "|") != `lock-after is "5m", which is looser|trust is not decided any more` || c.comparedOnly() {
+	if e.Serial != 2 || strings.Join(e.Changes, "|") != `lock-after is "5m", which is looser|trust is not decided any more` || e.First || c.comparedOnly() {
 		t.Errorf("told of %+v", e)
 	}
 }

@@ -56,7 +56,9 @@ func (m *Model) policyChanged(e client.PolicyChanged) tea.Cmd {
 	default:
 		words += itoa(n) + " settings change for you: /policy."
 	}
-	m.say(words)
+	if !e.First { // who has just joined knows of no other
+		m.say(words)
+	}
 	if m.open == "" {
 		return nil
 	}

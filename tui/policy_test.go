@@ -14,6 +14,16 @@ import (
 
 const keyF5 = "\x1b[15~"
 
+// Who has just joined is not told of a change, but of what changes from then on.
+func TestAFirstPolicyIsNoNews(t *testing.T) {
+	term := start(t, terminalSetup{})
+	term.fake.events <- client.PolicyChanged{Serial: 1, Changes: []string{"lock-after is \"1m\""}, First: true}
+	term.fake.events <- client.NoticeEvent{Text: text.Line("Something else.")}
+	term.sees("Something else.").misses("new policy")
+	term.fake.events <- client.PolicyChanged{Serial: 2}
+	term.sees("Your organisation has a new policy. Nothing changes for you.")
+}
+
 // What holds can be seen, who decides it, and what one can do about it.
 func TestEverySettingAndWhoDecidesIt(t *testing.T) {
 	term := start(t, terminalSetup{fake: func(f *fake) {
