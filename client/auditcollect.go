@@ -1,13 +1,19 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
+	"time"
 
 	"sotto/client/audit"
+	"sotto/client/membership"
+	"sotto/client/omemo"
 	"sotto/client/org/directory"
+	"sotto/client/stanza"
 	"sotto/client/store"
 )
 
@@ -33,6 +39,74 @@ func (c *Client) SigningKey(d audit.Device) (key ed25519.PublicKey, ok bool) {
 		return nil, false
 	}
 	return x.Signing.Public(), true
+}
+
+// A device that has just joined sends its log as soon as it can, which may be before
+// this one has heard of it: the organisation is asked before the batch is judged.
+const (
+	maxEarly   = 64 // batches that wait for that; others come again by themselves
+	earlyEvery = time.Minute
+)
+
+// early is a batch of a device that is not in the directory yet.
+type early struct {
+	from  omemo.Address
+	batch []byte
+}
+
+// comesEarly reports whether what somebody unknown has sent may be the log of a
+// colleague whom the directory does not have yet: it is held as all messages of
+// strangers are, and is nothing to write down.
+func (c *Client) comesEarly(x *envelope, why error) bool {
+	return c.cfg.Collect != nil && x.room == nil && stanza.IsAudit(x.stanza) &&
+		(errors.Is(why, directory.ErrStranger) || errors.Is(why, membership.ErrNoDirectory))
+}
+
+// asksFirst keeps a batch of a device that the directory does not have until the
+// organisation was asked, in memory only: it is not confirmed, and so comes again. It
+// reports false for a batch that is to be judged now.
+func (c *Client) asksFirst(fx *effects, got *omemo.Decrypted) bool {
+	f := &c.following
+	from := got.From
+	if _, known := c.SigningKey(audit.Device{Owner: audit.PersonOf(from.JID), ID: from.Device}); known || c.Membership() == nil {
+		return false
+	}
+	if at, asked := f.asked[from]; asked && time.Since(at) < earlyEvery || len(f.asked) >= maxEarly && !asked {
+		return false
+	}
+	b := early{from, bytes.Clone(got.Plaintext)}
+	fx.after = append(fx.after, func() {
+		if f.asked == nil {
+			f.asked = make(map[omemo.Address]time.Time)
+		}
+		f.asked[from] = time.Now()
+		f.early = append(f.early, b)
+		c.follow()
+	})
+	return true
+}
+
+// judgeEarly judges the batches that have waited for the organisation's word.
+func (c *Client) judgeEarly() {
+	f := &c.following
+	if len(f.early) == 0 || f.again {
+		return // another round follows, which was begun for them
+	}
+	list := f.early
+	f.early = nil
+	c.update("judge what came early", func(_ *store.Tx, fx *effects) error {
+		for _, b := range list {
+			if err := c.judge(fx, b.from, b.batch); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for who, at := range f.asked {
+		if time.Since(at) >= earlyEvery {
+			delete(f.asked, who)
+		}
+	}
 }
 
 // Logging returns the devices of which the organisation expects a log: those of

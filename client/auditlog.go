@@ -112,6 +112,13 @@ func (c *Client) auditSent(tx *store.Tx, m *store.Message) error {
 	return c.auditFiles(tx, audit.FileSent, m)
 }
 
+// auditForwarded says that an own message hands on what another says.
+func (c *Client) auditForwarded(tx *store.Tx, m *store.Message, what audit.ID) error {
+	e := about(audit.MessageForwarded, m)
+	e.Ref = what
+	return c.audit(tx, e)
+}
+
 // auditDelivered says that an own message has arrived; in a room, with whom.
 func (c *Client) auditDelivered(tx *store.Tx, m *store.Message, with string) error {
 	if m.Kind != store.Text {
@@ -186,8 +193,12 @@ func (c *Client) auditExpired() {
 		more = c.update("note what has expired", func(tx *store.Tx, _ *effects) error {
 			list, err := tx.TakeExpired(expiredAtOnce)
 			for i := range list {
+				e := about(audit.MessageExpired, &store.Message{Peer: list[i].Peer, OriginID: list[i].OriginID})
+				if list[i].ByPolicy {
+					e.Reason = audit.ByPolicy
+				}
 				if err == nil {
-					err = c.audit(tx, about(audit.MessageExpired, &store.Message{Peer: list[i].Peer, OriginID: list[i].OriginID}))
+					err = c.audit(tx, e)
 				}
 			}
 			more = len(list) == expiredAtOnce

@@ -145,6 +145,13 @@ func (c *Client) sendAudit(now time.Time) {
 	c.note(wire.Send{ID: id, Stanza: e.Bytes()})
 }
 
+// sendAuditLast sends what the auditor does not have, because there will be nothing
+// left of it here.
+func (c *Client) sendAuditLast() {
+	c.auditing.waits, c.auditing.lookAt = time.Time{}, time.Time{}
+	c.sendAudit(time.Now())
+}
+
 // auditStanza is a message of which nobody is shown anything.
 func auditStanza(to, id string, enc *stanza.Element) *stanza.Element {
 	return stanza.NewChat(to, id, enc, stanza.AuditMark(), stanza.PrivateHint(), stanza.StoreHint())
@@ -214,10 +221,16 @@ func (c *Client) collect(tx *store.Tx, fx *effects, got *omemo.Decrypted) error 
 	if c.cfg.Collect == nil {
 		return nil // another device of this account collects
 	}
-	to := got.From
-	answer, err := c.cfg.Collect(audit.Device{Owner: audit.PersonOf(to.JID), ID: to.Device}, got.Plaintext)
+	if c.asksFirst(fx, got) {
+		return nil
+	}
+	return c.judge(fx, got.From, got.Plaintext)
+}
+
+func (c *Client) judge(fx *effects, from omemo.Address, batch []byte) error {
+	answer, err := c.cfg.Collect(audit.Device{Owner: audit.PersonOf(from.JID), ID: from.Device}, batch)
 	if err == nil && answer != nil {
-		fx.after = append(fx.after, func() { c.sendAnswer(to, answer) })
+		fx.after = append(fx.after, func() { c.sendAnswer(from, answer) })
 	}
 	return err
 }

@@ -31,6 +31,7 @@ func (c *Client) Forward(ctx context.Context, id int64, to, comment string) (Mes
 		return Message{}, err
 	}
 	var files []store.Attachment
+	var what audit.ID
 	m, err := c.compose(ctx, to, quote.Forward(c.self, "", "", comment), func(tx *store.Tx, row *store.Message) error {
 		old, err := forwardable(tx, id)
 		if err != nil {
@@ -44,10 +45,10 @@ func (c *Client) Forward(ctx context.Context, id int64, to, comment string) (Mes
 			when += ", from a device that is not trusted"
 		}
 		row.Body = quote.Forward(old.Sender, when, old.Body, comment)
-		row.Expires = old.Expires
+		row.Expires, what = old.Expires, idOf(old)
 		files, err = tx.Attachments(old.ID)
 		return err
-	}, nil)
+	}, func(tx *store.Tx, row *store.Message) error { return c.auditForwarded(tx, row, what) })
 	if err != nil {
 		return Message{}, err
 	}

@@ -298,6 +298,9 @@ func (c *Client) carryOut() {
 	m := c.Membership()
 	c.orders.ending = e
 	c.update("acknowledge an order", func(tx *store.Tx, fx *effects) error {
+		if worst.Do == order.Wipe { // before the acknowledgement: what the relay has of that, it has of this
+			fx.after = append(fx.after, c.sendAuditLast)
+		}
 		for _, x := range e.all {
 			id, err := c.acknowledge(tx, fx, m, x.Order, order.Obeyed, "")
 			if err != nil {
@@ -308,7 +311,10 @@ func (c *Client) carryOut() {
 				return err
 			}
 		}
-		return nil
+		if worst.Do != order.Wipe {
+			return nil
+		}
+		return c.audit(tx, audit.Event{Kind: audit.Wiped, Reason: audit.ByOrder, Ref: audit.IDOf(worst.Hash().String())})
 	})
 	if worst.Do == order.Lock || !c.online { // the link has time to send it
 		c.end()

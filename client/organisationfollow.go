@@ -12,6 +12,7 @@ import (
 
 	"sotto/client/audit"
 	"sotto/client/membership"
+	"sotto/client/omemo"
 	"sotto/client/org"
 	"sotto/client/org/directory"
 	"sotto/client/org/invitation"
@@ -45,10 +46,12 @@ type following struct {
 	nudges   int       // that were looked at, less those that are forgiven
 	forgiven time.Time
 	standing policy.Standing
-	clockAt  time.Time                  // when the clock was kept
-	partners map[[sha256.Size]byte]bool // notes about partners that were taken
-	stranger time.Time                  // when somebody unknown has had the head looked at
-	refusals warnings                   // of outsiders' messages, in the audit log
+	clockAt  time.Time                   // when the clock was kept
+	partners map[[sha256.Size]byte]bool  // notes about partners that were taken
+	stranger time.Time                   // when somebody unknown has had the head looked at
+	refusals warnings                    // of outsiders' messages, in the audit log
+	asked    map[omemo.Address]time.Time // devices unknown to the directory for which it was asked for
+	early    []early                     // what they have sent of their logs
 }
 
 // beginFollowing asks for the head in a new session.
@@ -269,6 +272,7 @@ func (c *Client) roundEnded(err error) {
 	if changed {
 		c.events.put(OrganisationChanged{})
 	}
+	c.judgeEarly()
 	if f.again && c.online {
 		c.follow()
 	}

@@ -64,12 +64,19 @@ func (c *Client) declineOutsider(who string) error {
 	return nil
 }
 
-// auditDeclined writes that somebody tried to write to an outsider.
+// auditDeclined writes that somebody tried to write where that can't be: to an
+// outsider, or from where it does not go any more.
 func (c *Client) auditDeclined(ctx context.Context, peer string, why declined) {
-	if !errors.Is(why.error, errOutside) {
+	e := audit.Event{Kind: audit.MessageNotSent, Peer: audit.PersonOf(peer)}
+	switch {
+	case errors.Is(why.error, errOutside):
+		e.Reason = audit.NotMember
+	case errors.Is(why.error, errRemoved), errors.Is(why.error, errNotIn), errors.Is(why.error, errNoPeople):
+		e.Reason = audit.NotPossible
+	default: // a question to the person, or a wrong input
 		return
 	}
-	err := c.auditNow(ctx, audit.Event{Kind: audit.MessageNotSent, Peer: audit.PersonOf(peer), Reason: audit.NotMember})
+	err := c.auditNow(ctx, e)
 	if err != nil {
 		c.log.Error("write the audit log", "err", err)
 	}
@@ -117,7 +124,7 @@ func (c *Client) outsider(tx *store.Tx, fx *effects, x *envelope) (bool, error) 
 	if x.stanza.Child(stanza.NSOmemo, "encrypted").Child(stanza.NSOmemo, "payload") == nil && x.Body == "" {
 		return true, nil // nothing that anybody would miss
 	}
-	if c.mayAuditRefusal() {
+	if !c.comesEarly(x, why) && c.mayAuditRefusal() {
 		e := audit.Event{Kind: audit.MessageRefused, Peer: audit.PersonOf(x.sender), Reason: audit.NotMember}
 		if x.room != nil {
 			e.Peer, e.By = audit.PersonOf(x.peer), audit.PersonOf(x.sender)

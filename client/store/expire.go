@@ -23,6 +23,7 @@ type Expired struct {
 	Outgoing bool
 	Time     time.Time // of the message
 	Due      time.Time // when its life ended
+	ByPolicy bool      // it was older than the retention
 }
 
 // ending are the texts of a conversation whose time has ended, and the place where
@@ -53,9 +54,14 @@ func (s *Store) Expire(ctx context.Context, now time.Time) (gone []Expired, quot
 		err := s.Update(ctx, func(tx *Tx) error {
 			batch, quotes = nil, nil
 			ends := make(map[string]*ending)
+			keep, err := tx.Retention()
+			if err != nil {
+				return err
+			}
 			take := func(st *sqlite3.Stmt, due time.Time) {
+				written := fromMicro(st.ColumnInt64(5))
 				batch = append(batch, Expired{st.ColumnInt64(0), st.ColumnText(1), st.ColumnText(2), st.ColumnText(3), st.ColumnBool(4),
-					fromMicro(st.ColumnInt64(5)), due})
+					written, due, keep > 0 && !due.Before(written.Add(keep))})
 				e := ends[st.ColumnText(1)]
 				if e == nil {
 					e = &ending{from: math.MaxInt64}
@@ -79,7 +85,7 @@ func (s *Store) Expire(ctx context.Context, now time.Time) (gone []Expired, quot
 					return err
 				}
 				// Nobody knows here whose log it belongs into: see TakeExpired.
-				if err := tx.SetValue(expiredName(batch[i].ID), []byte(batch[i].Peer+"\n"+batch[i].OriginID)); err != nil {
+				if err := tx.SetValue(expiredName(batch[i].ID), batch[i].note()); err != nil {
 					return err
 				}
 			}
@@ -106,6 +112,16 @@ const expiredPrefix = "audit.expired."
 
 func expiredName(id int64) string { return expiredPrefix + strconv.FormatInt(id, 10) }
 
+// note is what is kept of it for TakeExpired. An origin id is somebody else's, so what
+// is ours stands before it, and no address is empty.
+func (e *Expired) note() []byte {
+	s := e.Peer + "\n" + e.OriginID
+	if e.ByPolicy {
+		s = "\n" + s
+	}
+	return []byte(s)
+}
+
 // TakeExpired returns messages that expired and were not returned before, at most
 // limit: only what it takes to say so in the audit log. Call it in the transaction
 // that does.
@@ -114,8 +130,9 @@ func (tx *Tx) TakeExpired(limit int) (list []Expired, err error) {
 	err = tx.query(`SELECT name, value FROM value WHERE name > ? AND name < ? ORDER BY name LIMIT ?`, func(st *sqlite3.Stmt) {
 		names = append(names, st.ColumnText(0))
 		id, _ := strconv.ParseInt(strings.TrimPrefix(st.ColumnText(0), expiredPrefix), 10, 64)
-		peer, origin, _ := strings.Cut(st.ColumnText(1), "\n")
-		list = append(list, Expired{ID: id, Peer: peer, OriginID: origin})
+		note, policy := strings.CutPrefix(st.ColumnText(1), "\n")
+		peer, origin, _ := strings.Cut(note, "\n")
+		list = append(list, Expired{ID: id, Peer: peer, OriginID: origin, ByPolicy: policy})
 	}, expiredPrefix, expiredPrefix+"~", limit)
 	for _, name := range names {
 		if err == nil {

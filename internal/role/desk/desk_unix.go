@@ -40,21 +40,22 @@ const (
 
 // desk is one life of the role.
 type desk struct {
-	self   *role.Self
-	setup  *role.DeskSetup
-	term   *role.Terminal
-	screen *tui.Screen
-	stop   context.CancelFunc // ends the screens with a lock
-	told   atomic.Bool        // a signal told it to end
-	orphan atomic.Bool        // the watch is gone
-	alone  chan struct{}      // closed when orphan is set
-	locked bool               // and said so: a gate is being started
-	gate   chan struct{}      // closed when it stands, or none is to be
-	given  chan *os.File      // what is to be sent, for a task
-	why    ending
-	db     *store.Store
-	layers harden.Layers          // of the sandbox
-	words  atomic.Pointer[string] // why it locks, for the person
+	self    *role.Self
+	setup   *role.DeskSetup
+	term    *role.Terminal
+	screen  *tui.Screen
+	stop    context.CancelFunc // ends the screens with a lock
+	told    atomic.Bool        // a signal told it to end
+	orphan  atomic.Bool        // the watch is gone
+	alone   chan struct{}      // closed when orphan is set
+	locked  bool               // and said so: a gate is being started
+	gate    chan struct{}      // closed when it stands, or none is to be
+	given   chan *os.File      // what is to be sent, for a task
+	why     ending
+	logsOff atomic.Bool // as was ordered
+	db      *store.Store
+	layers  harden.Layers          // of the sandbox
+	words   atomic.Pointer[string] // why it locks, for the person
 
 	collecting *job.Collector // nil: that is not what it is for
 

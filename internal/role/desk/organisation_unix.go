@@ -44,6 +44,10 @@ func (d *desk) ordered(x client.Ordered) {
 	default:
 		return
 	}
+	d.why.because(audit.ByOrder)
+	if x.Do == order.LogOff && d.setup.Task.Job != role.Screen {
+		d.logsOff.Store(true) // there is no watch that says so to the next desk
+	}
 	d.self.Control.Send(m)
 }
 

@@ -67,5 +67,5 @@ func (d *desk) written(c *client.Client, why tui.Reason) {
 	case tui.Suspended:
 		reason = audit.Asleep
 	}
-	_ = c.Locked(ctx, d.why.or(reason), why == tui.Quit)
+	_ = c.Locked(ctx, d.why.or(reason), why == tui.Quit || d.logsOff.Load())
 }
