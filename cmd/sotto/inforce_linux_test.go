@@ -41,7 +41,7 @@ func TestAPolicyReachesADevice(t *testing.T) {
 	}
 	start := time.Now()
 	decides("lock-after = \"1m\"\npin-length = 8\npin-characters = \"mixed\"\npaste = false\n")
-	c.See("Your organisation has a new policy. 6 settings change for you: /policy.", "lock in 1 min")
+	c.See("Your organisation has a new policy. 7 settings change for you: /policy.", "lock in 1 min")
 	t.Logf("in force after %v", time.Since(start).Round(time.Millisecond))
 	c.Type("/policy\r")
 	c.See("policy 2 of ", "> lock-after", `"1m"`, "organisation", "pin-length", "8")

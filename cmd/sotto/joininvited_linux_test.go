@@ -85,7 +85,10 @@ func newClinicBehind(t *testing.T, front func(url string) string) *clinic {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if w.org, err = admin.Found(t.Context(), w.st, admin.Founding{Name: "ward.example", Contact: wardContact, Relay: front(w.url), Device: key}); err != nil {
+	if w.org, err = admin.Found(t.Context(), w.st, admin.Founding{Name: "ward.example", Contact: wardContact, Relay: front(w.url), Device: key,
+		// A PIN of these tests is not asked for again once the policy has arrived.
+		Policy: strings.Replace(admin.FirstPolicy(), "pin-length = 8", "pin-length = 6", 1),
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if left, err := w.org.Settle(t.Context(), w.c, nil); err != nil || !left.None() {
@@ -290,7 +293,10 @@ func TestJoinKilled(t *testing.T) {
 	given(c, "Again  _", testPIN+"\r")
 	c.Wait("there is a vault", func() bool { _, err := os.Stat(p.Vault); return err == nil })
 	syscall.Kill(gate, syscall.SIGKILL)
-	c.Type("\x11")
+	c.Wait("sotto ends", func() bool { // what is typed between two gates is dropped
+		c.Type("\x11")
+		return roletest.Gone(c.PID)
+	})
 	c.Exit()
 	if _, err := os.Stat(p.Database); err == nil {
 		t.Log("it was too late to hurt")

@@ -123,12 +123,14 @@ func (c *Console) Type(keys string) {
 // Resize changes the size, which the program is told by a signal.
 func (c *Console) Resize(columns, rows int) {
 	c.t.Helper()
-	if err := pty.Setsize(c.master, &pty.Winsize{Cols: uint16(columns), Rows: uint16(rows)}); err != nil {
-		c.t.Fatal(err)
-	}
+	// As terminals do it: they have the new size before the program hears of it, or
+	// what it draws at once gets lost.
 	c.mu.Lock()
 	c.vt.Resize(columns, rows)
 	c.mu.Unlock()
+	if err := pty.Setsize(c.master, &pty.Winsize{Cols: uint16(columns), Rows: uint16(rows)}); err != nil {
+		c.t.Fatal(err)
+	}
 }
 
 // Modes are the terminal's modes now.

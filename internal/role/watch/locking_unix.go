@@ -49,7 +49,11 @@ func (w *watch) lock() {
 			}
 		}
 	}
-	if w.ready && w.note == "" {
+	shows := w.ready || slices.ContainsFunc(w.kept, func(e event) bool {
+		_, ready := e.msg.(*role.Ready) // which the loop has not come to yet
+		return ready && e.child == d
+	})
+	if shows && w.note == "" {
 		w.note = deskHung
 	}
 	w.because("crashed")
