@@ -144,7 +144,7 @@ func (a *auditor) ends() {
 	_, key, _ := strings.Cut(a.policy, "auditor-key = \"")
 	key, _, _ = strings.Cut(key, "\"")
 	out := a.runs("audit", "verify", a.folder, "--key", key, "--seal", filepath.Join(a.folder, "seal"))
-	if n := strings.Count(out, "\n"); n < 5 {
+	if n := strings.Count(out, "\n"); n < 4 { // those who were online for long enough
 		a.t.Errorf("only %d logs were verified:\n%s", n, out)
 	}
 }
