@@ -165,6 +165,9 @@ func (c *Client) Publish(ctx context.Context, node, id string, payload *stanza.E
 	if err != nil {
 		return fmt.Errorf("publish %s in %s: %w", id, node, err)
 	}
+	if node == stanza.NodeHead { // nobody nudges the account that nudges
+		c.call(c.follow)
+	}
 	return nil
 }
 

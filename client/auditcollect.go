@@ -109,22 +109,23 @@ func (c *Client) judgeEarly() {
 	}
 }
 
-// Logging returns the devices of which the organisation expects a log: those of
-// everybody who is active.
-func (c *Client) Logging() (list []audit.Device) {
+// Logging returns the devices of which the organisation expects a log, and since when:
+// those of everybody who is active, since they are in the directory.
+func (c *Client) Logging() map[audit.Device]time.Time {
 	all := c.Directory()
 	if all == nil {
 		return nil
 	}
+	expected := make(map[audit.Device]time.Time)
 	for _, e := range all.All() {
 		if e.State != directory.Active {
 			continue
 		}
 		for _, d := range e.Devices {
-			list = append(list, audit.Device{Owner: audit.PersonOf(e.Address), ID: d.ID})
+			expected[audit.Device{Owner: audit.PersonOf(e.Address), ID: d.ID}] = d.Added
 		}
 	}
-	return list
+	return expected
 }
 
 // CollectorKey is the key with which this account confirms what it collects.

@@ -51,6 +51,10 @@ func (c *Client) readOwnKey(tx *store.Tx) (ed25519.PublicKey, error) {
 // which this account confirms audit logs.
 const valueCollectorKey = "audit.collector.seed"
 
+// collectorName is what package signer calls that key. No signature has it: a domain
+// need not be a name that it takes.
+const collectorName = "collector.audit"
+
 // CollectorKey returns the key with which this account confirms what others send of
 // their audit logs; it is made at first use. Its name is the account's domain.
 func CollectorKey(tx *store.Tx, address string) (*audit.CollectorKey, crypto.Signer, error) {
@@ -62,8 +66,8 @@ func CollectorKey(tx *store.Tx, address string) (*audit.CollectorKey, crypto.Sig
 	}
 	var k *signer.Key
 	if seed != nil {
-		k, err = signer.FromSeed(domain, memguard.NewBufferFromBytes(seed)) // clears seed
-	} else if k, err = signer.Generate(domain); err == nil {
+		k, err = signer.FromSeed(collectorName, memguard.NewBufferFromBytes(seed)) // clears seed
+	} else if k, err = signer.Generate(collectorName); err == nil {
 		err = k.WithSeed(func(b *memguard.LockedBuffer) error { return tx.SetValue(valueCollectorKey, b.Bytes()) })
 	}
 	if err != nil {

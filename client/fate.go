@@ -76,6 +76,7 @@ func aboutOf(tx *store.Tx, r *store.Message, m *Message) error {
 // Fate is how a message stands with everybody who shall have it.
 type Fate struct {
 	Message    Message
+	ID         text.Safe   // by which everybody else knows it (XEP-0359): what an order or the audit log names
 	Recipients []Recipient // of an own message, by address
 	Recall     []Recalled  // of an own message that was taken back, by address
 }
@@ -111,6 +112,7 @@ func (c *Client) Fate(ctx context.Context, id int64) (f Fate, err error) {
 		if r == nil {
 			return errGone
 		}
+		f.ID = text.Line(r.OriginID)
 		if f.Message, err = messageOf(tx, r); err != nil || !r.Outgoing {
 			return err
 		}

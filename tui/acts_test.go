@@ -102,9 +102,9 @@ func TestWhoHasIt(t *testing.T) {
 	f.ward()
 	term := start(t, terminalSetup{})
 	term.fake.mu.Lock()
-	term.fake.fates = map[int64]client.Fate{4: {Recipients: []client.Recipient{{Address: ada, Name: text.Line("Okafor, Ada"), State: store.Delivered, Time: night}}}}
+	term.fake.fates = map[int64]client.Fate{4: {ID: text.Line("C3XQ7VYK2M5N4PZTR6WUAEDBJF"), Recipients: []client.Recipient{{Address: ada, Name: text.Line("Okafor, Ada"), State: store.Delivered, Time: night}}}}
 	term.fake.mu.Unlock()
-	term.press(keyAltW).sees("the message of 19:05", "Okafor, Ada", "delivered 19:08").press(keyEsc).misses("the message of")
+	term.press(keyAltW).sees("the message of 19:05", "Okafor, Ada", "delivered 19:08", "Message id C3XQ7VYK2M5N4PZTR6WUAEDBJF").press(keyEsc).misses("the message of")
 	term.press(keyAltUp).sees("Alt+W who has it").press(keyEnter).sees("From Okafor. It is stored here.").press(keyEsc).misses("stored here")
 }
 

@@ -153,6 +153,9 @@ func (d *fateDialog) about(m *Model, say func(themes.Style, string), entry func(
 	for _, r := range m.remarks(msg) {
 		say(r.style, r.words)
 	}
+	if !f.ID.Empty() { // whoever has it recalled by order, or looks into audit logs, asks for it
+		say(k.Faint, "Message id "+f.ID.String())
+	}
 }
 
 // recipient is the style of how far a message has come with somebody.

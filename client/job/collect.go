@@ -131,7 +131,7 @@ func (k *Collector) seal() error {
 }
 
 // listen tells of devices that are silent, once until they are heard again.
-func (k *Collector) listen(now time.Time, expected []audit.Device) error {
+func (k *Collector) listen(now time.Time, expected map[audit.Device]time.Time) error {
 	if k.with.Silence <= 0 {
 		return nil
 	}

@@ -527,7 +527,7 @@ func TestSilence(t *testing.T) {
 	dir := t.TempDir()
 	c := openIn(t, dir)
 	quiet := audit.Device{Owner: ben, ID: 5}
-	devices := []audit.Device{alice, quiet}
+	devices := map[audit.Device]time.Time{alice: later.Add(-2 * time.Hour), quiet: later.Add(-2 * time.Hour), {Owner: ben, ID: 6}: later.Add(2 * time.Hour)} // the last has just joined
 	silent := func(after time.Duration) string {
 		t.Helper()
 		list, err := c.Silent(later.Add(after), time.Hour, devices)

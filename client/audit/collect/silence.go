@@ -7,26 +7,31 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"sotto/client/audit"
 )
 
 // Silent returns a finding for each of the expected devices from which nothing
-// new was taken for longer than longest, or nothing ever. An honest device that
-// is on sends a batch now and then even when nothing happens.
-func (c *Collector) Silent(now time.Time, longest time.Duration, expected []audit.Device) ([]Finding, error) {
+// new was taken for longer than longest; from which nothing ever was taken, if it has
+// been expected for longer than that. An honest device that is on sends a batch now
+// and then even when nothing happens. The findings are in the order of the devices.
+func (c *Collector) Silent(now time.Time, longest time.Duration, expected map[audit.Device]time.Time) ([]Finding, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var list []Finding
-	for _, d := range expected {
+	for _, d := range slices.SortedFunc(maps.Keys(expected), func(a, b audit.Device) int { return strings.Compare(a.String(), b.String()) }) {
 		last, err := c.heard(d)
 		if err != nil {
 			return nil, fmt.Errorf("looking when %s was heard last: %w", d, err)
 		}
 		switch {
+		case last.Device != d && now.Sub(expected[d]) <= longest: // it has only just joined
 		case last.Device != d:
 			list = append(list, Finding{Silent, d, now, "nothing was ever heard of its log"})
 		case now.Sub(last.Received) > longest:
