@@ -281,7 +281,7 @@ func TestNothingYet(t *testing.T) {
 // TestUnknownCommand holds that a mistyped command is a sentence too.
 func TestUnknownCommand(t *testing.T) {
 	t.Parallel()
-	for _, arguments := range [][]string{{"jion"}, {"demo", "--nonsense"}, {"join"}, {"--profile", "../up"}} {
+	for _, arguments := range [][]string{{"jion"}, {"demo", "--nonsense"}, {"join", "a", "b"}, {"--profile", "../up"}} {
 		t.Run(strings.Join(arguments, "_"), func(t *testing.T) {
 			t.Parallel()
 			p := newPerson(t, arguments[0])

@@ -62,7 +62,10 @@ func newEmployer(t *testing.T, s *server.Server) *employer {
 		t.Fatal(err)
 	}
 	e := &employer{t: t, s: s, c: c}
-	if e.org, err = admin.Found(ctx, st, admin.Founding{Name: "hospital.example", Contact: s.Address(contact), Relay: s.WebSocket, Device: device}); err != nil {
+	if e.org, err = admin.Found(ctx, st, admin.Founding{Name: "hospital.example", Contact: s.Address(contact), Relay: s.WebSocket, Device: device,
+		// The PINs of these people are not asked for again once the policy has arrived.
+		Policy: strings.Replace(admin.FirstPolicy(), "pin-length = 8", "pin-length = 6", 1),
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if left, err := e.org.Settle(ctx, c.Client, nil); err != nil || !left.None() {

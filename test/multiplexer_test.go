@@ -58,7 +58,8 @@ func TestMultiplexer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		changed := strings.Replace(string(b), `multiplexer = "`+from+`"`, `multiplexer = "`+to+`"`, 1)
+		// What nobody has chosen stands there as a comment.
+		changed := strings.Replace(strings.Replace(string(b), "# multiplexer", "multiplexer", 1), `multiplexer = "`+from+`"`, `multiplexer = "`+to+`"`, 1)
 		if changed == string(b) {
 			t.Fatalf("the settings are not %q:\n%s", from, b)
 		}
