@@ -199,8 +199,8 @@ func (c *Client) caughtUp() {
 	})
 	c.sendAnswers()
 	c.sendRecallAnswers()
+	c.tellState() // first: who is told that it is done finds it so
 	c.events.put(CaughtUp{})
-	c.tellState()
 	c.flush()
 	c.fillNext()
 }

@@ -2,6 +2,7 @@ package client
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,7 +36,9 @@ func endless(t *testing.T, answer hostileArchive) (c *Client, said, asked []stri
 			return nil
 		}
 		after := q.Child(stanza.NSRSM, "set").Child("", "after").Text()
+		d.mu.Lock()
 		asked = append(asked, after)
+		d.mu.Unlock()
 		ids, stamp, body, last, complete := answer(n, after)
 		n++
 		for i, id := range ids {
@@ -57,7 +60,7 @@ func endless(t *testing.T, answer hostileArchive) (c *Client, said, asked []stri
 	})
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return c, said, asked
+	return c, said, slices.Clone(asked)
 }
 
 func resultAt(query, id string, at time.Time, m *stanza.Element) *stanza.Element {
