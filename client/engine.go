@@ -84,6 +84,7 @@ type engine struct {
 	auditing auditing
 
 	ignored  map[string]bool      // whose device lists came while nobody here knew them
+	marking  map[string]bool      // bare JID: is known to confirm messages, by how they mark theirs
 	appeared map[string]time.Time // bare JID: when a client of theirs came online in mid-session
 
 	mover mover // of files
@@ -142,7 +143,8 @@ func newEngine() engine {
 		iqs: requests{flying: make(map[string]*request)}, listPatience: listPatience, serverPatience: serverPatience, resendAfter: resendAfter[:],
 		peers: make(map[string]*peer), outs: make(map[string]*outgoing), window: window{given: make(map[string]int)},
 		rooms: make(map[string]*room), withdrawals: make(map[string][]withdrawal), appeared: make(map[string]time.Time),
-		seen: make(map[omemo.Address]omemo.Fingerprint), answersDue: make(map[omemo.Address]bool), answering: make(map[string]bool),
+		marking: make(map[string]bool),
+		seen:    make(map[omemo.Address]omemo.Fingerprint), answersDue: make(map[omemo.Address]bool), answering: make(map[string]bool),
 		repaired: make(map[omemo.Address]time.Time), said: make(map[string]bool), warned: make(map[string]warnings), mover: newMover(),
 		auditing: newAuditing(), orders: newOrders(),
 	}

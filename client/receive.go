@@ -216,10 +216,14 @@ func (c *Client) chat(tx *store.Tx, fx *effects, x *envelope) error {
 	if err := c.keepUnderstood(tx, fx, x, &row); err != nil {
 		return err
 	}
-	if row.Kind != store.Notice {
-		c.owe(fx, x)
+	if row.Kind == store.Notice {
+		return nil
 	}
-	return nil
+	c.owe(fx, x)
+	if !row.Encrypted || x.room != nil {
+		return nil
+	}
+	return c.noteMarking(tx, fx, x)
 }
 
 // fill fills row with what a message says; false if there is nothing to show.

@@ -44,7 +44,7 @@ func (c *Client) repeat(now time.Time, peer string) {
 			}
 			yes, asked := confirms[o.Peer]
 			if !asked {
-				if _, yes, err = tx.Confirms(o.Peer); err != nil {
+				if _, yes, err = c.confirms(tx, o.Peer); err != nil {
 					return err
 				}
 				confirms[o.Peer] = yes
@@ -64,3 +64,32 @@ func (c *Client) repeat(now time.Time, peer string) {
 		c.give(wire.Send{ID: o.OriginID, Stanza: o.Stanza})
 	}
 }
+
+// confirms reports whether a peer is known to confirm what reaches them, and the id of
+// the last message that they have confirmed, 0 if there is none. Known are who has
+// confirmed something, and who marks what they write as sotto does: a client that asks
+// for both receipts and markers sends them, too. Without the second, all of a first
+// conversation could be lost by a relay before anything of it is confirmed, and would
+// never be repeated.
+func (c *Client) confirms(tx *store.Tx, peer string) (last int64, yes bool, err error) {
+	if last, yes, err = tx.Confirms(peer); yes || err != nil || c.marking[peer] {
+		return last, yes || c.marking[peer], err
+	}
+	v, err := tx.Value(markingName(peer))
+	return 0, len(v) > 0, err
+}
+
+// noteMarking notes that who wrote a message to oneself alone will confirm messages.
+func (c *Client) noteMarking(tx *store.Tx, fx *effects, x *envelope) error {
+	if !x.Asks || !x.Markable || x.outgoing || x.origin == carbon || c.marking[x.peer] {
+		return nil
+	}
+	if err := tx.SetValue(markingName(x.peer), []byte{1}); err != nil {
+		return err
+	}
+	fx.after = append(fx.after, func() { c.marking[x.peer] = true })
+	return nil
+}
+
+// markingName names the note that somebody's messages ask for receipts and markers.
+func markingName(peer string) string { return "marking." + peer }

@@ -69,3 +69,47 @@ func TestRepeatedInANewSession(t *testing.T) {
 	next("she appears", four)
 	confirm(fourth, four)
 }
+
+// TestRepeatedInAFirstConversation repeats to who has confirmed nothing yet, but marks
+// their messages as sotto does; and not to who only asks for receipts.
+func TestRepeatedInAFirstConversation(t *testing.T) {
+	for _, x := range []struct {
+		name  string
+		mark  *stanza.Element
+		again bool
+	}{
+		{"marks and asks", stanza.Markable(), true},
+		{"only asks", nil, false},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			d := newDouble(t)
+			d.roster = append(d.roster, stanza.New(stanza.NSRoster, "item").With("jid", ada).With("name", "Okafor, Ada").With("subscription", "both"))
+			c := run(t, memoryStore(t), d.attach(1))
+			caught(t, c)
+			r := newRemote(t, d, ada)
+			r.start(d, c)
+			hers := r.write(c, "hers", "are you there?")
+			if x.mark != nil {
+				hers.Children = append(hers.Children, x.mark)
+			}
+			d.deliver(hers)
+			wait(t, c, func(x MessageAdded) bool { return !x.Message.Outgoing && x.Message.Encrypted })
+			m, err := c.Send(ctx, ada, "one")
+			if err != nil {
+				t.Fatal(err)
+			}
+			one := d.sent(hasPayload).Get("id")
+			wait(t, c, func(x MessageChanged) bool { return x.Message.ID == m.ID && x.Message.State == store.Sent })
+
+			c.call(func() { clear(c.marking) }) // as after a restart
+			d.next(2)
+			caught(t, c)
+			if _, err := c.Send(ctx, ada, "two"); err != nil {
+				t.Fatal(err)
+			}
+			if again := d.sent(hasPayload).Get("id") == one; again != x.again {
+				t.Errorf("in a new session, what was lost came again: %v, want %v", again, x.again)
+			}
+		})
+	}
+}

@@ -79,7 +79,7 @@ func (c *Client) resend(now time.Time) {
 		for _, o := range list {
 			id, asked := last[o.Peer]
 			if !asked {
-				if id, confirms[o.Peer], err = tx.Confirms(o.Peer); err != nil {
+				if id, confirms[o.Peer], err = c.confirms(tx, o.Peer); err != nil {
 					return err
 				}
 				last[o.Peer] = id

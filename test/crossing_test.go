@@ -172,7 +172,7 @@ func talk(t *testing.T, a, b *headless.Sotto, n int, after func(i int)) {
 			}
 			return delivered >= n && slices.Equal(mine, wantMine) && slices.Equal(theirs, wantTheirs), err
 		}); err != nil {
-			t.Errorf("%v: %s", err, side.self.Describe(peer))
+			t.Errorf("%v: %s; it said %q", err, side.self.Describe(peer), side.self.Notices())
 			same(t, side.self.Self().Address+" wrote", mine, wantMine)
 			same(t, side.self.Self().Address+" read", theirs, wantTheirs)
 		}
