@@ -249,8 +249,11 @@ func (p *proof) changePIN(name string, after Allowed) {
 	// On a busy machine it shall be the gate that waits, and not this test.
 	gate := p.Role("gate")
 	lastInTurn(p.t, gate)
+	begun := ticks(p.t, gate)
 	p.Type(next + "\r")
 	p.See("changing the PIN")
+	// The words stand there before the work has begun.
+	p.Wait("the gate derives a key", func() bool { return ticks(p.t, gate) >= begun+3 })
 	signal(p.t, gate, syscall.SIGSTOP)
 	p.look("changing to the "+name+", stopped there", Allowed{
 		"master key": {"+gate"}, last: {"gate"}, name: {"+gate"}, password: append(who, "+gate"), "database key": {"gate"},

@@ -507,3 +507,27 @@ func lastInTurn(t *testing.T, pid int) {
 		}
 	}
 }
+
+// ticks is the processor time that a process has used, in hundredths of a second:
+// proc(5), /proc/PID/stat, utime and stime.
+func ticks(t *testing.T, pid int) int {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The name may hold anything, but for the last ")".
+	fields := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
+	if len(fields) < 13 {
+		t.Fatalf("/proc/%d/stat: %q", pid, b)
+	}
+	sum := 0
+	for _, f := range fields[11:13] {
+		n, err := strconv.Atoi(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += n
+	}
+	return sum
+}
