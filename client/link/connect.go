@@ -39,7 +39,7 @@ func (o *owner) abandon() {
 	if t == nil {
 		return
 	}
-	o.attempt = nil
+	o.attempt, o.brokeAt = nil, time.Now()
 	t.cancel()
 	go func() {
 		if end := <-t.done; end.err == nil {
@@ -57,7 +57,7 @@ func (o *owner) attempted(end attemptEnd) {
 		o.online(t, end.e)
 		return
 	}
-	f := asFailure(end.err)
+	f := o.overtaken(asFailure(end.err))
 	o.cfg.Logger.Info("login failed", "err", f)
 	if t.acct != o.acct || t.again { // the account was given anew meanwhile, perhaps with what was missing; or the machine slept
 		o.connect()
@@ -74,6 +74,25 @@ func (o *owner) attempted(end attemptEnd) {
 		o.acct.found = nil // it may have moved
 	}
 	o.wait(f)
+}
+
+// ghostFor is how long after it broke a connection may still arrive at the relay: cut
+// in the middle of logging in, it may come to its turn there after the next one.
+const ghostFor = time.Minute
+
+// overtaken returns f, unless it says that another client took this one's place soon
+// after a connection of this link broke. Then it was most likely that one, and nobody
+// is there any more: the place is taken back. Two devices with one name do not push
+// each other out for longer than ghostFor by that.
+func (o *owner) overtaken(f *failure) *failure {
+	if !errors.Is(f, errConflict) {
+		o.brokeAt = time.Now()
+		return f
+	}
+	if o.brokeAt.IsZero() || time.Since(o.brokeAt) > ghostFor {
+		return f
+	}
+	return &failure{words: "The relay took a connection that had broken for a new one.", fresh: true, cause: f.cause}
 }
 
 // wait says why the link is offline and sets the time of the next attempt.
@@ -151,6 +170,7 @@ func (o *owner) greeting() []outgoing {
 
 // broken takes the loss of the stream, which must have been let go.
 func (o *owner) broken(f *failure) {
+	f = o.overtaken(f)
 	o.cfg.Logger.Info("stream ended", "err", f)
 	o.stream = nil
 	o.forgetSecret()

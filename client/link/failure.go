@@ -171,13 +171,16 @@ func saslFailure(address, condition string) *failure {
 // errWrongPassword is the cause of the failure that another password may cure.
 var errWrongPassword = errors.New("wrong password")
 
+// errConflict is the cause of a failure by which another client took this one's place.
+var errConflict = errors.New(`stream error "conflict"`)
+
 // streamFailure puts a stream error (RFC 6120 section 4.9.3) into words.
 func streamFailure(domain, condition string) *failure {
 	f := &failure{cause: fmt.Errorf("stream error %q", clip(condition)), fresh: true}
 	switch condition {
 	case "conflict":
 		f.words = "Another sotto logged in with this device's name and took its place. Unlock here to take it back."
-		f.course = never
+		f.course, f.cause = never, errConflict
 	case "not-authorized":
 		f.words = "The relay ended the login. Check the password, or ask your administrator."
 		f.course = later

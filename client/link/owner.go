@@ -36,6 +36,7 @@ type owner struct {
 
 	attempt  *attempt
 	failures int           // attempts that failed in a row, or led to a stream that broke without progress
+	brokeAt  time.Time     // when a connection or an attempt ended last, but for a conflict
 	sudden   *rate.Limiter // of attempts without any wait, so that a relay which cuts at once is not hammered
 
 	stream   *stream

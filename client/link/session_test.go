@@ -103,6 +103,38 @@ func TestResumeRefused(t *testing.T) {
 	}
 }
 
+// TestOvertaken gives way to another client with this device's name, but not to an own
+// connection that the relay comes to late.
+func TestOvertaken(t *testing.T) {
+	conflict := func(p *peer) {
+		p.write(`<stream:error xmlns:stream="%s"><conflict xmlns="%s"/></stream:error>`, stanza.NSStream, stanza.NSStreams)
+	}
+	s := newServer(t, script{}, nil)
+	d := attach(t, start(t, Config{}), true)
+	d.login(s.url)
+	await(t, s.online, "login")
+	d.phase(wire.Online)
+	s.cut()
+	p := await(t, s.online, "after a cut")
+	d.phase(wire.Online)
+	conflict(p)
+	p = await(t, s.online, "the place taken back")
+	d.next("the second session", func(m wire.Message) bool {
+		st, ok := m.(wire.State)
+		return ok && st.Phase == wire.Online && st.Session == 2
+	})
+
+	f := streamFailure("h.example", "conflict")
+	for since, want := range map[time.Duration]course{0: soon, ghostFor + time.Second: never} {
+		if got := (&owner{brokeAt: time.Now().Add(-since)}).overtaken(f); got.course != want {
+			t.Errorf("%v after a connection broke: course %d", since, got.course)
+		}
+	}
+	if got := new(owner).overtaken(f); got.course != never {
+		t.Errorf("nothing ever broke, and the course is %d", got.course)
+	}
+}
+
 // Acknowledged to the relay is only what the desk has stored.
 
 func TestAcknowledgesOnlyStored(t *testing.T) {
