@@ -1,9 +1,13 @@
 package client
 
 import (
+	"strings"
 	"testing"
 	"time"
 
+	"sotto/client/org"
+	"sotto/client/org/order"
+	"sotto/client/org/orgtest"
 	"sotto/client/org/policy"
 	"sotto/client/stanza"
 )
@@ -15,10 +19,22 @@ func (s *staffed) standsAt(now time.Time) policy.Standing {
 	return <-stands
 }
 
+// hasAll waits until the client has found that everything that the newest head names is
+// here.
+func (s *staffed) hasAll() {
+	s.double.t.Helper()
+	s.upToDate()
+	eventually(s.double.t, "everything is here", func() bool {
+		m := s.c.Membership()
+		return !m.Heard().Before(m.Head().Issued)
+	})
+}
+
 // TestLeaseOfAClient goes through a lease of seven days by the client's own clock.
 func TestLeaseOfAClient(t *testing.T) {
 	const day = 24 * time.Hour
 	s := staff(t).start()
+	s.hasAll()
 	heard := s.c.Membership().Heard()
 	at := func(after time.Duration, want policy.Standing) {
 		t.Helper()
@@ -56,7 +72,7 @@ func TestLeaseOfAClient(t *testing.T) {
 	at(7*day+time.Minute, policy.Lost)
 	s.head.Issued = heard.Add(7 * day)
 	s.nudge()
-	s.upToDate()
+	s.hasAll()
 	at(7*day+time.Minute, policy.InTouch)
 	at(14*day, policy.Losing)
 	at(14*day+time.Minute, policy.Lost)
@@ -65,7 +81,101 @@ func TestLeaseOfAClient(t *testing.T) {
 	s.head.Issued = heard.Add(14 * day)
 	s.policy(2, "lease = \"1d\"\n")
 	s.nudge()
-	s.upToDate()
+	s.hasAll()
 	at(14*day+time.Hour, policy.InTouch)
 	at(15*day+time.Minute, policy.Lost)
+}
+
+// TestLeaseAndWhatIsHeldBack has a relay show each head at once, and never what one of
+// them names: the device is told, and locks when the lease is over, whatever the relay
+// shows besides and whatever a link has followed meanwhile.
+func TestLeaseAndWhatIsHeldBack(t *testing.T) {
+	const day = 24 * time.Hour
+	for what, c := range map[string]struct {
+		node   string
+		change func(s *commanded)
+	}{
+		"an order": {stanza.NodeOrders, func(s *commanded) {
+			s.order(order.Lock, func(x *order.Order) { x.Expires = x.Issued.Add(30 * day) })
+		}},
+		"an order for others": {stanza.NodeOrders, func(s *commanded) {
+			s.order(order.Lock, func(x *order.Order) { x.For.Person = ada })
+		}},
+		"the policy":    {stanza.NodePolicy, func(s *commanded) { s.policy(2, "lease = \"7d\"\npaste = false\n") }},
+		"the directory": {stanza.NodeDirectory, func(s *commanded) { s.sign(listed(lind, "Lind, Bo")) }},
+	} {
+		t.Run(what, func(t *testing.T) {
+			s := command(t)
+			s.linkKey = orgtest.New("link", "1").Key.Public()
+			s.start()
+			s.hasAll()
+			heard := s.c.Membership().Heard()
+			at := func(after time.Duration, want policy.Standing) {
+				t.Helper()
+				if got := s.standsAt(heard.Add(after)); got != want {
+					t.Errorf("%v after all was here: %v, not %v", after, got, want)
+				}
+			}
+			followed := func() {
+				t.Helper()
+				s.round()
+				if got := s.c.Membership().Head().Number; got != s.head.Number {
+					t.Errorf("head %d is not followed, but %d", s.head.Number, got)
+				}
+			}
+			c.change(s)
+			s.relay(func(place string, note []byte) []byte {
+				if strings.HasPrefix(place, contact+" "+c.node+" ") {
+					return nil
+				}
+				return note
+			})
+			for after := time.Hour; after < 7*day; after += 20 * time.Hour {
+				s.head.Issued = heard.Add(after)
+				s.beat()
+				followed()
+				want := policy.InTouch
+				if after >= 7*day-42*time.Hour {
+					want = policy.Losing
+				}
+				at(after, want)
+			}
+			s.says("does not come from the relay")
+			s.head.Issued = heard.Add(7 * day)
+			s.beat()
+			followed()
+			at(7*day+time.Minute, policy.Lost)
+
+			// The same with what a link has heard while this device was locked.
+			s.head.Issued = heard.Add(8 * day)
+			s.linkHead = s.beat()
+			s.again(2)
+			followed()
+			at(8*day+time.Minute, policy.Lost)
+
+			s.relay(nil)
+			s.round()
+			s.hasAll()
+			at(8*day+time.Minute, policy.InTouch)
+			if list := s.missing(); len(list) > 0 {
+				t.Errorf("not dealt with: %v", list)
+			}
+		})
+	}
+}
+
+// TestLeaseAfterALinkHasFollowed: what a link has followed counts, where everything is
+// here.
+func TestLeaseAfterALinkHasFollowed(t *testing.T) {
+	s := command(t)
+	s.linkKey = orgtest.New("link", "1").Key.Public()
+	s.start()
+	s.hasAll()
+	s.head.Issued = s.head.Issued.Add(time.Minute)
+	s.linkHead = s.beat()
+	s.relay(func(string, []byte) []byte { return nil }) // nothing else comes
+	s.again(2)
+	eventually(t, "the lease counts from it", func() bool {
+		return org.FormatTime(s.c.Membership().Heard()) == org.FormatTime(s.head.Issued)
+	})
 }

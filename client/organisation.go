@@ -24,7 +24,7 @@ type Organisation struct {
 	Contact  text.Safe // the account that speaks for it
 	Standing policy.Standing
 	Left     time.Duration // how long Standing stays so
-	Heard    time.Time     // the time in the newest head; zero if none was heard
+	Heard    time.Time     // since when the lease counts (membership.Membership.Heard)
 	Policy   head.Mark     // the policy that is here
 	People   int           // in the directory, those who have left included
 	At       head.Mark     // the update of the directory that is here
@@ -66,7 +66,7 @@ func (c *Client) Organisation() Organisation {
 		return Organisation{}
 	}
 	d, now := m.Directory(), time.Now()
-	o := Organisation{Name: text.Line(m.Organisation()), Contact: text.Line(m.Contact()), Heard: m.Head().Issued,
+	o := Organisation{Name: text.Line(m.Organisation()), Contact: text.Line(m.Contact()), Heard: m.Heard(),
 		Policy: m.Policy().At(), People: d.Len(), At: d.At()}
 	o.Standing, o.Left = m.Stands(now)
 	for _, p := range m.Partners() {

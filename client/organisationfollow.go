@@ -222,7 +222,7 @@ func (c *Client) takeHead(note []byte, rotated bool, rotations int, done func(er
 // fetchNamed fetches what the head names and is not here, each kind after the other:
 // one that does not come keeps the others from nothing.
 func (c *Client) fetchNamed() {
-	steps := []func(done func(error)){c.fetchOrders, c.fetchPolicy, c.fetchDirectory, c.fetchLateOrders, c.fetchPartners}
+	steps := []func(done func(error)){c.fetchOrders, c.fetchPolicy, c.fetchDirectory, c.fetchLateOrders, c.complete, c.fetchPartners}
 	var failed error
 	var next func()
 	next = func() {
@@ -238,6 +238,24 @@ func (c *Client) fetchNamed() {
 		})
 	}
 	next()
+}
+
+// complete has the lease count from the newest head if everything that it names is
+// here. What partners show of theirs is not waited for.
+func (c *Client) complete(done func(error)) {
+	m := c.Membership()
+	before := m.Heard()
+	if !c.update("keep when all was here", func(tx *store.Tx, _ *effects) error {
+		_, err := m.Complete(tx)
+		return err
+	}) {
+		done(errNotStored)
+		return
+	}
+	if !m.Heard().Equal(before) {
+		c.events.put(OrganisationChanged{})
+	}
+	done(nil)
 }
 
 // roundEnded notes how a round went, and when the next begins.
@@ -258,7 +276,7 @@ func (c *Client) roundEnded(err error) {
 		f.failures++
 		if errors.Is(err, org.ErrGap) && f.failures >= withheldAfter {
 			words = lineOf("What %s has signed does not come from the relay: %v. Who has left may still seem to belong to it", m.Organisation(), err)
-			c.sayOnce("", "%s", words)
+			c.sayOnce("", "%s. If it goes on, this device locks", words)
 		}
 	}
 	c.mu.Lock()

@@ -7,6 +7,7 @@ import (
 
 	"sotto/client/org"
 	"sotto/client/org/directory"
+	"sotto/client/org/head"
 	"sotto/client/org/partner"
 	"sotto/client/org/policy"
 	"sotto/client/store"
@@ -161,7 +162,7 @@ func (b *book) load(key org.Key, parts [][]byte) (func(*store.Tx) error, []direc
 }
 
 // Stands says how the device stands to its organisation now, and how long that stays
-// so (policy.Stands). The organisation's own account has nobody to hear: were it to
+// so (policy.Stands). The lease counts from Heard; clocks are compared with every head. The organisation's own account has nobody to hear: were it to
 // lock, no device would be heard any more.
 func (m *Membership) Stands(now time.Time) (policy.Standing, time.Duration) {
 	if m == nil || m.address == m.contact {
@@ -172,25 +173,49 @@ func (m *Membership) Stands(now time.Time) (policy.Standing, time.Duration) {
 	if now.After(m.latest) {
 		m.latest = now
 	}
-	return m.policy.Stands(m.heard(), now, m.latest)
+	return m.policy.Stands(policy.Times{Complete: later(m.added, m.complete), Heard: later(m.added, m.head.Issued), Now: now, Latest: m.latest})
 }
 
-// Heard returns when the organisation has signed what was heard last: the newest head,
-// or that it has taken the device in.
+// Complete looks whether everything that the newest head names is here, and keeps the
+// head's time if it is: the lease counts from there. Otherwise a relay could pass on
+// each head, keep one order to itself, and nothing would ever come of it. Call it when
+// something was fetched; it reports whether everything is here.
+func (m *Membership) Complete(tx *store.Tx) (bool, error) {
+	here := m.Directory().At()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	// What is published before the head that names it may be here already.
+	is := func(here, named head.Mark) bool { return here == named || here.Serial > named.Serial }
+	switch {
+	case m.headNote == nil,
+		!is(here, m.head.Directory),
+		!is(m.policy.At(), m.head.Policy), m.policy != nil && m.policyKey != m.anchor.Key,
+		len(copyLedger(m.ledger).Missing(m.head.Orders)) > 0:
+		return false, nil
+	case !m.head.Issued.After(m.complete):
+		return true, nil
+	}
+	m.complete = m.head.Issued
+	return true, tx.SetValue(valueComplete, []byte(org.FormatTime(m.complete)))
+}
+
+// Heard returns since when the lease counts: when the organisation has signed the
+// newest head of which everything that it names was here, or that it has taken the
+// device in.
 func (m *Membership) Heard() time.Time {
 	if m == nil {
 		return time.Time{}
 	}
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return m.heard()
+	return later(m.added, m.complete)
 }
 
-func (m *Membership) heard() time.Time {
-	if m.added.After(m.head.Issued) {
-		return m.added
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
 	}
-	return m.head.Issued
+	return b
 }
 
 // Latest returns the latest time that there has been here: what the clock has ever
@@ -201,8 +226,5 @@ func (m *Membership) Latest() time.Time {
 	}
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	if heard := m.heard(); heard.After(m.latest) {
-		return heard
-	}
-	return m.latest
+	return later(m.latest, later(m.added, m.head.Issued))
 }

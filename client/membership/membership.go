@@ -42,6 +42,7 @@ const (
 	valuePartners = "organisation partners"
 	valueLedger   = "organisation orders"
 	valueClock    = "organisation clock"
+	valueComplete = "organisation complete"
 	valueShown    = "organisation shown by " // and the partner's name
 )
 
@@ -65,6 +66,7 @@ type Membership struct {
 	agreements map[string]*agreement // by the partner's name
 	ledger     *order.Ledger
 	latest     time.Time // that the clock has ever said
+	complete   time.Time // in the newest head of which everything that it names was here
 	staff      *book
 }
 
@@ -165,6 +167,11 @@ func (m *Membership) read(tx *store.Tx) error {
 		return err
 	}
 	m.latest, _ = org.ParseTime(string(clock))
+	complete, err := tx.Value(valueComplete)
+	if err != nil {
+		return err
+	}
+	m.complete, _ = org.ParseTime(string(complete))
 	var n signed
 	if found, err := readValue(tx, valueHead, &n); err != nil {
 		return err
@@ -224,7 +231,7 @@ func (m *Membership) forget(tx *store.Tx) error {
 			return err
 		}
 	}
-	for _, name := range []string{valueSelf, valueHead, valuePolicy, valuePartners, valueLedger, valueClock} {
+	for _, name := range []string{valueSelf, valueHead, valuePolicy, valuePartners, valueLedger, valueClock, valueComplete} {
 		if err := tx.SetValue(name, nil); err != nil {
 			return err
 		}

@@ -416,6 +416,102 @@ func TestLeaseOfTheOrganisationItself(t *testing.T) {
 	}
 }
 
+// complete has m look whether everything is here.
+func complete(t testing.TB, s *store.Store, m *Membership) (here bool) {
+	t.Helper()
+	update(t, s, func(tx *store.Tx) (err error) { here, err = m.Complete(tx); return err })
+	return here
+}
+
+// TestCompleteHeads has a relay that passes on each head, and holds back one thing that
+// they name: the lease counts from the last of which everything was here, and what is
+// held back ends it.
+func TestCompleteHeads(t *testing.T) {
+	const day = 24 * time.Hour
+	for what, name := range map[string]func(h *side) (bring func(tx *store.Tx, m *Membership) error){
+		"an order": func(h *side) func(*store.Tx, *Membership) error {
+			h.head.Orders = head.Orders{First: 1, Last: 2}
+			x := order.Order{Number: 2, Issued: noon.Add(time.Hour), Expires: noon.Add(9 * day), Do: order.Lock, For: order.Target{Person: bob}}
+			note, err := x.Sign(h.key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return func(tx *store.Tx, m *Membership) error {
+				l := m.Ledger()
+				if _, err := l.Receive(note, h.key.Key, m.Self(), m.Head().Issued, noon); !errors.Is(err, order.ErrNotForUs) {
+					return err
+				}
+				l.Settle(1, org.HashOf("1"))
+				return m.StoreLedger(tx, l)
+			}
+		},
+		"the policy": func(h *side) func(*store.Tx, *Membership) error {
+			note := h.policy(2, "lease = \"3d\"\n")
+			return func(tx *store.Tx, m *Membership) error { return m.SetPolicy(tx, note) }
+		},
+		"the directory": func(h *side) func(*store.Tx, *Membership) error {
+			notes := h.sign(person(eve))
+			return func(tx *store.Tx, m *Membership) error { _, err := m.ApplyDirectory(tx, notes...); return err }
+		},
+	} {
+		h := newSide(t, hospital)
+		path := filepath.Join(t.TempDir(), "db")
+		s, m := joined(t, path, h)
+		if complete(t, s, m) {
+			t.Errorf("%s: everything is here before a head was", what)
+		}
+		rules, all := h.policy(1, "lease = \"3d\"\n"), h.sign(person(alice), person(bob))
+		h.head.Issued = noon.Add(day)
+		first := h.beat()
+		update(t, s, func(tx *store.Tx) error {
+			_, err := m.ApplyDirectory(tx, all...)
+			return errors.Join(m.Follow(tx, first), m.SetPolicy(tx, rules), err)
+		})
+		begins := h.head.Issued
+		if got := m.Heard(); !got.Equal(noon) {
+			t.Errorf("%s: before anybody has looked the lease counts from %v", what, got)
+		}
+		if !complete(t, s, m) || !m.Heard().Equal(begins) {
+			t.Errorf("%s: everything is here, and the lease counts from %v", what, m.Heard())
+		}
+
+		bring := name(h)
+		for h.head.Issued.Before(begins.Add(3 * day)) {
+			h.head.Issued = h.head.Issued.Add(8 * time.Hour)
+			pulse := h.beat()
+			update(t, s, func(tx *store.Tx) error { return m.Follow(tx, pulse) })
+			if complete(t, s, m) || !m.Heard().Equal(begins) {
+				t.Fatalf("%s is missing, and the lease counts from %v", what, m.Heard())
+			}
+		}
+		late := h.head.Issued.Add(time.Minute)
+		s, m = again(t, s, path)
+		if stands, _ := m.Stands(begins.Add(3*day - time.Minute)); stands != policy.Behind { // the heads are later
+			t.Errorf("%s is missing, and the clock is behind the heads: %v", what, stands)
+		}
+		if stands, _ := m.Stands(late); stands != policy.Lost {
+			t.Errorf("%s is missing for longer than the lease: %v", what, stands)
+		}
+		update(t, s, func(tx *store.Tx) error { return bring(tx, m) })
+		if !complete(t, s, m) {
+			t.Errorf("%s is here, and something is missing", what)
+		}
+		if stands, _ := m.Stands(late); stands != policy.InTouch || !m.Heard().Equal(h.head.Issued) {
+			t.Errorf("%s is here: %v, from %v", what, stands, m.Heard())
+		}
+		s, m = again(t, s, path)
+		if !m.Heard().Equal(h.head.Issued) {
+			t.Errorf("%s: after a restart the lease counts from %v", what, m.Heard())
+		}
+		// What is here before the head that names it changes nothing.
+		more := h.sign(person("zoe@hospital.example"))
+		update(t, s, func(tx *store.Tx) error { _, err := m.ApplyDirectory(tx, more...); return err })
+		if !complete(t, s, m) {
+			t.Errorf("%s: a newer directory than the head names", what)
+		}
+	}
+}
+
 // TestHeard is the newer of the head and the answer that let the device in.
 func TestHeard(t *testing.T) {
 	h := newSide(t, hospital)
@@ -423,11 +519,13 @@ func TestHeard(t *testing.T) {
 	old := h.head.Issued.Add(-time.Hour)
 	h.head.Issued = old
 	update(t, s, func(tx *store.Tx) error { return m.Follow(tx, h.beat()) })
+	complete(t, s, m)
 	if got := m.Heard(); !got.Equal(noon) {
 		t.Errorf("an older head: %v", got)
 	}
 	h.head.Issued = noon
 	update(t, s, func(tx *store.Tx) error { return m.Follow(tx, h.beat()) })
+	complete(t, s, m)
 	if got := m.Heard(); !got.Equal(h.head.Issued) || !got.After(noon) {
 		t.Errorf("a newer head: %v", got)
 	}

@@ -113,7 +113,7 @@ func TestHospital(t *testing.T) {
 	if got := policy.Find(policy.Merge(inForce, map[string]policy.Value{"lock-after": policy.Time(time.Hour)}), "lock-after").Duration(); got != 30*time.Second {
 		t.Errorf("lock-after is %v", got)
 	}
-	if standing, _ := inForce.Stands(heard.Issued, now.Add(26*time.Hour), now); standing != policy.Lost {
+	if standing, _ := inForce.Stands(policy.Times{Complete: heard.Issued, Heard: heard.Issued, Now: now.Add(26 * time.Hour), Latest: now}); standing != policy.Lost {
 		t.Errorf("a day without a word: %v", standing)
 	}
 

@@ -128,20 +128,27 @@ const (
 // clockSlack is how far a device's clock may be behind.
 const clockSlack = 10 * time.Minute
 
-// Stands says how a device stands: with a policy, which may be nil; the time in the
-// newest head; what its clock says, and the latest that the clock has ever said,
-// which the caller keeps, so that setting the clock back wins nothing. The second
-// result is how long that stays so, 0 for Lost and Behind.
-func (p *Policy) Stands(heard, now, latest time.Time) (Standing, time.Duration) {
-	if now.Before(heard.Add(-clockSlack)) || now.Before(latest.Add(-clockSlack)) {
+// Times are what a lease is counted by. The caller keeps all of them but Now.
+type Times struct {
+	Complete time.Time // in the newest head of which everything that it names was here: the lease counts from it
+	Heard    time.Time // in the newest head
+	Now      time.Time // by the device's clock
+	Latest   time.Time // that the clock has ever said, so that setting it back wins nothing
+}
+
+// Stands says how a device stands, with a policy, which may be nil. The second result
+// is how long that stays so, 0 for Lost and Behind.
+func (p *Policy) Stands(t Times) (Standing, time.Duration) {
+	now := t.Now
+	if now.Before(t.Heard.Add(-clockSlack)) || now.Before(t.Latest.Add(-clockSlack)) {
 		return Behind, 0
 	}
-	if latest.After(now) {
-		now = latest
+	if t.Latest.After(now) {
+		now = t.Latest
 	}
 	lease := p.Lease()
-	warn := heard.Add(lease - lease/4)
-	switch end := heard.Add(lease); {
+	warn := t.Complete.Add(lease - lease/4)
+	switch end := t.Complete.Add(lease); {
 	case !now.Before(end):
 		return Lost, 0
 	case !now.Before(warn):

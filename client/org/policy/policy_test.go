@@ -363,13 +363,22 @@ func TestLease(t *testing.T) {
 		{day, 5 * day, policy.Behind, 0}, // set back by somebody who has no more lease
 		{4*day - time.Minute, 4 * day, policy.Lost, 0},
 	} {
-		got, left := p.Stands(heard, heard.Add(c.now), heard.Add(c.latest))
+		got, left := p.Stands(policy.Times{Complete: heard, Heard: heard, Now: heard.Add(c.now), Latest: heard.Add(c.latest)})
 		if got != c.want || left != c.left {
 			t.Errorf("%v after, latest %v: %v for %v, want %v for %v", c.now, c.latest, got, left, c.want, c.left)
 		}
 	}
+	// Heads of which something is held back add nothing; clocks are compared with them.
+	for _, c := range []struct {
+		heard, now time.Duration
+		want       policy.Standing
+	}{{4*day - 1, 4*day - 1, policy.Losing}, {4 * day, 4 * day, policy.Lost}, {100 * day, 100 * day, policy.Lost}, {day, day - time.Hour, policy.Behind}} {
+		if got, _ := p.Stands(policy.Times{Complete: heard, Heard: heard.Add(c.heard), Now: heard.Add(c.now)}); got != c.want {
+			t.Errorf("a head after %v of which something is missing, after %v: %v, want %v", c.heard, c.now, got, c.want)
+		}
+	}
 	var none *policy.Policy
-	if got, _ := none.Stands(heard, heard.Add(policy.DefaultLease), heard); got != policy.Lost {
+	if got, _ := none.Stands(policy.Times{Complete: heard, Heard: heard, Now: heard.Add(policy.DefaultLease), Latest: heard}); got != policy.Lost {
 		t.Errorf("without a policy: %v", got)
 	}
 }

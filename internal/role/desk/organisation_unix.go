@@ -96,6 +96,9 @@ func lost(c *client.Client) string {
 	m := c.Membership()
 	switch stands, _ := m.Stands(time.Now()); stands {
 	case policy.Lost:
+		if held := c.Organisation().Withheld; !held.Empty() {
+			return fmt.Sprintf("sotto has not had everything from %s since %s. It opens again once it has. %s. Tell your administrator.", m.Organisation(), moment(m.Heard()), held)
+		}
 		return fmt.Sprintf("sotto has not heard from %s since %s. It opens again once it has.", m.Organisation(), moment(m.Heard()))
 	case policy.Behind:
 		return fmt.Sprintf("The clock of this computer is behind: it was %s before. Set it right; sotto opens again then. If it is right, it was ahead, and sotto opens again at that time.",
