@@ -132,8 +132,9 @@ func (c *Client) posted(ids []string) {
 }
 
 // letter keeps what a device says to the organisation whose account this is, in the
-// transaction that notes that it came. It reports whether that is what x is: then it
-// is no line of a conversation, whoever sent it.
+// transaction that notes that it came. It reports whether it did. What nobody expects,
+// and so all of it where this is no organisation's account, is logged, and what else is
+// in the message is looked at as with any other.
 func (c *Client) letter(tx *store.Tx, fx *effects, x *envelope) (bool, error) {
 	l := store.Letter{Sender: x.From.String(), Bare: x.sender, At: x.at}
 	if l.Note = stanza.ReadJoin(x.stanza); l.Note != nil {
@@ -141,18 +142,18 @@ func (c *Client) letter(tx *store.Tx, fx *effects, x *envelope) (bool, error) {
 	} else if a, ok := stanza.ReadAcknowledgement(x.stanza); ok {
 		l.Kind, l.Note, l.Delegation = store.LetterAcknowledgement, a.Note, a.Delegation
 	} else {
+		if stanza.ReadAnswer(x.stanza) != nil {
+			c.log.Warn("answer to a request to join that was not made", "from", x.From.String())
+		}
 		return false, nil
 	}
 	if x.sender == c.self && x.To.Bare().String() != c.self && !x.To.Equal(x.To.Bare()) {
 		return true, nil // what this account says elsewhere
 	}
 	kept, err := tx.PutLetter(l)
-	if err != nil {
-		return true, err
-	}
-	if !kept {
+	if err != nil || !kept {
 		c.log.Info("not kept for the organisation", "from", l.Bare)
-		return true, nil
+		return false, err
 	}
 	fx.after = append(fx.after, c.signalArrived)
 	return true, nil

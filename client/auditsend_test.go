@@ -2,7 +2,6 @@ package client
 
 import (
 	"bytes"
-	"context"
 	"crypto/ed25519"
 	"fmt"
 	"path/filepath"
@@ -220,7 +219,7 @@ func TestAuditLogAmongHostileRelays(t *testing.T) {
 		a.kinds()
 		answer = good
 	}
-	// Somebody else confirms nothing.
+	// Somebody else confirms nothing, and what they wrote is seen.
 	eve := newRemote(t, d, "eve@mercy.example")
 	eve.start(d, c)
 	var enc *stanza.Element
@@ -231,7 +230,7 @@ func TestAuditLogAmongHostileRelays(t *testing.T) {
 	d.deliver(stanza.NewChat(me, "x", enc, stanza.StoreHint(), stanza.Body(fallback)).With("from", eve.jid+"/x"))
 	d.deliver(stanza.NewChat(me, "f2", stanza.Body("after it")).With("from", eve.jid+"/x"))
 	wait(t, c, func(x MessageAdded) bool { return x.Message.Body.String() == "after it" })
-	if got := bodies(t, c, eve.jid); got != "after it" {
+	if got := bodies(t, c, eve.jid); got != "sotto audit answer 1\n\n|after it" {
 		t.Errorf("the conversation with eve is %q", got)
 	}
 	quiet(t, c)
@@ -244,20 +243,18 @@ func TestAuditLogAmongHostileRelays(t *testing.T) {
 // TestCollectorTakesLogs has a client collect: what comes is kept, answered, and on no
 // screen, whatever the relay does with it.
 func TestCollectorTakesLogs(t *testing.T) {
-	d := newDouble(t)
 	type came struct {
 		from  audit.Device
 		batch []byte
 	}
 	all := make(chan came, 16)
-	st := memoryStore(t)
-	c := runCollecting(t, st, d, func(from audit.Device, batch []byte) ([]byte, error) {
+	h := staff(t)
+	h.config.Collect = func(from audit.Device, batch []byte) ([]byte, error) {
 		all <- came{from, bytes.Clone(batch)}
 		return (&audit.Answer{}).Marshal(), nil
-	})
-	wait(t, c, func(CaughtUp) bool { return true })
-	r := newRemote(t, d, ada)
-	r.start(d, c)
+	}
+	h.start()
+	c, d, r := h.c, h.double, h.ada
 	batch := (&audit.Batch{Lines: [][]byte{[]byte("1 0 x")}, Checkpoint: []byte("x")}).Marshal()
 	write := func(id string, text []byte) *stanza.Element {
 		var enc *stanza.Element
@@ -286,17 +283,4 @@ func TestCollectorTakesLogs(t *testing.T) {
 	if got := bodies(t, c, ada); got != "words" {
 		t.Errorf("the conversation is %q", got)
 	}
-}
-
-func runCollecting(t *testing.T, st *store.Store, d *double, f func(audit.Device, []byte) ([]byte, error)) *Client {
-	t.Helper()
-	c, err := New(Config{Account: Account{Address: me}, Store: st, Link: d.attach(1), Collect: f})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() { defer close(ended); c.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-ended })
-	return c
 }

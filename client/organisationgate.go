@@ -103,6 +103,10 @@ func (c *Client) organisationStanza(tx *store.Tx, fx *effects, e *stanza.Element
 	if note == nil {
 		return false, nil
 	}
+	if c.Membership() == nil {
+		c.log.Info("head of an organisation, without belonging to one", "from", m.From.String())
+		return false, nil
+	}
 	if from := m.From.String(); m.Type != "error" {
 		fx.after = append(fx.after, func() { c.nudged(note, from) })
 	}

@@ -408,7 +408,7 @@ func (c *Client) undecryptable(tx *store.Tx, fx *effects, x *envelope, enc *stan
 	if repair && sid != 0 {
 		fx.repairs = append(fx.repairs, from)
 	}
-	if enc.Child(stanza.NSOmemo, "payload") == nil || x.room == nil && stanza.IsAudit(x.stanza) {
+	if enc.Child(stanza.NSOmemo, "payload") == nil || c.auditBetween(x) {
 		return false, nil // an empty message, or a part of a log: nobody misses it
 	}
 	row.Kind, row.Device = store.Notice, sid

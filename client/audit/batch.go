@@ -2,10 +2,12 @@ package audit
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"strconv"
 
+	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
@@ -114,6 +116,13 @@ func ParseBatch(data []byte) (*Batch, error) {
 	return &b, nil
 }
 
+// Of reports whether the batch's checkpoint is one that a device has signed. The lines
+// may be others all the same.
+func (b *Batch) Of(d Device, key ed25519.PublicKey) bool {
+	_, err := OpenCheckpoint(b.Checkpoint, d, key, nil)
+	return err == nil
+}
+
 // Answer is what the collector sends back, end-to-end encrypted: the last
 // checkpoint of the device that it has, with its own signature below the
 // device's; nil if it has nothing yet. What it covers is on the collector's disk.
@@ -125,6 +134,24 @@ type Answer struct{ Checkpoint []byte }
 
 // Marshal writes the answer.
 func (a *Answer) Marshal() []byte { return append([]byte(answerHeader+"\n\n"), a.Checkpoint...) }
+
+// To reports whether the answer is to a device: without a checkpoint, or with one that
+// the device has signed. Whose signature is below that it does not ask.
+func (a *Answer) To(d Device, key ed25519.PublicKey) bool {
+	if len(a.Checkpoint) == 0 {
+		return true
+	}
+	v, err := deviceVerifier(d, key)
+	if err != nil {
+		return false
+	}
+	n, err := note.Open(a.Checkpoint, note.VerifierList(v))
+	if err != nil {
+		return false
+	}
+	c, err := parseText(n.Text)
+	return err == nil && c.Device == d
+}
 
 // ParseAnswer reads what Marshal wrote. It verifies nothing; see Log.Confirm.
 func ParseAnswer(data []byte) (*Answer, error) {
