@@ -519,9 +519,7 @@ func TestOutboxSurvivesAndIsNotSentTwice(t *testing.T) {
 		list := messages(t, c, ada)
 		return list[0].State == store.Sent && list[1].State == store.Sent
 	})
-	if c.State().Queued != 0 {
-		t.Errorf("%d queued", c.State().Queued)
-	}
+	eventually(t, "nothing is queued", func() bool { return c.State().Queued == 0 })
 	for _, e := range []*stanza.Element{one, two} {
 		if _, err := r.read(e); err != nil {
 			t.Error(err)

@@ -593,10 +593,10 @@ func (c *Client) apply(fx *effects) {
 		fx.events = append(fx.events, ConversationsChanged{})
 	}
 	c.tellRooms(fx)
-	c.events.put(fx.events...)
-	if len(fx.settled) > 0 {
+	if len(fx.settled) > 0 { // first: what is told as sent does not count as queued any more
 		c.tellState()
 	}
+	c.events.put(fx.events...)
 	if fx.flush {
 		c.kick()
 	}

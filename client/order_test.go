@@ -254,8 +254,11 @@ func TestNoRelayReorders(t *testing.T) {
 // somebody who confirms messages.
 func TestUnconfirmedIsSentAgain(t *testing.T) {
 	c, d, r := talking(t)
-	c.call(func() { c.resendAfter = []time.Duration{50 * time.Millisecond, time.Second, time.Second} })
-	settledNow(c)
+	after := func(again time.Duration) {
+		c.call(func() { c.resendAfter = []time.Duration{50 * time.Millisecond, again, again} })
+		settledNow(c)
+	}
+	after(time.Hour) // nothing goes out a third time before it is confirmed
 	confirm := func(e *stanza.Element) {
 		d.deliver(stanza.NewChat(me, "r", stanza.Received(e.Get("id"))).With("from", ada+"/x"))
 	}
@@ -281,6 +284,7 @@ func TestUnconfirmedIsSentAgain(t *testing.T) {
 	confirm(again)
 	eventually(t, "it is delivered", func() bool { return messages(t, c, ada)[2].State == store.Delivered })
 	// Once she is there, what she does not confirm is sent again, but not for ever.
+	after(time.Second)
 	c.Send(ctx, ada, "four")
 	four := d.sent(hasPayload)
 	d.deliver(stanza.New(stanza.NSClient, "presence").With("from", ada+"/x"))

@@ -288,7 +288,7 @@ func TestMistypedAddress(t *testing.T) {
 			"Not sent: there is no " + typo + ", or nobody there has an app that encrypts. Check the address."},
 		{"service-unavailable", 0, "Waiting: no device of " + typo + " is found. Check the address. It is looked for again",
 			"Not sent: there is no " + typo + ", or nobody there has an app that encrypts. Check the address."},
-		{"remote-server-not-found", time.Second, "Waiting: the relay finds no server mercy.exmple. Check the address. It is looked for again",
+		{"remote-server-not-found", 3 * time.Second, "Waiting: the relay finds no server mercy.exmple. Check the address. It is looked for again",
 			"Not sent: the relay finds no server mercy.exmple. Check the address, or send again later."},
 	} {
 		t.Run(x.condition, func(t *testing.T) {

@@ -369,9 +369,7 @@ func TestQueuedWhileOfflineIsSentLater(t *testing.T) {
 	a.unplug(false)
 	b.has(a, "while offline")
 	a.delivered(b, m)
-	if a.State().Queued != 0 {
-		t.Errorf("%d queued", a.State().Queued)
-	}
+	eventually(t, "nothing is queued", func() bool { return a.State().Queued == 0 })
 }
 
 func TestSecondOwnDevice(t *testing.T) {

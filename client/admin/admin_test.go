@@ -671,7 +671,7 @@ func TestRelayLost(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(45 * time.Second):
 		cancel()
 		t.Errorf("%d of %d items", len(c.items), all)
 	}

@@ -28,7 +28,7 @@ import (
 
 // The organisation's side over a real relay, with what runs in a desk and a link.
 
-const wait = 30 * time.Second
+const wait = 45 * time.Second
 
 func eventually(t testing.TB, what string, so func() bool) {
 	t.Helper()

@@ -220,7 +220,7 @@ func hour(int) time.Duration { return time.Hour }
 // comes back.
 func TestSleepChecksTheConnection(t *testing.T) {
 	s := newServer(t, script{}, nil)
-	l, machine := startAsleep(t, Config{PingEvery: time.Hour, PingTimeout: 300 * time.Millisecond})
+	l, machine := startAsleep(t, Config{PingEvery: time.Hour, PingTimeout: 2 * time.Second})
 	d := attach(t, l, true)
 	d.login(s.url)
 	await(t, s.online, "login")

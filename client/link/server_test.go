@@ -23,7 +23,7 @@ import (
 
 // patience is how long a test waits for what must happen. Nothing takes that
 // long unless something is broken.
-const patience = 10 * time.Second
+const patience = 45 * time.Second
 
 // script says how a server behaves. The zero value behaves well.
 type script struct {

@@ -303,7 +303,7 @@ func TestSlowRelay(t *testing.T) {
 func TestKeepalive(t *testing.T) {
 	for _, noSM := range []bool{false, true} {
 		s := newServer(t, script{noSM: noSM}, nil)
-		d := attach(t, start(t, Config{PingEvery: 20 * time.Millisecond, PingTimeout: 100 * time.Millisecond}), true)
+		d := attach(t, start(t, Config{PingEvery: 20 * time.Millisecond, PingTimeout: time.Second}), true)
 		d.login(s.url)
 		await(t, s.online, "login")
 		d.phase(wire.Online)

@@ -20,7 +20,7 @@ import (
 
 const (
 	domain  = "ward.example"
-	patient = 10 * time.Second // until a test gives up waiting
+	patient = 45 * time.Second // until a test gives up waiting
 )
 
 func password(user string) string { return "password of " + user }

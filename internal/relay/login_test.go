@@ -84,20 +84,31 @@ func TestLoginHostile(t *testing.T) {
 }
 
 func TestLoginTime(t *testing.T) {
-	s := startRelay(t, Config{Limits: Limits{LoginTime: 50 * time.Millisecond, Unauthenticated: 1}}, "alice")
-	s.dial().ended() // says nothing
+	t.Parallel()
+	const long = 5 * time.Second // enough to log in on a busy machine
+	s := startRelay(t, Config{Limits: Limits{LoginTime: long}}, "alice")
+	bound := s.connect("alice", "a")
+	over := time.After(long * 3 / 2)
+	silent := s.dial()
+	unbound := s.login("alice")
+	silent.ended()
+	unbound.ended()
 	eventually(t, "the waiting room to be empty", func() bool { return s.waiting.Load() == 0 })
+	<-over
+	bound.sync()
+}
+
+// TestWaitingRoom has room for one who has not bound yet.
+func TestWaitingRoom(t *testing.T) {
+	s := startRelay(t, Config{Limits: Limits{LoginTime: time.Hour, Unauthenticated: 1}}, "alice")
 	c := s.login("alice") // logs in and does not bind
 	_, _, err := websocket.Dial(t.Context(), "ws://"+s.addr+"/ws", &websocket.DialOptions{Subprotocols: []string{"xmpp"}})
 	if err == nil || !strings.Contains(err.Error(), "503") {
 		t.Errorf("a second one in the waiting room: %v", err)
 	}
-	c.ended()
+	c.ws.CloseNow()
 	eventually(t, "the waiting room to be empty again", func() bool { return s.waiting.Load() == 0 })
-	bound := s.connect("alice", "a")
-	deadline := time.After(150 * time.Millisecond) // three times what an unbound connection gets
-	<-deadline
-	bound.sync()
+	s.connect("alice", "a").sync()
 }
 
 func TestSubprotocol(t *testing.T) {

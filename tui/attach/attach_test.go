@@ -109,7 +109,7 @@ func TestPipesAndDevicesAreNotOpened(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "is no plain file") {
 			t.Error(err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(45 * time.Second):
 		t.Fatal("it waits")
 	}
 	if runtime.GOOS == "linux" {
