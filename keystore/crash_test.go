@@ -1,14 +1,12 @@
 package keystore
 
 import (
-	"bufio"
-	"io"
-	"math/rand/v2"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
+
+	"sotto/internal/crash"
 )
 
 // TestKilledWhileChangingThePIN kills a process that changes the PIN back and
@@ -38,34 +36,16 @@ func TestKilledWhileChangingThePIN(t *testing.T) {
 	p := cheapPlace(t)
 	makeVault(t, p, pins[0]).Close()
 	for range 12 {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestKilledWhileChangingThePIN$")
-		cmd.Env = append(os.Environ(), env+"="+p.vault+"\n"+p.device)
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		lines := bufio.NewReader(out)
-		last, err := lines.ReadString('\n')
-		if err != nil {
-			t.Fatalf("the child ended: %v", err)
-		}
-		go func() {
-			time.Sleep(time.Duration(rand.IntN(20_000)) * time.Microsecond) // the random moment
-			cmd.Process.Kill()
-		}()
-		rest, _ := io.ReadAll(lines)
-		cmd.Wait()
-		all := strings.Split(last+string(rest), "\n")
-		all = all[:len(all)-1] // what follows the last line's end was cut off
+		all := crash.Kill(t, env, p.vault+"\n"+p.device, 20*time.Millisecond)
 		said, pin, _ := strings.Cut(all[len(all)-1], " ")
 		want := []string{pin}
 		if said == "to" { // under way: either
 			want = pins[:]
 		}
-		var o *Opened
+		var (
+			o   *Opened
+			err error
+		)
 		for _, pin := range want {
 			if o, err = p.Open(locked(t, pin)); err == nil {
 				break

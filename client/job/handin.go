@@ -173,6 +173,12 @@ func Through(ctx context.Context, key *memguard.Enclave, rw io.ReadWriteCloser, 
 // Handins takes what others hand in, until next fails. Each connection that next
 // returns is closed.
 func Handins(ctx context.Context, c *client.Client, key *memguard.Enclave, next func() (io.ReadWriteCloser, error)) {
+	eachOf(ctx, next, func(rw io.ReadWriteCloser) { take(ctx, c, key, rw) })
+}
+
+// eachOf serves each connection that next returns, handinMost at once, and closes it
+// then or when ctx ends. It returns when next fails.
+func eachOf(ctx context.Context, next func() (io.ReadWriteCloser, error), serve func(io.ReadWriteCloser)) {
 	room := make(chan struct{}, handinMost)
 	for {
 		select {
@@ -188,7 +194,7 @@ func Handins(ctx context.Context, c *client.Client, key *memguard.Enclave, next 
 			defer func() { <-room }()
 			defer rw.Close()
 			defer context.AfterFunc(ctx, func() { rw.Close() })()
-			take(ctx, c, key, rw)
+			serve(rw)
 		}()
 	}
 }

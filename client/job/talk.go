@@ -134,24 +134,7 @@ type (
 // Talks takes those who want to talk, until next fails, and has each served by serve.
 // What says anything else is not answered.
 func Talks(ctx context.Context, key *memguard.Enclave, next func() (io.ReadWriteCloser, error), serve func(context.Context, io.ReadWriter)) {
-	room := make(chan struct{}, handinMost)
-	for {
-		select {
-		case room <- struct{}{}:
-		case <-ctx.Done():
-			return
-		}
-		rw, err := next()
-		if err != nil {
-			return
-		}
-		go func() {
-			defer func() { <-room }()
-			defer rw.Close()
-			defer context.AfterFunc(ctx, func() { rw.Close() })()
-			takeTalk(ctx, key, rw, serve)
-		}()
-	}
+	eachOf(ctx, next, func(rw io.ReadWriteCloser) { takeTalk(ctx, key, rw, serve) })
 }
 
 func takeTalk(ctx context.Context, key *memguard.Enclave, rw io.ReadWriteCloser, serve func(context.Context, io.ReadWriter)) {

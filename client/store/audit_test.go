@@ -1,25 +1,21 @@
 package store
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/ed25519"
 	"fmt"
-	"io"
-	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
 
 	"sotto/client/audit"
+	"sotto/internal/crash"
 )
 
 var auditKey = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, ed25519.SeedSize))
@@ -75,28 +71,8 @@ func TestAuditKilled(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sotto.db")
 	total := 0
 	for range 12 {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestAuditKilled$")
-		cmd.Env = append(os.Environ(), env+"="+path)
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		lines := bufio.NewReader(out)
-		first, err := lines.ReadString('\n')
-		if err != nil {
-			t.Fatalf("the child ended: %v", err)
-		}
-		go func() {
-			time.Sleep(time.Duration(rand.IntN(60_000)) * time.Microsecond) // the random moment
-			cmd.Process.Kill()
-		}()
-		rest, _ := io.ReadAll(lines)
-		cmd.Wait()
-		said := strings.Split(first+string(rest), "\n")
-		acknowledged, err := strconv.Atoi(said[len(said)-2])
+		said := crash.Kill(t, env, path, 60*time.Millisecond)
+		acknowledged, err := strconv.Atoi(said[len(said)-1])
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,16 +1,13 @@
 package store
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -24,6 +21,7 @@ import (
 	"github.com/ncruces/go-sqlite3/vfs"
 
 	"sotto/client/omemo"
+	"sotto/internal/crash"
 )
 
 // fill stores n messages with ben whose text contains canary.
@@ -349,28 +347,8 @@ func TestKilled(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sotto.db")
 	total := 0
 	for range 15 {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestKilled$")
-		cmd.Env = append(os.Environ(), env+"="+path)
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		lines := bufio.NewReader(out)
-		first, err := lines.ReadString('\n')
-		if err != nil {
-			t.Fatalf("the child ended: %v", err)
-		}
-		go func() {
-			time.Sleep(time.Duration(rand.IntN(60_000)) * time.Microsecond) // the random moment
-			cmd.Process.Kill()
-		}()
-		rest, _ := io.ReadAll(lines)
-		cmd.Wait()
-		said := strings.Split(first+string(rest), "\n")
-		acknowledged, err := strconv.Atoi(said[len(said)-2])
+		said := crash.Kill(t, env, path, 60*time.Millisecond)
+		acknowledged, err := strconv.Atoi(said[len(said)-1])
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,16 +1,13 @@
 package collect_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/ed25519"
 	"fmt"
-	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -21,6 +18,7 @@ import (
 	"sotto/client/audit"
 	"sotto/client/audit/collect"
 	"sotto/client/store"
+	"sotto/internal/crash"
 )
 
 var (
@@ -890,29 +888,9 @@ func TestKilled(t *testing.T) {
 	}
 	dir := t.TempDir()
 	for range 10 {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestKilled$")
-		cmd.Env = append(os.Environ(), env+"="+dir)
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		lines := bufio.NewReader(out)
-		first, err := lines.ReadString('\n')
-		if err != nil {
-			t.Fatalf("the child ended: %v", err)
-		}
-		go func() {
-			time.Sleep(time.Duration(rand.IntN(40_000)) * time.Microsecond) // the random moment
-			cmd.Process.Kill()
-		}()
-		rest, _ := io.ReadAll(lines)
-		cmd.Wait()
-		said := strings.Split(first+string(rest), "\n")
+		said := crash.Kill(t, env, dir, 40*time.Millisecond)
 		var answered int64
-		if _, err := fmt.Sscan(said[len(said)-2], &answered); err != nil {
+		if _, err := fmt.Sscan(said[len(said)-1], &answered); err != nil {
 			t.Fatalf("%q", said)
 		}
 		c := openIn(t, dir)
