@@ -218,7 +218,9 @@ func TestBackupAndRestore(t *testing.T) {
 	if err := old.store.Update(context.Background(), func(tx *store.Tx) error {
 		_, err := tx.AddMessage(&store.Message{Peer: bobs, Sender: bobs, OriginID: "later", Body: "a day later", ArchiveID: "later"})
 		_, _, err2 := tx.Recall(store.Recalling{Peer: bobs, OriginID: "b7", Sender: bobs, Time: time.Now()})
-		return errors.Join(err, err2)
+		_, err3 := tx.Correct(store.Correction{Peer: bobs, OriginID: "b9", Sender: bobs, Body: "line 9, corrected #bed:9", Urgency: store.Stat, Time: time.Now()})
+		_, err4 := tx.SetState(bobs, "queued", store.Delivered)
+		return errors.Join(err, err2, err3, err4)
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +230,7 @@ func TestBackupAndRestore(t *testing.T) {
 	}
 	plan.Series, plan.Segment = done.Series, 0
 	more, next := save(t, old, plan)
-	if next.Segment != 1 || next.Series != done.Series || next.Messages != 2 || next.Files != 0 {
+	if next.Segment != 1 || next.Series != done.Series || next.Messages != 4 || next.Files != 0 {
 		t.Errorf("the next: %+v", next)
 	}
 	got, err = restore(fresh, id, more, whole)
@@ -238,6 +240,21 @@ func TestBackupAndRestore(t *testing.T) {
 	all := strings.Join(told(t, fresh, bobs), "\n")
 	if !strings.Contains(all, "a day later") || strings.Contains(all, "line 7 ") {
 		t.Error("what came later is not here, or what was recalled is")
+	}
+	if !strings.Contains(all, `b9 "line 9, corrected #bed:9"`) || strings.Contains(all, `"line 9 <é>"`) {
+		t.Error("what was corrected later is as it was before")
+	}
+	if !strings.Contains(all, fmt.Sprintf(`"queued" 0 %v`, store.Delivered)) {
+		t.Error("what went out later is shown as not sent")
+	}
+	if err := fresh.store.View(context.Background(), func(tx *store.Tx) error {
+		found, _, _, err := tx.Search(store.Search{Text: "corrected", Limit: 10})
+		if len(found) != 1 {
+			t.Errorf("searching for the correction finds %d", len(found))
+		}
+		return err
+	}); err != nil {
+		t.Error(err)
 	}
 	// Straight to the second on a third device is refused; both together are fine.
 	third := keeperOf(t, t.TempDir(), backedUp)
@@ -408,7 +425,8 @@ func TestBackupScale(t *testing.T) {
 				i++
 				peer := fmt.Sprintf("p%d@ward.example", i%40)
 				if _, err := tx.AddMessage(&store.Message{Peer: peer, Sender: peer, OriginID: fmt.Sprint("o", i), ArchiveID: fmt.Sprint("a", i), Encrypted: true, Fingerprint: make([]byte, 32), Cipher: make([]byte, 32),
-					Body: fmt.Sprintf("Bed %d: potassium 6.1, repeat sample sent, ECG unchanged. Please call back when you can.", i), Read: true}); err != nil {
+					Body: fmt.Sprintf("Bed %d: potassium 6.1, repeat sample sent, ECG unchanged. Please call back when you can.", i),
+					Time: longAgo.Add(time.Duration(i) * 7 * time.Second), Read: true}); err != nil { // as people write, and not all in a few seconds
 					return err
 				}
 			}
@@ -419,6 +437,7 @@ func TestBackupScale(t *testing.T) {
 	}
 	most := func(what string, f func()) {
 		runtime.GC()
+		_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) // the most that was resident, anew
 		stop, peak := make(chan struct{}), make(chan uint64)
 		go func() {
 			var m runtime.MemStats
@@ -439,6 +458,12 @@ func TestBackupScale(t *testing.T) {
 		took := time.Since(start)
 		close(stop)
 		t.Logf("%s: %v, %.0f messages/s, heap at most %d MB", what, took.Round(time.Millisecond), float64(*backupScale)/took.Seconds(), <-peak>>20)
+		status, _ := os.ReadFile("/proc/self/status")
+		for line := range strings.Lines(string(status)) {
+			if strings.HasPrefix(line, "VmHWM") {
+				t.Log(strings.TrimSpace(line))
+			}
+		}
 	}
 	var f *os.File
 	var done BackedUp

@@ -34,12 +34,16 @@ type restoreState struct {
 	Segment int // under way, or done
 	Records int // of it that were dealt with
 	Done    bool
+	Unsent  []int64 `json:",omitempty"` // messages that are shown as not sent, unless a later segment knows better
 }
 
 const (
-	restoreName  = "restore " // and the series; for where a conversation goes on, a blank and its peer
-	restoreBatch = 1000       // records in a transaction
-	restoreBytes = 1 << 20    // of files
+	restoreName = "restore "  // and the series; for where a conversation goes on, a blank and its peer
+	restoring   = "restoring" // the series, from when it begins until all of it is here
+	// Each transaction costs a sync of the disk and a piece of the search index that is
+	// merged with others later: few large ones take a fraction of what many small do.
+	restoreBatch = 4000    // records in a transaction
+	restoreBytes = 4 << 20 // of texts and files in these
 )
 
 // Restore reads the segments of one series of backups, in any order, with a key that
@@ -53,33 +57,66 @@ func (c *Client) Restore(ctx context.Context, files []*os.File, id age.Identity,
 	}
 	series := list[0].header.Series
 	var state restoreState
-	if err := c.store.View(ctx, func(tx *store.Tx) error {
+	if err := c.store.Update(ctx, func(tx *store.Tx) error {
 		b, err := tx.Value(restoreName + series)
-		if err != nil || b == nil {
+		if err == nil && b == nil {
 			state.Segment, state.Done = -1, true
+		} else if err == nil {
+			err = json.Unmarshal(b, &state)
+		}
+		if err != nil {
 			return err
 		}
-		return json.Unmarshal(b, &state)
+		return tx.SetValue(restoring, []byte(series))
 	}); err != nil {
 		return done, err
 	}
+	err = c.restore(ctx, list, id, state, &done, progress)
+	// What is older than texts are kept here by now goes before anybody sees it.
+	if _, _, expire := c.store.Expire(ctx, time.Now()); err == nil {
+		err = expire
+	}
+	if err == nil || errors.Is(err, backup.ErrAltered) || errors.Is(err, backup.ErrForeign) || errors.Is(err, errMissing) {
+		// It is whole, or no more of it is to be had from these: which the caller says.
+		err = errors.Join(err, c.store.Update(ctx, func(tx *store.Tx) error { return tx.SetValue(restoring, nil) }))
+	}
+	return done, err
+}
+
+// errMissing is in the error for a series with a hole.
+var errMissing = errors.New("each needs those before it, from the whole one (000) on")
+
+// HalfRestored says whether restoring was cut off, so that messages are missing here
+// that a backup has.
+func (c *Client) HalfRestored(ctx context.Context) (half bool, err error) {
+	err = c.store.View(ctx, func(tx *store.Tx) error {
+		b, err := tx.Value(restoring)
+		half = b != nil
+		return err
+	})
+	return half, err
+}
+
+// restore reads the segments of a series in their order.
+func (c *Client) restore(ctx context.Context, list []segment, id age.Identity, state restoreState, done *Restored, progress func(int)) error {
+	series := list[0].header.Series
 	for _, s := range list {
 		switch {
 		case s.header.Segment < state.Segment || s.header.Segment == state.Segment && state.Done:
 			continue // here already
 		case s.header.Segment == state.Segment: // cut off in it
 		case state.Done && s.header.Segment == state.Segment+1:
-			state = restoreState{Segment: s.header.Segment}
+			state = restoreState{Segment: s.header.Segment, Unsent: state.Unsent}
 		default:
-			return done, fmt.Errorf("segment %d of this backup is missing: each needs those before it, from the whole one (000) on", state.Segment+1)
+			return fmt.Errorf("segment %d of this backup is missing: %w", state.Segment+1, errMissing)
 		}
-		r := restorer{c: c, ctx: ctx, series: series, state: &state, done: &done, progress: progress}
+		r := restorer{c: c, ctx: ctx, series: series, state: &state, done: done, progress: progress}
 		if err := r.run(s, id); err != nil {
-			return done, err
+			return err
 		}
 		state.Done = true
 	}
-	return done, nil
+	return nil
 }
 
 // segment is a file with a backup.
@@ -122,8 +159,11 @@ type restorer struct {
 	done     *Restored
 	progress func(int)
 
-	peer  string // of the conversation
-	after int64  // the message that the next goes behind
+	unsent []int64 // in the batch under way
+
+	keep  time.Duration // how long texts are kept here; 0: as long as they live
+	peer  string        // of the conversation
+	after int64         // the message that the next goes behind
 	part  *locker.Part
 	file  backup.File
 	left  int64
@@ -136,7 +176,7 @@ func (r *restorer) run(s segment, id age.Identity) error {
 	}
 	defer r.drop()
 	var batch []*backup.Record
-	first, size := 0, 0 // the number of the batch's first record; bytes of files in it
+	first, size := 0, 0 // the number of the batch's first record; bytes of texts and files in it
 	take := func(ends bool) error {
 		if len(batch) == 0 {
 			return nil
@@ -159,6 +199,9 @@ func (r *restorer) run(s segment, id age.Identity) error {
 			}
 		}
 		batch, size = append(batch, x), size+len(x.Data)
+		if x.Message != nil {
+			size += len(x.Message.Body)
+		}
 		if len(batch) == restoreBatch || size > restoreBytes || x.End != nil {
 			if err := take(x.End != nil); err != nil {
 				return err
@@ -171,7 +214,11 @@ func (r *restorer) run(s segment, id age.Identity) error {
 // transaction with the note that it has.
 func (r *restorer) take(batch []*backup.Record, from int, ends bool) error {
 	noted := r.state.Records
-	err := r.c.store.Update(r.ctx, func(tx *store.Tx) error {
+	r.unsent = nil
+	err := r.c.store.Update(r.ctx, func(tx *store.Tx) (err error) {
+		if r.keep, err = tx.Retention(); err != nil {
+			return err
+		}
 		for i, x := range batch {
 			if err := r.record(tx, x, from+i < noted); err != nil {
 				return err
@@ -185,7 +232,7 @@ func (r *restorer) take(batch []*backup.Record, from int, ends bool) error {
 		if r.part != nil && r.left > 0 {
 			return nil // within a file: it begins anew
 		}
-		next := restoreState{Segment: r.state.Segment, Records: max(noted, from+len(batch)), Done: ends}
+		next := restoreState{Segment: r.state.Segment, Records: max(noted, from+len(batch)), Done: ends, Unsent: append(slices.Clip(r.state.Unsent), r.unsent...)}
 		b, err := json.Marshal(next)
 		if err != nil {
 			return err
@@ -266,8 +313,8 @@ func (r *restorer) message(tx *store.Tx, x *backup.Message) error {
 		Kind: store.Kind(x.Kind), Urgency: x.Urgency, Gone: store.Gone(x.Gone), GoneAt: at(x.GoneAt), GoneBy: x.GoneBy, Corrected: at(x.Corrected),
 		Reply: x.Reply, ReplyTo: x.ReplyTo, Expires: at(x.Expires),
 	}, Waits: x.Waits}
-	if !m.Expires.IsZero() && m.Expires.Before(time.Now()) && m.Gone == store.Here { // its time is over
-		m.Gone, m.GoneAt = store.RanOut, m.Expires
+	if end := r.ends(&m.Message); !end.IsZero() && !end.After(time.Now()) && m.Gone == store.Here { // its time is over
+		m.Gone, m.GoneAt = store.RanOut, end
 	}
 	for _, a := range x.Attachments {
 		m.Attachments = append(m.Attachments, store.Attachment{Name: a.Name, Type: a.Type, Size: a.Size, URL: a.URL, Key: a.Key})
@@ -282,10 +329,18 @@ func (r *restorer) message(tx *store.Tx, x *backup.Message) error {
 	if err != nil {
 		return err
 	}
+	if x.Outgoing && added && (x.State < int(store.Sent) || x.State == int(store.Failed)) && len(r.state.Unsent)+len(r.unsent) < maxUnsent {
+		r.unsent = append(r.unsent, m.ID)
+	}
 	if added {
 		r.done.Messages++
 		r.after = m.ID
 	} else {
+		if x.Outgoing && (slices.Contains(r.state.Unsent, m.ID) || slices.Contains(r.unsent, m.ID)) {
+			if err := tx.RestoreState(m.ID, store.State(x.State)); err != nil {
+				return err
+			}
+		}
 		r.done.Present++
 		if r.after != store.Front && m.ID != 0 {
 			// Behind what was here, if that stands behind: else what comes next
@@ -298,6 +353,16 @@ func (r *restorer) message(tx *store.Tx, x *backup.Message) error {
 		}
 	}
 	return nil
+}
+
+// ends is when a text goes from here: its life ends, or it is older than texts are kept;
+// zero for never.
+func (r *restorer) ends(m *store.Message) time.Time {
+	end := m.Expires
+	if kept := m.Time.Add(r.keep); r.keep > 0 && m.Kind == store.Text && (end.IsZero() || kept.Before(end)) {
+		end = kept
+	}
+	return end
 }
 
 func isMoment(t time.Time) bool { return t.Year() >= 1970 && t.Year() < 10000 }

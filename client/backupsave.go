@@ -70,7 +70,11 @@ type backupState struct {
 	Upto    int64 // ids of messages up to this are in it
 	Made    time.Time
 	Keys    []string
+	Unsent  []int64 `json:",omitempty"` // of these, what had not gone out: the next says what became of it
 }
+
+// maxUnsent bounds Unsent. Beyond it a message is shown as not sent that was.
+const maxUnsent = 1000
 
 const backupName = "backup"
 
@@ -79,10 +83,11 @@ const backupName = "backup"
 // of one moment.
 func (c *Client) Backup(ctx context.Context, f *os.File, s BackupPlan) (BackedUp, error) {
 	var (
-		state backupState
-		keys  []string
-		name  string
-		upto  int64
+		state  backupState
+		keys   []string
+		name   string
+		upto   int64
+		unsent []int64
 	)
 	err := c.store.View(ctx, func(tx *store.Tx) error {
 		m := c.Membership()
@@ -102,6 +107,9 @@ func (c *Client) Backup(ctx context.Context, f *os.File, s BackupPlan) (BackedUp
 			_ = json.Unmarshal(b, &state) // of another version: a whole one
 		}
 		if err != nil {
+			return err
+		}
+		if unsent, err = tx.Unsent(maxUnsent); err != nil {
 			return err
 		}
 		upto, err = tx.Newest()
@@ -143,8 +151,11 @@ func (c *Client) Backup(ctx context.Context, f *os.File, s BackupPlan) (BackedUp
 	if err != nil {
 		return done, err
 	}
-	run := saver{c: c, ctx: ctx, w: w, s: s, done: &done, after: state.Upto, since: time.UnixMicro(1 << 62)}
+	run := saver{c: c, ctx: ctx, w: w, s: s, done: &done, after: state.Upto, since: time.UnixMicro(1 << 62), also: "[]"}
 	if goesOn {
+		if b, err := json.Marshal(state.Unsent); err == nil && len(state.Unsent) > 0 {
+			run.also = string(b)
+		}
 		run.since = state.Made.Add(-time.Minute) // a clock may be set
 	}
 	if err := run.conversations(); err != nil {
@@ -170,7 +181,7 @@ func (c *Client) Backup(ctx context.Context, f *os.File, s BackupPlan) (BackedUp
 	if err := backup.Verify(ctxReader{ctx, io.NewSectionReader(f, 0, done.Bytes)}, once, sum); err != nil {
 		return done, err
 	}
-	return done, c.backedUp(ctx, s, done, backupState{done.Series, done.Segment, upto, now, keys}, sum)
+	return done, c.backedUp(ctx, s, done, backupState{done.Series, done.Segment, upto, now, keys, unsent}, sum)
 }
 
 // backedUp notes what the newest backup has, and that there is one.
@@ -229,6 +240,7 @@ type saver struct {
 	done  *BackedUp
 	after int64
 	since time.Time
+	also  string // ids, in JSON
 }
 
 func (r *saver) conversations() error {
@@ -266,7 +278,7 @@ func (r *saver) conversation(c *store.SavedConversation) error {
 	for place := int64(-1 << 63); ; {
 		var page []store.SavedMessage
 		if err := r.c.store.View(r.ctx, func(tx *store.Tx) (err error) {
-			page, err = tx.MessagesToSave(c.ID, place, r.after, r.since, backupPage)
+			page, err = tx.MessagesToSave(c.ID, place, r.after, r.since, r.also, backupPage)
 			return err
 		}); err != nil {
 			return err

@@ -46,6 +46,8 @@ type Config struct {
 	Place         string        // where the person was, from an earlier Result; may be ""
 	Open          string        // the conversation to open if Place names none; may be ""
 
+	Note string // said when they begin; may be ""
+
 	AttachFrom attach.Folders // what files can be attached from
 
 	// Settings, unless nil, returns what is in force by now, when the organisation
@@ -192,6 +194,9 @@ func New(cfg Config) (*Model, error) {
 	}
 	if m.start.peer == "" {
 		m.start.peer = cfg.Open
+	}
+	if cfg.Note != "" {
+		m.warn(cfg.Note)
 	}
 	return m, nil
 }

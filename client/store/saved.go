@@ -58,13 +58,14 @@ func (tx *Tx) ConversationsToSave(after int64, limit int) (list []SavedConversat
 }
 
 // MessagesToSave returns messages of a conversation behind a place, in their order:
-// those with an id above after, and those whose text went, or changed, at since or
-// later.
-func (tx *Tx) MessagesToSave(conversation, place, after int64, since time.Time, limit int) (list []SavedMessage, err error) {
+// those with an id above after, those whose text went, or changed, at since or
+// later, and those with the ids also, a list in JSON.
+func (tx *Tx) MessagesToSave(conversation, place, after int64, since time.Time, also string, limit int) (list []SavedMessage, err error) {
 	err = tx.query(`SELECT `+messageColumns+`, EXISTS (SELECT 1 FROM waiting w WHERE w.message = m.id) FROM message m JOIN conversation c ON c.id = m.conversation
-		WHERE m.conversation = ?1 AND m.place > ?2 AND (m.id > ?3 OR m.gone_at >= ?4 OR m.corrected >= ?4) ORDER BY m.place LIMIT ?5`, func(st *sqlite3.Stmt) {
+		WHERE m.conversation = ?1 AND m.place > ?2 AND (m.id > ?3 OR m.gone_at >= ?4 OR m.corrected >= ?4
+			OR m.id IN (SELECT value FROM json_each(?5))) ORDER BY m.place LIMIT ?6`, func(st *sqlite3.Stmt) {
 		list = append(list, SavedMessage{Message: scanMessage(st), Waits: st.ColumnBool(messageWidth)})
-	}, conversation, place, after, since, limit)
+	}, conversation, place, after, since, also, limit)
 	for i := range list {
 		if err != nil {
 			return nil, err
@@ -84,6 +85,14 @@ func (tx *Tx) MessagesToSave(conversation, place, after int64, since time.Time, 
 		}
 	}
 	return list, err
+}
+
+// Unsent returns up to limit messages that were written here and have not gone out, the
+// newest first.
+func (tx *Tx) Unsent(limit int) (ids []int64, err error) {
+	err = tx.query(`SELECT id FROM message WHERE outgoing AND state IN (?, ?) ORDER BY id DESC LIMIT ?`,
+		func(st *sqlite3.Stmt) { ids = append(ids, st.ColumnInt64(0)) }, int(Queued), int(Failed), limit)
+	return ids, err
 }
 
 // RestoreConversation makes a conversation as it was saved, unless it is here: then
@@ -154,7 +163,10 @@ func (tx *Tx) RestoreMessage(m *SavedMessage, after int64) (added bool, err erro
 	}
 	m.ID = row.ID
 	if how == known {
-		return false, tx.forgetSaved(m)
+		return false, tx.renew(m)
+	}
+	if m.Gone == Here && row.Gone != Here {
+		return true, nil // its recall was here before it
 	}
 	if m.Gone != Here || !m.Corrected.IsZero() {
 		if _, err := tx.change(`UPDATE message SET gone = ?, gone_at = ?, gone_by = ?, corrected = ? WHERE id = ? AND gone = 0`,
@@ -170,11 +182,23 @@ func (tx *Tx) RestoreMessage(m *SavedMessage, after int64) (added bool, err erro
 	return true, tx.restoreParts(m)
 }
 
-// forgetSaved removes the text of a message that is here and had none any more when
-// it was saved.
-func (tx *Tx) forgetSaved(m *SavedMessage) error {
-	if m.Gone == Here || m.ID == 0 {
+// renew has a message that is here take over what has become of it by the time that
+// it was saved: that its text went, or was corrected later than the one here.
+func (tx *Tx) renew(m *SavedMessage) error {
+	if m.ID == 0 {
 		return nil
+	}
+	if m.Gone == Here {
+		if m.Corrected.IsZero() || m.Kind != Text {
+			return nil
+		}
+		n, err := tx.change(`UPDATE message SET body = ?, urgency = ?, corrected = ? WHERE id = ? AND gone = 0 AND kind = ? AND corrected < ?3`,
+			m.Body, m.Urgency, m.Corrected, m.ID, int(Text))
+		if n == 0 || err != nil {
+			return err
+		}
+		tx.grew = true
+		return tx.setMarks(m.ID, m.Body)
 	}
 	n, err := tx.change(`UPDATE message SET body = '', gone = ?, gone_at = ?, gone_by = ? WHERE id = ? AND gone = 0`,
 		int(m.Gone), m.GoneAt, bounded(m.GoneBy, maxID), m.ID)
@@ -185,11 +209,21 @@ func (tx *Tx) forgetSaved(m *SavedMessage) error {
 	return err
 }
 
+// RestoreState says of a message that RestoreMessage has shown as not sent that it was
+// sent after all, as a later backup knows.
+func (tx *Tx) RestoreState(id int64, s State) error {
+	if s < Sent || s >= Failed {
+		return nil
+	}
+	_, err := tx.change(`UPDATE message SET state = ? WHERE id = ? AND outgoing AND state = ?`, int(s), id, int(Failed))
+	return err
+}
+
 func (tx *Tx) restoreParts(m *SavedMessage) error {
+	if m.Gone != Here {
+		return nil
+	}
 	for _, a := range m.Attachments {
-		if m.Gone != Here {
-			break
-		}
 		a.MessageID, a.Progress = m.ID, 0
 		if a.State = Lost; a.URL != "" {
 			a.State = Offered

@@ -160,9 +160,9 @@ func (a *archiving) backup(where string) error {
 	} else if _, err := os.Lstat(where); err == nil {
 		return fmt.Errorf("%s is there already. A backup never replaces a file: name another one, or a folder", where)
 	}
-	part, err := os.OpenFile(filepath.Join(dir, ".sotto-backup-"+a.profile+".new"), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	part, err := begun(filepath.Join(dir, ".sotto-backup-"+a.profile+".new"))
 	if err != nil {
-		return fmt.Errorf("begin the backup: %w", err)
+		return err
 	}
 	defer os.Remove(part.Name()) // unless it has another name by then
 	defer part.Close()
@@ -182,13 +182,27 @@ func (a *archiving) backup(where string) error {
 	return nil
 }
 
+// begun makes the file that a backup is written into until it counts. One that a run
+// before this has left when it was killed goes: with the rights of a new file, and
+// never through a link.
+func begun(path string) (*os.File, error) {
+	err := os.Remove(path)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		var f *os.File
+		if f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+			return f, nil
+		}
+	}
+	return nil, fmt.Errorf("begin the backup: %w", err)
+}
+
 // settled gives a file its name for good.
 func settled(from, to string) error {
 	if _, err := os.Lstat(to); err == nil {
 		return fmt.Errorf("%s came into being meanwhile, and is not replaced. Run the backup again", to)
 	}
 	if err := os.Rename(from, to); err != nil {
-		return fmt.Errorf("name the backup: %w", err)
+		return fmt.Errorf("name the backup: %w. It does not count: see that the folder is there and can be written to, and run this again", err)
 	}
 	if runtime.GOOS == "windows" {
 		return nil

@@ -77,6 +77,16 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
+// halfRestored returns what is said before the messages while some of them are missing
+// because restoring was cut off; "" if none are.
+func halfRestored(ctx context.Context, c *client.Client) (string, error) {
+	half, err := c.HalfRestored(ctx)
+	if err != nil || !half {
+		return "", err
+	}
+	return "Restoring was cut off, and messages are missing. Quit, and run sotto restore again.", nil
+}
+
 // atTerminal says whether a person sees what this desk does.
 func (d *desk) atTerminal() bool { return len(d.setup.Terminal) > 0 }
 

@@ -320,7 +320,12 @@ func (d *desk) confine() error {
 // show runs the screens until they lock or the person quits.
 func (d *desk) show(ctx context.Context, messenger *client.Client, place string) (tui.Result, error) {
 	look, from := d.shown(messenger)
+	note, err := halfRestored(ctx, messenger)
+	if err != nil {
+		return tui.Result{}, err
+	}
 	screens, err := tui.New(tui.Config{
+		Note:       note,
 		AttachFrom: from, Settings: func() tui.Settings { return d.settings(messenger) },
 		Messenger: messenger, Screen: d.screen,
 		Theme: look.Theme, LockAfter: look.LockAfter, LockUnfocused: look.LockUnfocused,
