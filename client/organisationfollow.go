@@ -27,31 +27,36 @@ import (
 // after each change. Then it fetches what the head names and is not here. What does
 // not come is asked for again, sooner than the next round.
 const (
-	followEvery   = 5 * time.Minute
-	followRetry   = 10 * time.Second // doubled with each round that fails, up to followEvery
-	followSoon    = 5 * time.Second  // after nudges that were too many to look at
-	nudgeBurst    = 8                // nudges that are looked at at once
-	nudgeEvery    = 2 * time.Second  // and one more so often
-	maxRotations  = 64               // in one round
-	clockEvery    = time.Minute      // the time is kept: whoever sets the clock back gains as much
-	withheldAfter = 3                // rounds until the person is told that something is held back
+	followEvery  = 5 * time.Minute
+	followRetry  = 10 * time.Second // doubled with each round that fails, up to followEvery
+	followSoon   = 5 * time.Second  // after nudges that were too many to look at
+	nudgeBurst   = 8                // nudges that are looked at at once
+	nudgeEvery   = 2 * time.Second  // and one more so often
+	maxRotations = 64               // in one round
+
+	followPartnersEvery = 30 * time.Second // what partners show: who has left there is written to no longer than that
+
+	clockEvery    = time.Minute // the time is kept: whoever sets the clock back gains as much
+	withheldAfter = 3           // rounds until the person is told that something is held back
 )
 
 // following is how far an organisation is followed in this session.
 type following struct {
-	busy     bool      // a round is under way
-	again    bool      // and another is to follow it
-	at       time.Time // of the next round; zero: none is due
-	failures int       // rounds in a row that have not brought what the head names
-	nudges   int       // that were looked at, less those that are forgiven
-	forgiven time.Time
-	standing policy.Standing
-	clockAt  time.Time                   // when the clock was kept
-	partners map[[sha256.Size]byte]bool  // notes about partners that were taken
-	stranger time.Time                   // when somebody unknown has had the head looked at
-	refusals warnings                    // of outsiders' messages, in the audit log
-	asked    map[omemo.Address]time.Time // devices unknown to the directory for which it was asked for
-	early    []early                     // what they have sent of their logs
+	busy       bool      // a round is under way
+	again      bool      // and another is to follow it
+	at         time.Time // of the next round; zero: none is due
+	failures   int       // rounds in a row that have not brought what the head names
+	nudges     int       // that were looked at, less those that are forgiven
+	forgiven   time.Time
+	standing   policy.Standing
+	clockAt    time.Time                   // when the clock was kept
+	partners   map[[sha256.Size]byte]bool  // notes about partners that were taken
+	partnersAt time.Time                   // when partners are looked at next; zero: they were not yet
+	looking    bool                        // they are looked at now
+	stranger   time.Time                   // when somebody unknown has had the head looked at
+	refusals   warnings                    // of outsiders' messages, in the audit log
+	asked      map[omemo.Address]time.Time // devices unknown to the directory for which it was asked for
+	early      []early                     // what they have sent of their logs
 }
 
 // beginFollowing asks for the head in a new session.
@@ -101,6 +106,7 @@ func (c *Client) followTick(now time.Time) {
 	if !f.busy && !f.at.IsZero() && now.After(f.at) {
 		c.follow()
 	}
+	c.lookAtPartners(now)
 	c.tellDuty()
 	if stands, _ := m.Stands(now); stands != f.standing || now.Sub(f.clockAt).Abs() >= clockEvery {
 		changed := stands != f.standing
@@ -422,19 +428,47 @@ func (c *Client) fetchPartners(done func(error)) {
 		}
 		items, _ := stanza.ReadItems(e, stanza.NodePartners)
 		c.takePartners(m, items)
-		left := m.Partners()
-		var next func()
-		next = func() {
-			if len(left) == 0 {
-				done(nil)
-				return
-			}
-			p := left[0]
-			left = left[1:]
-			c.followPartner(m, p, next)
+		current := m.PartnersCurrent()
+		if c.following.looking {
+			done(current)
+			return
 		}
-		next()
+		c.followPartners(m, m.Partners(), func() { done(current) })
 	})
+}
+
+// followPartners fetches what partners show of their directories, one after the other.
+func (c *Client) followPartners(m *membership.Membership, left []membership.Partner, done func()) {
+	c.following.partnersAt = time.Now().Add(followPartnersEvery)
+	var next func()
+	next = func() {
+		if len(left) == 0 || !c.online {
+			done()
+			return
+		}
+		p := left[0]
+		left = left[1:]
+		c.followPartner(m, p, next)
+	}
+	next()
+}
+
+// lookAtPartners fetches what partners show to whom this person is open. Nobody tells
+// of a change there, as the own organisation does. It goes on beside rounds, which a
+// partner that does not answer is not to hold up.
+func (c *Client) lookAtPartners(now time.Time) {
+	m, f := c.Membership(), &c.following
+	if f.busy || f.looking || !c.online || f.partnersAt.IsZero() || now.Before(f.partnersAt) {
+		return
+	}
+	f.partnersAt = now.Add(followPartnersEvery)
+	open := m.Opened(now)
+	list := slices.DeleteFunc(m.Partners(), func(p membership.Partner) bool { return !slices.Contains(open, p.Name) })
+	if len(list) == 0 {
+		return
+	}
+	f.looking = true
+	c.followPartners(m, list, func() { f.looking = false })
 }
 
 // takePartners takes agreements and ends of agreements in.

@@ -88,3 +88,74 @@ func TestEndlessPartner(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// TestWithheldEndOfAnAgreement: the own relay does not show that an agreement was
+// ended, or shows the one before. The head tells, and the person is told.
+func TestWithheldEndOfAnAgreement(t *testing.T) {
+	const clinic = "clinic.example"
+	s := command(t)
+	theirs := orgtest.New(clinic, "1")
+	agree := func(serial uint64) []byte {
+		a := partner.Agreement{Proposer: s.key.Key, Partner: theirs.Key, Serial: serial, Issued: time.Now(), Expires: time.Now().AddDate(1, 0, 0),
+			Opens: []partner.Opening{{Organisation: mercyOrg, Person: me}, {Organisation: clinic, Person: "carol@" + clinic}}}
+		proposal, err := a.Propose(s.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		agreed, err := partner.Agree(proposal, s.key.Key, theirs.Key, theirs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return agreed
+	}
+	book := partner.New(s.key.Key)
+	puts := func(note []byte) {
+		t.Helper()
+		if _, err := book.Apply(note); err != nil {
+			t.Fatal(err)
+		}
+		s.head.Partners = book.State()
+		s.put(stanza.NodePartners, stanza.PartnerItem(clinic), note)
+	}
+	s.start()
+	puts(agree(1))
+	s.nudge()
+	s.upToDate()
+	s.round()
+	if o := s.c.Organisation(); len(o.Partners) != 1 || !o.Withheld.Empty() {
+		t.Fatalf("%+v", o)
+	}
+	end, err := partner.End(s.key, clinic, 1, time.Now(), "over")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := book.ApplyEnd(end); err != nil {
+		t.Fatal(err)
+	}
+	s.head.Partners = book.State()
+	s.nudge()
+	s.upToDate()
+	for range withheldAfter {
+		s.round()
+	}
+	s.says("what was agreed with partners")
+	if o := s.c.Organisation(); o.Withheld.Empty() {
+		t.Errorf("nothing is said: %+v", o)
+	}
+	s.put(stanza.NodePartners, stanza.PartnerEndItem(clinic), end)
+	s.round()
+	if o := s.c.Organisation(); len(o.Partners) != 0 || !o.Withheld.Empty() {
+		t.Errorf("with an honest relay: %+v", o)
+	}
+	old := s.note(stanza.NodePartners, stanza.PartnerItem(clinic))
+	puts(agree(2))
+	s.put(stanza.NodePartners, stanza.PartnerItem(clinic), old) // and shows the one before
+	s.nudge()
+	s.upToDate()
+	for range withheldAfter {
+		s.round()
+	}
+	if o := s.c.Organisation(); len(o.Partners) != 0 || o.Withheld.Empty() {
+		t.Errorf("an agreement that is over is played back: %+v", o)
+	}
+}

@@ -102,6 +102,15 @@ func (c *Client) freshInOrganisation(tx *store.Tx, fx *effects, who string, fres
 	return c.warn(tx, fx, who, c.unsignedWords(who, unsigned))
 }
 
+// signerOf names the organisation that signs somebody's devices.
+func (c *Client) signerOf(who string) string {
+	m := c.Membership()
+	if p, err := m.Find(who); err == nil && p.Partner != "" {
+		return p.Partner
+	}
+	return m.Organisation()
+}
+
 // unsignedWords says that somebody has devices that are not in the directory.
 func (c *Client) unsignedWords(who string, n int) string {
 	subject, it := c.short(who)+" has ", "it"
@@ -111,7 +120,7 @@ func (c *Client) unsignedWords(who string, n int) string {
 	if n > 1 {
 		it = "them"
 	}
-	return fmt.Sprintf("%s%s that %s has not signed. Nothing is sent to %s", subject, newDevices(n), c.Membership().Organisation(), it)
+	return fmt.Sprintf("%s%s that %s has not signed. Nothing is sent to %s", subject, newDevices(n), c.signerOf(who), it)
 }
 
 // sawInOrganisation is sawDevice in an organisation: the key of a device is the one
@@ -156,7 +165,7 @@ func (c *Client) sawInOrganisation(tx *store.Tx, fx *effects, a omemo.Address, k
 			return nil
 		}
 		return c.warn(tx, fx, a.JID, fmt.Sprintf("A device of %s shows another key than %s has signed. It may be somebody else's. Nothing is sent to it",
-			c.short(a.JID), m.Organisation()))
+			c.short(a.JID), c.signerOf(a.JID)))
 	default:
 		d.Trust = store.Undecided
 		if same && was == store.Undecided {
@@ -270,12 +279,11 @@ func (c *Client) mayTrust(who string, fp omemo.Fingerprint, trust store.Trust) (
 	case signed || trust == store.Undecided:
 		return trust, nil
 	}
-	return trust, fmt.Errorf("this device is not one that %s has signed, so nothing is sent to it. Ask %s, or have it join: sotto join", m.Organisation(), m.Contact())
+	return trust, fmt.Errorf("this device is not one that %s has signed, so nothing is sent to it. Ask %s, or have it join: sotto join", c.signerOf(who), m.Contact())
 }
 
 // securityIn says who could read what is sent to somebody, in an organisation.
 func (c *Client) securityIn(who string, rows []store.PeerDevice) Security {
-	m := c.Membership()
 	var s Security
 	for i := range rows {
 		d := &rows[i]
@@ -291,7 +299,7 @@ func (c *Client) securityIn(who string, rows []store.PeerDevice) Security {
 			s.Undecided++
 		}
 	}
-	name := m.Organisation()
+	name := c.signerOf(who)
 	switch err := c.mayTalk(who); {
 	case err != nil:
 		s.Trusted, s.Verified = 0, 0

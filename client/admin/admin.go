@@ -360,7 +360,8 @@ func (c *change) finish() error {
 		return err
 	}
 	o.number++
-	h := head.Head{Number: o.number, Issued: c.now, Directory: o.staff.At(), Policy: o.policy.At(), Orders: orders, Keys: o.anchor.Number}
+	h := head.Head{Number: o.number, Issued: c.now, Directory: o.staff.At(), Policy: o.policy.At(), Orders: orders, Keys: o.anchor.Number,
+		Partners: o.partners.State()}
 	b, err := h.Sign(o.key)
 	if err != nil {
 		return err

@@ -861,7 +861,38 @@ func TestPartners(t *testing.T) {
 	if list, err := clinic.Partners(t.Context()); err != nil || len(list) != 1 || !list[0].Ended {
 		t.Errorf("%+v, %v", list, err)
 	}
-	if next, err := hospital.Propose(t.Context(), Proposal{With: clinic.Anchor().Key, Opens: opens}); err != nil || !strings.Contains(string(next), "serial: 2") {
-		t.Errorf("%s, %v", next, err)
+	// Serials go on, whatever became of what was proposed, and with another key.
+	proposes := func(serial string) []byte {
+		t.Helper()
+		next, err := hospital.Propose(t.Context(), Proposal{With: clinic.Anchor().Key, Opens: opens})
+		if err != nil || !strings.Contains(string(next), "serial: "+serial+"\n") {
+			t.Errorf("%s, %v, and not serial %s", next, err, serial)
+		}
+		return next
 	}
+	proposes("2")
+	if _, err := hospital.Rotate(t.Context(), "once a year"); err != nil {
+		t.Fatal(err)
+	}
+	if note, err = clinic.Accept(t.Context(), proposes("3"), ""); err != nil {
+		t.Fatal(err)
+	}
+	// The clinic's book is read with it, though what has ended the agreement before
+	// was signed with a key that does not count any more.
+	if clinic, err = Open(t.Context(), clinic.st); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := clinic.Partners(t.Context()); err != nil || len(list) != 1 || list[0].Ended || list[0].Serial != 3 {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if err := clinic.AcceptEnd(t.Context(), end); err == nil {
+		t.Error("an end that the old key has signed is taken")
+	}
+	if _, _, err := clinic.ReadEnd(t.Context(), end); !errors.Is(err, org.ErrRollback) {
+		t.Errorf("an end of an earlier agreement: %v", err)
+	}
+	if _, err := hospital.Accept(t.Context(), note, ""); err != nil {
+		t.Fatal(err)
+	}
+	proposes("4")
 }

@@ -20,8 +20,14 @@ import (
 // DefaultAgreement is how long an agreement holds where nobody says.
 const DefaultAgreement = 365 * 24 * time.Hour
 
-// valuePartners are the agreements in their order, each with its contact.
-const valuePartner = "admin.partner."
+const (
+	// valuePartner and a name is that partner's account.
+	valuePartner = "admin.partner."
+	// valueAgreed and a name is the highest serial of an agreement with that partner
+	// that was proposed or accepted. It outlives a change of the own key, after which
+	// the partner still knows the serials from before.
+	valueAgreed = "admin.agreed."
+)
 
 func (o *Organisation) resetPartners() {
 	o.partners = partner.New(o.anchor.Key)
@@ -134,39 +140,40 @@ type Proposal struct {
 }
 
 // Propose signs an agreement with another organisation, which counts once that has
-// signed it, too. Nothing is stored: what comes back is for Accept.
+// signed it, too. Only its serial is stored: what comes back is for Accept.
 func (o *Organisation) Propose(ctx context.Context, p Proposal) (note []byte, err error) {
 	life := p.For
 	if life == 0 {
 		life = DefaultAgreement
 	}
-	err = o.view(ctx, func() error {
-		now := o.time()
-		return o.st.View(ctx, func(tx *store.Tx) error {
-			serial, err := o.nextAgreement(tx, p.With.Name())
-			if err != nil {
-				return err
-			}
-			a := partner.Agreement{Proposer: o.anchor.Key, Partner: p.With, Serial: serial, Issued: now, Expires: now.Add(life), Opens: p.Opens}
-			note, err = a.Propose(o.key)
+	err = o.change(ctx, "propose an agreement", func(c *change) error {
+		serial, err := c.lastAgreement(p.With.Name())
+		if err != nil {
 			return err
-		})
+		}
+		a := partner.Agreement{Proposer: o.anchor.Key, Partner: p.With, Serial: serial + 1, Issued: c.now, Expires: c.now.Add(life), Opens: p.Opens}
+		if note, err = a.Propose(o.key); err != nil {
+			return err
+		}
+		return c.SetValue(valueAgreed+p.With.Name(), []byte(stanza.NumberItem(a.Serial)))
 	})
 	return note, err
 }
 
-func (o *Organisation) nextAgreement(tx *store.Tx, name string) (uint64, error) {
-	list, err := o.agreed(tx)
+// lastAgreement returns the highest serial of agreements with a partner.
+func (c *change) lastAgreement(name string) (serial uint64, err error) {
+	b, err := c.Value(valueAgreed + name)
 	if err != nil {
 		return 0, err
 	}
-	serial := uint64(0)
+	serial, _ = stanza.ReadNumberItem(string(b))
+	list, err := c.o.agreed(c.Tx)
 	for _, a := range list {
 		if a.With.Name() == name {
-			serial = a.Serial
+			serial = max(serial, a.Serial)
 		}
 	}
-	return serial + 1, nil
+	return serial, err
 }
 
 // ReadAgreement reads what another organisation proposes to this one, or an agreement
@@ -225,6 +232,13 @@ func (o *Organisation) Accept(ctx context.Context, b []byte, contact string) (no
 			return partner.ErrExpired
 		}
 		name := other.Name()
+		last, err := c.lastAgreement(name)
+		if err != nil {
+			return err
+		}
+		if err := c.SetValue(valueAgreed+name, []byte(stanza.NumberItem(max(last, a.Serial)))); err != nil {
+			return err
+		}
 		if err := c.SetValue(valuePartner+name, []byte(contact)); err != nil {
 			return err
 		}
@@ -233,6 +247,15 @@ func (o *Organisation) Accept(ctx context.Context, b []byte, contact string) (no
 		}
 		if err := c.PutItem(stanza.NodePartners, stanza.PartnerItem(name), note); err != nil {
 			return err
+		}
+		// The end of an earlier one says nothing any more, and may be signed with a
+		// key that the partner had before.
+		if old, err := c.Item(stanza.NodePartners, stanza.PartnerEndItem(name)); err != nil {
+			return err
+		} else if old != nil {
+			if err := c.PutItem(stanza.NodePartners, stanza.PartnerEndItem(name), nil); err != nil {
+				return err
+			}
 		}
 		if o.shown[name] == nil {
 			o.shown[name] = directory.New(o.name, directory.ForPartner(name))
@@ -260,6 +283,36 @@ func (o *Organisation) EndPartner(ctx context.Context, name, reason string) (not
 		return c.ended(note)
 	})
 	return note, err
+}
+
+// ErrNoEnd is returned by ReadEnd for what is another statement.
+var ErrNoEnd = errors.New("this does not end an agreement")
+
+// ReadEnd reads that another organisation ends the agreement with this one, up to a
+// serial. Only its signature is not checked: AcceptEnd does that.
+func (o *Organisation) ReadEnd(ctx context.Context, b []byte) (name string, serial uint64, err error) {
+	s, err := org.Peek(b)
+	if err != nil {
+		return "", 0, err
+	}
+	if s.Kind != org.KindPartnerEnd {
+		return "", 0, ErrNoEnd
+	}
+	r := org.NewReader(s)
+	r.Line("partner", 300)
+	serial = r.Number("serial")
+	list, err := o.Partners(ctx)
+	if err != nil {
+		return "", 0, err
+	}
+	i := slices.IndexFunc(list, func(a Agreed) bool { return a.With.Name() == s.Organisation })
+	switch {
+	case i < 0:
+		return "", 0, fmt.Errorf("%w: %s", partner.ErrNone, s.Organisation)
+	case list[i].Serial > serial:
+		return "", 0, fmt.Errorf("%w: it ends agreement %d with %s, and by now there is agreement %d", org.ErrRollback, serial, s.Organisation, list[i].Serial)
+	}
+	return s.Organisation, serial, nil
 }
 
 // AcceptEnd takes the end of an agreement that the other has signed.

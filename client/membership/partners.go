@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"sotto/client/org"
 	"sotto/client/org/directory"
@@ -43,10 +44,19 @@ type Partner struct {
 func (m *Membership) ApplyPartner(tx *store.Tx, note []byte, contact string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	before := make(map[string]org.Key)
+	for name, a := range m.agreements {
+		before[name] = a.with.Other(m.anchor.Key)
+	}
 	if err := m.applyPartner(note, contact); err != nil {
 		return err
 	}
-	for name := range m.agreements {
+	for name, a := range m.agreements {
+		if key, had := before[name]; had && key != a.with.Other(m.anchor.Key) {
+			if err := m.renewPartner(tx, name); err != nil {
+				return err
+			}
+		}
 		if errors.Is(m.partners.InForce(name, m.now()), partner.ErrEnded) {
 			if err := m.dropPartner(tx, name); err != nil {
 				return err
@@ -82,6 +92,20 @@ func (m *Membership) applyPartner(note []byte, contact string) error {
 	if bare(contact) {
 		a.contact = contact
 	}
+	return nil
+}
+
+// renewPartner forgets what a partner has shown with the key that it had before: with
+// another it begins anew. The caller holds the lock.
+func (m *Membership) renewPartner(tx *store.Tx, name string) error {
+	was := m.agreements[name]
+	if err := m.dropPartner(tx, name); err != nil {
+		return err
+	}
+	own := m.anchor.Key.Name()
+	a := &agreement{with: was.with, contact: was.contact, head: head.Head{For: own}, book: newBook(name, directory.ForPartner(own), "partner "+name)}
+	a.book.ready()
+	m.agreements[name] = a
 	return nil
 }
 
@@ -158,6 +182,39 @@ func (m *Membership) Partners() (list []Partner) {
 		list = append(list, Partner{name, a.with.Other(m.anchor.Key), a.contact, a.with, a.head, a.book.get()})
 	}
 	return list
+}
+
+// PartnersCurrent compares what is here of agreements with what the newest head says:
+// org.ErrGap where they are not the same. A head of before there were any says nothing.
+func (m *Membership) PartnersCurrent() error {
+	if m == nil {
+		return nil
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if want := m.head.Partners; want != (org.Hash{}) && want != m.partners.State() {
+		return fmt.Errorf("%w: what was agreed with partners", org.ErrGap)
+	}
+	return nil
+}
+
+// Opened returns the names of partners to whom this person is open.
+func (m *Membership) Opened(now time.Time) (names []string) {
+	if m == nil {
+		return nil
+	}
+	own, ok := m.Directory().Entry(m.address)
+	if !ok {
+		return nil
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, name := range slices.Sorted(maps.Keys(m.agreements)) {
+		if m.partners.InForce(name, now) == nil && m.agreements[name].with.Opening(m.anchor.Key.Name(), &own) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // ErrNoPartner is returned for what is said by an organisation with which there is no

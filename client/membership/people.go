@@ -15,6 +15,7 @@ var (
 	ErrNoDirectory = errors.New("the organisation's directory has not arrived yet")
 	ErrOut         = errors.New("you are not active in the organisation")
 	ErrTwice       = errors.New("is in the directories of two partners")
+	ErrUnheard     = errors.New("the partner was not heard for too long, so who has left it is not known")
 )
 
 // Person is somebody in the directory, or in what a partner shows of its own.
@@ -76,6 +77,11 @@ func (m *Membership) MayTalk(address string, now time.Time) error {
 	defer m.mu.RUnlock()
 	if err := m.partners.Allows(&own, p.Partner, &p.Entry, now); err != nil {
 		return fmt.Errorf("%s of %s: %w", p.Name, p.Partner, err)
+	}
+	// What a partner shows is worth as much as its newest head is young: its relay
+	// could hold back that somebody was removed.
+	if a := m.agreements[p.Partner]; a == nil || now.Sub(a.head.Issued) >= m.policy.Lease() {
+		return fmt.Errorf("%s of %s: %w", p.Name, p.Partner, ErrUnheard)
 	}
 	return nil
 }

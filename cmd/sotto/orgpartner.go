@@ -54,6 +54,19 @@ func orgPartnerListCommand() *cobra.Command {
 	return cmd
 }
 
+// note writes a statement to standard output, which may be a file that is mailed, and
+// all else to standard error.
+func (s *office) note(cmd *cobra.Command, a *console.Answer, words string) error {
+	if s.json {
+		return s.show(cmd.OutOrStdout(), a, nil)
+	}
+	err := s.show(cmd.ErrOrStderr(), a, func(w io.Writer, _ *console.Answer) { io.WriteString(w, words) })
+	if err == nil {
+		_, err = io.WriteString(cmd.OutOrStdout(), a.Note)
+	}
+	return err
+}
+
 func showPartner(w io.Writer, p console.Partner) {
 	state := p.State
 	if state == "" || state == "in force" {
@@ -88,12 +101,19 @@ func orgPartnerProposeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.acting(cmd, console.Request{Do: "propose", Key: args[0], Opens: opens, For: d}, func(w io.Writer, a *console.Answer) { io.WriteString(w, a.Note) })
+			if err := s.check(cmd); err != nil {
+				return err
+			}
+			a, err := s.once(cmd.Context(), console.Request{Do: "propose", Key: args[0], Opens: opens, For: d})
+			if err != nil {
+				return err
+			}
+			return s.note(cmd, a, "")
 		},
 	}
 	s.open(cmd)
 	s.jsonFlag(cmd)
-	cmd.Flags().StringSliceVar(&opens, "open", nil, "who is opened: addresses, and roles such as role/cardiology@hospital.example")
+	cmd.Flags().StringSliceVar(&opens, "open", nil, "who is opened, of both: addresses, roles such as role/cardiology@hospital.example, and people at another domain such as person/carol@mail.example@clinic.example")
 	cmd.Flags().StringVar(&expires, "expires", "365d", "how long the agreement holds, such as 90d")
 	return cmd
 }
@@ -105,7 +125,8 @@ func orgPartnerAcceptCommand() *cobra.Command {
 		Use: "accept FILE", Short: "Put a proposal or an agreement in force",
 		Long: `Sign what another organisation proposes, or take the agreement that it has signed after
 you have proposed it. The agreement is written to standard output; send it to the
-other, which accepts it, too.`,
+other, which accepts it, too. The end of an agreement, as the other's sotto org partner
+end writes it, is accepted in the same way.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			note, err := oneFile(cmd, args)
@@ -125,6 +146,17 @@ other, which accepts it, too.`,
 				if err != nil {
 					return err
 				}
+				if p := a.Partners[0]; p.State == "ended" {
+					if err := s.confirm(fmt.Sprintf("%s has ended the agreement. End it here, too?", p.Name)); err != nil {
+						return err
+					}
+					if a, err = c.say(console.Request{Do: "accept", Note: note}); err != nil {
+						return err
+					}
+					return s.show(cmd.OutOrStdout(), a, func(w io.Writer, _ *console.Answer) {
+						fmt.Fprintf(w, "The agreement with %s is over.\n", p.Name)
+					})
+				}
 				if !s.yes {
 					showPartner(os.Stderr, a.Partners[0])
 					fmt.Fprintf(os.Stderr, "The other's key, to be compared over the telephone:\n\n  %s\n\n", a.Print)
@@ -135,7 +167,7 @@ other, which accepts it, too.`,
 				if a, err = c.say(console.Request{Do: "accept", Note: note, Contact: contact}); err != nil {
 					return err
 				}
-				return s.show(cmd.OutOrStdout(), a, func(w io.Writer, a *console.Answer) { io.WriteString(w, a.Note) })
+				return s.note(cmd, a, "")
 			})
 		},
 	}
@@ -150,7 +182,12 @@ func orgPartnerEndCommand() *cobra.Command {
 	var s office
 	var reason string
 	cmd := &cobra.Command{
-		Use: "end DOMAIN", Short: "End the agreement with a partner, at once", Args: cobra.ArbitraryArgs,
+		Use: "end DOMAIN", Short: "End the agreement with a partner, at once",
+		Long: `End the agreement with a partner, at once and without asking it. Within seconds your
+people neither write to anybody there nor read them; within a minute people there find
+nobody of yours any more. What says so is written to standard output: the partner can
+accept it, so that its own list says so, too, and does not have to.`,
+		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 || !org.ValidName(args[0]) {
 				return wrong(cmd, errors.New("sotto org partner end needs the partner's name, such as clinic.example"))
@@ -161,9 +198,11 @@ func orgPartnerEndCommand() *cobra.Command {
 			if err := s.confirm(fmt.Sprintf("Nobody of %s can be written to any more, and nobody of there writes. End the agreement?", args[0])); err != nil {
 				return err
 			}
-			return s.acting(cmd, console.Request{Do: "end-partner", Name: args[0], Reason: reason}, func(w io.Writer, _ *console.Answer) {
-				fmt.Fprintf(w, "The agreement with %s is over.\n", args[0])
-			})
+			a, err := s.once(cmd.Context(), console.Request{Do: "end-partner", Name: args[0], Reason: reason})
+			if err != nil {
+				return err
+			}
+			return s.note(cmd, a, fmt.Sprintf("The agreement with %s is over. They need nothing to be told that; so that their\nlist says it, too, they accept what follows: sotto org partner accept FILE.\n\n", args[0]))
 		},
 	}
 	s.open(cmd)

@@ -401,7 +401,10 @@ func (c *Console) propose(ctx context.Context, o *admin.Organisation, r *Request
 	}
 	p := admin.Proposal{With: key, For: r.For}
 	for _, s := range r.Opens {
-		opening, err := parseOpening(s, o.Name(), key.Name())
+		opening, err := parseOpening(s, o.Name(), key.Name(), func(address string) bool {
+			_, is := o.Directory().Entry(address)
+			return is
+		})
 		if err != nil {
 			return err
 		}
@@ -412,34 +415,44 @@ func (c *Console) propose(ctx context.Context, o *admin.Organisation, r *Request
 	return err
 }
 
-// parseOpening reads whom an agreement opens: an address, or role/NAME of one of the
-// two organisations, such as role/cardiology@hospital.example.
-func parseOpening(s, own, other string) (o partner.Opening, err error) {
-	bad := fmt.Errorf("%q names nobody. Write an address, such as alice@%s, or a role and whose it is, such as role/cardiology@%s", s, own, own)
-	name, role := strings.CutPrefix(s, "role/")
+// parseOpening reads whom an agreement opens: an address; role/NAME of one of the two
+// organisations, such as role/cardiology@hospital.example; or, as an organisation can
+// have people at other domains, person/ADDRESS of one, such as
+// person/carol@mail.example@clinic.example. staff reports who is in the own directory.
+func parseOpening(s, own, other string, staff func(address string) bool) (o partner.Opening, err error) {
+	kind, name, _ := strings.Cut(s, "/")
+	if kind != "role" && kind != "person" {
+		kind, name = "", s
+	}
 	at := strings.LastIndexByte(name, '@')
 	if at < 0 {
-		return o, bad
+		at = 0
 	}
-	o.Organisation = name[at+1:]
-	if role {
-		if o.Role = name[:at]; !org.ValidRole(o.Role) || o.Organisation != own && o.Organisation != other {
-			return o, bad
-		}
-		return o, nil
+	before, whose := name[:at], strings.TrimPrefix(name[at:], "@")
+	known := whose == own || whose == other
+	switch {
+	case kind == "role" && known && org.ValidRole(before):
+		return partner.Opening{Organisation: whose, Role: before}, nil
+	case kind == "person" && known && org.ValidAddress(before):
+		return partner.Opening{Organisation: whose, Person: before}, nil
+	case kind == "" && known && org.ValidAddress(s):
+		return partner.Opening{Organisation: whose, Person: s}, nil
+	case kind == "" && org.ValidAddress(s) && staff(s):
+		return partner.Opening{Organisation: own, Person: s}, nil
+	case kind == "" && org.ValidAddress(s):
+		return o, fmt.Errorf("%s is neither in the directory nor at %s. Say whose it is: person/%s@%s", s, other, s, other)
 	}
-	o.Person = s
-	if !org.ValidAddress(s) {
-		return o, bad
-	}
-	// An organisation can have people at other domains: then it is said whose they are.
-	if o.Organisation != own && o.Organisation != other {
-		return o, fmt.Errorf("%s is at neither %s nor %s", s, own, other)
-	}
-	return o, nil
+	return o, fmt.Errorf("%q names nobody. Write an address, such as alice@%s; or a role and whose it is, such as role/cardiology@%s; or, for somebody at another domain, person/carol@mail.example@%s",
+		s, own, own, other)
 }
 
-func (c *Console) readAgreement(_ context.Context, o *admin.Organisation, r *Request, a *Answer) error {
+func (c *Console) readAgreement(ctx context.Context, o *admin.Organisation, r *Request, a *Answer) error {
+	if name, _, err := o.ReadEnd(ctx, []byte(r.Note)); err == nil {
+		a.Partners = []Partner{{Name: name, State: "ended", Opens: []string{}}}
+		return nil
+	} else if !errors.Is(err, admin.ErrNoEnd) {
+		return err
+	}
 	agreed, with, done, err := o.ReadAgreement([]byte(r.Note))
 	if err != nil {
 		return err
@@ -451,6 +464,12 @@ func (c *Console) readAgreement(_ context.Context, o *admin.Organisation, r *Req
 }
 
 func (c *Console) accept(ctx context.Context, o *admin.Organisation, r *Request, a *Answer) error {
+	if _, _, err := o.ReadEnd(ctx, []byte(r.Note)); err == nil {
+		if err := o.AcceptEnd(ctx, []byte(r.Note)); err != nil {
+			return err
+		}
+		return c.publish(ctx, o, a)
+	}
 	note, err := o.Accept(ctx, []byte(r.Note), r.Contact)
 	if err != nil {
 		return err

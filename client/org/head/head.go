@@ -9,6 +9,9 @@
 //	policy: 7 60303ae2…
 //	orders: 12 to 15
 //	keys: 1
+//	partners: 2c26b46b…
+//
+// The last line is there once there was an agreement with a partner (partner.State).
 //
 // Policy, directory and orders are signed when they change, and a relay could hold
 // a change back for ever without lying about anything. The head is what it cannot
@@ -105,7 +108,8 @@ type Head struct {
 	Directory Mark
 	Policy    Mark
 	Orders    Orders
-	Keys      uint64 // how many times the organisation's key has changed
+	Keys      uint64   // how many times the organisation's key has changed
+	Partners  org.Hash // of what there is of agreements (partner.State); zero: there was none
 }
 
 func (h Head) text(name string) string {
@@ -117,6 +121,9 @@ func (h Head) text(name string) string {
 	w.Line("policy", h.Policy.String())
 	w.Line("orders", h.Orders.String())
 	w.Number("keys", h.Keys)
+	if h.Partners != (org.Hash{}) {
+		w.Line("partners", h.Partners.String())
+	}
 	return w.String()
 }
 
@@ -149,6 +156,11 @@ func parse(s *org.Statement) (h Head, err error) {
 		r.Fail("orders is not a range of up to %d numbers", MaxOrders)
 	}
 	h.Keys = r.Number("keys")
+	if r.Has("partners") {
+		if h.Partners, ok = org.ParseHash(r.Line("partners", 100)); !ok || h.Partners == (org.Hash{}) {
+			r.Fail("partners is not a digest")
+		}
+	}
 	return h, r.End()
 }
 

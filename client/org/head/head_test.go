@@ -32,7 +32,7 @@ func sign(t testing.TB, h head.Head, key *orgtest.Key) []byte {
 }
 
 func TestHeadComesBack(t *testing.T) {
-	for _, h := range []head.Head{base(), {Number: 1, Issued: orgtest.Noon, Orders: head.Orders{First: 1}}} {
+	for _, h := range []head.Head{base(), {Number: 3, Issued: orgtest.Noon, Orders: head.Orders{First: 1}, Partners: org.HashOf("partners")}, {Number: 1, Issued: orgtest.Noon, Orders: head.Orders{First: 1}}} {
 		got, err := head.Open(sign(t, h, key), key.Key)
 		if err != nil || got != h {
 			t.Errorf("%+v: %+v, %v", h, got, err)

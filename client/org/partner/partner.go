@@ -24,6 +24,7 @@ package partner
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -203,8 +204,8 @@ var (
 	ErrClosed  = errors.New("the agreement with this organisation does not open this person")
 )
 
-// opens reports whether somebody of an organisation is open to the other.
-func (a *Agreement) opens(organisation string, e *directory.Entry) bool {
+// Opening reports whether somebody of an organisation is open to the other.
+func (a *Agreement) Opening(organisation string, e *directory.Entry) bool {
 	return e.State == directory.Active && slices.ContainsFunc(a.Opens, func(o Opening) bool {
 		return o.Organisation == organisation && (o.Person != "" && o.Person == e.Address || o.Role != "" && e.Has(o.Role))
 	})
@@ -336,10 +337,29 @@ func (p *Partners) Allows(own *directory.Entry, other string, theirs *directory.
 	if err := p.InForce(other, now); err != nil {
 		return err
 	}
-	if a := p.with[other]; !a.opens(p.own.Name(), own) || !a.opens(other, theirs) {
+	if a := p.with[other]; !a.Opening(p.own.Name(), own) || !a.Opening(other, theirs) {
 		return ErrClosed
 	}
 	return nil
+}
+
+// State is the digest of what there is of agreements: with whom, the newest, and whether
+// it was ended. It is zero where there was never one. The organisation's head names it,
+// so that no relay can leave out the end of an agreement, or show one that was replaced.
+func (p *Partners) State() org.Hash {
+	if len(p.with) == 0 {
+		return org.Hash{}
+	}
+	var b strings.Builder
+	b.WriteString("sotto partners state v1\n")
+	for _, name := range slices.Sorted(maps.Keys(p.with)) {
+		a, how := p.with[name], "agreed"
+		if a.Serial <= p.ended[name] {
+			how = "ended"
+		}
+		fmt.Fprintf(&b, "%s %d %s %s\n", name, a.Serial, a.hash, how)
+	}
+	return org.HashOf(b.String())
 }
 
 // Notes returns what was applied and still counts, for the device's own store: to
