@@ -19,7 +19,8 @@ import (
 type hospital struct {
 	*person
 	s        *server.Server
-	byHand   bool // accounts are made at the relay, not by sotto
+	domain   string // of its people
+	byHand   bool   // accounts are made at the relay, not by sotto
 	pinFile  string
 	keyFile  string // the recovery key
 	policy   string
@@ -33,13 +34,20 @@ const organisation = "mercy.example"
 // newHospital founds it: a recovery key, an account, a first policy.
 func newHospital(t *testing.T, s *server.Server) *hospital {
 	t.Helper()
-	h := &hospital{person: newPerson(t, "the administrator"), s: s, contact: "office@" + s.Domain, byHand: true}
-	office := server.Person{Name: "office", Display: "Office", Password: "Correct-Office-Battery"}
-	if err := s.AddAlone(t.Context(), s.Domain, office); err != nil {
+	return founds(t, s, organisation, "office", s.Domain)
+}
+
+// founds has somebody found an organisation, with an account at one of the relay's
+// domains.
+func founds(t *testing.T, s *server.Server, organisation, account, domain string) *hospital {
+	t.Helper()
+	h := &hospital{person: newPerson(t, "the administrator of "+organisation), s: s, domain: domain, contact: account + "@" + domain, byHand: true}
+	office := server.Person{Name: account, Display: "Office", Password: "Correct-Office-Battery"}
+	if err := s.AddAlone(t.Context(), domain, office); err != nil {
 		t.Fatal(err)
 	}
 	if s.Version == "embedded" { // which lets it make accounts (XEP-0133)
-		if out, err := exec.Command(binary, "relay", "user", "admin", "office", "--data", filepath.Join(s.Dir, "data")).CombinedOutput(); err != nil {
+		if out, err := exec.Command(binary, "relay", "user", "admin", account, "--data", filepath.Join(s.Dir, "data")).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
 		h.byHand = false
@@ -145,7 +153,7 @@ func (h *hospital) eventually(what string, so func() bool) {
 // invites returns the code and the one-time PIN for somebody, who has an account then.
 func (h *hospital) invites(name, display string, more ...string) (code, pin string) {
 	h.t.Helper()
-	arguments := append([]string{"invite", name + "@" + h.s.Domain}, more...)
+	arguments := append([]string{"invite", name + "@" + h.domain}, more...)
 	if display != "" {
 		arguments = append(arguments, "--name", display)
 	}
@@ -157,7 +165,7 @@ func (h *hospital) invites(name, display string, more ...string) (code, pin stri
 		h.t.Fatalf("no invitation for %s: %+v", name, i)
 	}
 	if h.byHand && len(i.Password) > 0 {
-		if err := h.s.AddAlone(h.t.Context(), h.s.Domain, server.Person{Name: name, Display: display, Password: string(i.Password)}); err != nil {
+		if err := h.s.AddAlone(h.t.Context(), h.domain, server.Person{Name: name, Display: display, Password: string(i.Password)}); err != nil {
 			h.t.Fatal(err)
 		}
 	}
@@ -177,7 +185,7 @@ func (h *hospital) employs(name, display string, more ...string) *person {
 func (h *hospital) deploys(name, display string, more ...string) *program {
 	h.t.Helper()
 	code, pin := h.invites(name, display, more...)
-	p := &program{person: newPerson(h.t, display), address: name + "@" + h.s.Domain}
+	p := &program{person: newPerson(h.t, display), address: name + "@" + h.domain}
 	p.pin = "pin-of-a-program-7391"
 	p.pinFile = p.file("pin", p.pin+"\n")
 	out, errs, status := p.tries(code+"\n", "join", "--service", "--pin-file", p.pinFile, "--one-time-pin-file", p.file("one-time-pin", pin+"\n"), "--ca", h.s.CAFile, "--wait", "2m")
@@ -192,7 +200,7 @@ func (h *hospital) deploys(name, display string, more ...string) *program {
 func (h *hospital) devices(name string) int {
 	h.t.Helper()
 	for _, p := range h.org("people", "--devices").People {
-		if p.Address == name+"@"+h.s.Domain {
+		if p.Address == name+"@"+h.domain {
 			return len(p.Devices)
 		}
 	}
@@ -207,7 +215,7 @@ func (h *hospital) became(do, name string) (results []string) {
 			continue
 		}
 		for _, d := range o.Devices {
-			if d.Address == name+"@"+h.s.Domain {
+			if d.Address == name+"@"+h.domain {
 				results = append(results, d.Result)
 			}
 		}

@@ -52,6 +52,8 @@ limits = { c2s = { rate = "100mb/s", burst = "10s" } }
 
 VirtualHost "{{.Domain}}"
 
+VirtualHost "partner.{{.Domain}}"
+
 VirtualHost "plain.{{.Domain}}"
   disable_sasl_mechanisms = { "SCRAM-SHA-256"; "SCRAM-SHA-256-PLUS"; "SCRAM-SHA-1"; "SCRAM-SHA-1-PLUS"; "DIGEST-MD5"; "OAUTHBEARER"; "EXTERNAL" }
 
@@ -91,6 +93,7 @@ func StartProsody(ctx context.Context, dir string) (*Server, error) {
 		Domain:    "localhost",
 		OnlyPlain: "plain.localhost",
 		NoPEP:     "bare.localhost",
+		Partner:   "partner.localhost",
 		Client:    port[0],
 		PlainURL:  fmt.Sprintf("ws://localhost:%d/xmpp-websocket", port[1]),
 		WebSocket: fmt.Sprintf("wss://localhost:%d/xmpp-websocket", port[2]),
@@ -98,7 +101,7 @@ func StartProsody(ctx context.Context, dir string) (*Server, error) {
 		Dir:       dir,
 		log:       filepath.Join(dir, "prosody.log"),
 	}
-	if err := s.certify(s.Domain, "127.0.0.1", s.OnlyPlain, s.NoPEP); err != nil {
+	if err := s.certify(s.Domain, "127.0.0.1", s.OnlyPlain, s.NoPEP, s.Partner); err != nil {
 		return nil, err
 	}
 	config := filepath.Join(dir, "prosody.cfg.lua")

@@ -51,6 +51,10 @@ type Server struct {
 	// cannot be set up so.
 	OnlyPlain, NoPEP string
 
+	// Partner is a further domain with all that Domain has but rooms and files, for
+	// another organisation. Empty if there is only one.
+	Partner string
+
 	command func() *exec.Cmd
 	log     string
 	add     func(ctx context.Context, domain, group string, people []Person) error
