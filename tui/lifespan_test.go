@@ -46,7 +46,7 @@ func TestExpire(t *testing.T) {
 	term.sees("Code 0815, burn it", "gone in 90 min")
 	for range 30 { // with a key now and then, or it would lock itself
 		term.clock.pass(time.Minute)
-		term.press("x", keyCtrlU).quiet()
+		term.press("x").sees(">  x").press(keyCtrlU).misses(">  x")
 	}
 	term.sees("gone in 60 min")
 	m.Body, m.Gone, m.GoneAt = text.Safe{}, store.RanOut, m.Expires

@@ -29,6 +29,9 @@ type wristwatch struct {
 	steady  time.Duration
 	looks   int
 	changed *sync.Cond
+
+	together bool          // the wall clock was read, and the other one follows
+	then     time.Duration // what it showed at that moment
 }
 
 func newWristwatch() *wristwatch {
@@ -38,11 +41,25 @@ func newWristwatch() *wristwatch {
 }
 
 func (w *wristwatch) now() time.Time { w.mu.Lock(); defer w.mu.Unlock(); return w.wall }
+
+// wallClock is now for the program. No time goes by until it has read the other
+// clock, too: a minute between the two would be taken for sleep.
+func (w *wristwatch) wallClock() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.together, w.then = true, w.steady
+	return w.wall
+}
+
 func (w *wristwatch) elapsed() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.looks++
 	w.changed.Broadcast()
+	if w.together {
+		w.together = false
+		return w.then
+	}
 	return w.steady
 }
 
@@ -116,7 +133,7 @@ func start(t *testing.T, setup terminalSetup) *terminal {
 	cfg := Config{
 		Messenger: term.fake, Screen: term.screen, Input: tty, Open: ada, Theme: "dark",
 		Environ: append([]string{"TERM=xterm-256color", "LANG=C.UTF-8", "SSH_TTY=/dev/null"}, setup.env...),
-		Now:     term.clock.now, Elapsed: term.clock.elapsed,
+		Now:     term.clock.wallClock, Elapsed: term.clock.elapsed,
 		OnActivity: func() { term.mu.Lock(); term.activity++; term.mu.Unlock() },
 		OnLock:     func(r Reason) { term.mu.Lock(); term.locks = append(term.locks, r); term.mu.Unlock() },
 	}
@@ -263,18 +280,20 @@ func (term *terminal) taken() *terminal {
 	return term.press(focusOut).sees("covered while").press(focusIn).misses("covered while")
 }
 
-// quiet waits until the program has looked at its clock twice more, with
-// nothing else to do: all that there was to write is written.
+// quiet waits until the program has read all that was pressed and has then looked
+// at its clock a few times more, with nothing else to do: all that there was to
+// write is written.
 func (term *terminal) quiet() *terminal {
 	term.t.Helper()
-	begun := time.Now()
-	term.clock.mu.Lock()
-	looks := term.clock.looks
-	term.clock.mu.Unlock()
-	return term.until("two ticks", func() bool {
+	begun, looks, before := time.Now(), 0, -1
+	return term.until("nothing more to happen", func() bool {
 		term.clock.mu.Lock()
-		defer term.clock.mu.Unlock()
-		return term.clock.looks >= looks+4 && time.Since(begun) > 2*beat
+		now := term.clock.looks
+		term.clock.mu.Unlock()
+		if n := term.written(); n != before || unread(term.tty) > 0 || unread(term.person) > 0 {
+			begun, looks, before = time.Now(), now, n
+		}
+		return now >= looks+6 && time.Since(begun) > 3*beat
 	})
 }
 
