@@ -19,7 +19,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -270,9 +269,8 @@ func (c *Client) Run(ctx context.Context) error {
 
 // login hands the credential to the link and destroys what is here.
 func (c *Client) login() {
-	a := &c.cfg.Account
-	m := wire.Login{Address: c.self, Relay: a.Relay, Resource: a.Resource, CA: a.CA, Legacy: a.Legacy,
-		Relays: strings.Join(c.held.value("relays").List(), "\n"), Pins: strings.Join(c.held.value("relay-pins").List(), "\n")}
+	a, l := &c.cfg.Account, c.loginLimits()
+	m := wire.Login{Address: c.self, Relay: a.Relay, Resource: a.Resource, CA: a.CA, Legacy: a.Legacy, Relays: l.relays, Pins: l.pins}
 	if p := c.Policy(); p.Value("legacy").Set() {
 		m.Legacy = c.held.value("legacy").Bool()
 	}

@@ -21,30 +21,29 @@ import (
 )
 
 // How a device gets into an organisation. The gate has been told an invitation and
-// its one-time PIN, and hands over what came of them. That is kept until the relay
-// has said how the organisation is called; then the request is made, signed with the
-// keys of this device, and kept in its place. It is sent in every session, and again
-// from time to time, until the organisation has answered: whatever dies between, the
-// next start goes on. Nothing of it waits for a person.
+// its one-time PIN, and hands over what came of them. The request is made of that at
+// once, signed with the keys of this device, and only the request is kept: nothing that
+// a relay says goes into it. It is sent in every session, and again from time to time,
+// until the organisation has answered: whatever dies between, the next start goes on.
+// Nothing of it waits for a person.
 
 // The values in the store of a device on its way in.
 const (
-	valueJoining  = "joining"          // lines: see way
-	valueTicket   = "joining.ticket"   // invitation.Ticket, until there is a request
-	valuePassword = "joining.password" // the account's, likewise
-	valueRequest  = "joining.request"
+	valueJoining = "joining" // lines: see way
+	valueRequest = "joining.request"
+
+	// valueLimits is what the invitation says of relays, lines: see limits. It stays,
+	// for as long as the policy is not here.
+	valueLimits = "joining.limits"
 )
 
 // joinAgain is after how long a request is sent again that was not answered.
 var joinAgain = [...]time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour}
 
-// nameAgain is after how long the relay is asked again how the organisation is called.
-var nameAgain = [...]time.Duration{3 * time.Second, 10 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute}
-
 // Joining is how far this device is on its way into an organisation, fit for a
 // screen. It is zero for a device that is not on its way.
 type Joining struct {
-	Organisation text.Safe // the domain of the account that speaks for it
+	Organisation text.Safe // its name, as the invitation says it
 	Contact      text.Safe // that account
 	Since        time.Time // since when it is under way
 
@@ -78,24 +77,20 @@ func (c *Client) Joining() Joining {
 
 // way is how far a device has come.
 type way struct {
-	contact string
-	since   time.Time
-	asked   invitation.Asked // zero before there is a request
-	verdict invitation.Verdict
-	left    uint64
+	organisation string
+	contact      string
+	since        time.Time
+	asked        invitation.Asked
+	verdict      invitation.Verdict
+	left         uint64
 }
-
-func (w *way) organisation() string { return w.contact[strings.LastIndexByte(w.contact, '@')+1:] }
-
-func (w *way) has() bool { return w.asked.Invitation != "" }
 
 func (w *way) bytes() []byte {
 	var b org.Writer
+	b.Line("organisation", w.organisation)
 	b.Line("contact", w.contact)
 	b.Time("since", w.since)
-	if w.has() {
-		w.asked.Write(&b)
-	}
+	w.asked.Write(&b)
 	if w.verdict != "" {
 		b.Line("verdict", string(w.verdict))
 		b.Number("left", w.left)
@@ -105,10 +100,7 @@ func (w *way) bytes() []byte {
 
 func readWay(b []byte) (*way, error) {
 	r := org.NewLines(string(b))
-	w := &way{contact: r.Line("contact", org.MaxAddress), since: r.Time("since")}
-	if r.Has("invitation") {
-		w.asked = invitation.ReadAsked(r)
-	}
+	w := &way{organisation: r.Line("organisation", org.MaxAddress), contact: r.Line("contact", org.MaxAddress), since: r.Time("since"), asked: invitation.ReadAsked(r)}
 	if r.Has("verdict") {
 		w.verdict, w.left = invitation.Verdict(r.Line("verdict", 20)), r.Number("left")
 	}
@@ -121,9 +113,45 @@ type joining struct {
 	request []byte
 	dueAt   time.Time // of the next step
 	tries   int       // in this session
-	asking  bool      // the relay is asked how the organisation is called
 	trouble string    // in words; "" if there is none
 	shown   Joining   // guarded by mu
+
+	limits limits // until there is a policy
+}
+
+// limits are what an invitation says of relays, as wire.Login has it.
+type limits struct{ relays, pins string }
+
+func (l limits) bytes() []byte {
+	if l == (limits{}) {
+		return nil
+	}
+	var b org.Writer
+	b.Optional("relay", l.relays)
+	for pin := range strings.Lines(l.pins) {
+		b.Line("pin", strings.TrimSuffix(pin, "\n"))
+	}
+	return []byte(b.String())
+}
+
+func readLimits(b []byte) (l limits, err error) {
+	r := org.NewLines(string(b))
+	l.relays = r.Optional("relay", org.MaxLine)
+	var pins []string
+	for r.Has("pin") {
+		pins = append(pins, r.Line("pin", org.MaxLine))
+	}
+	l.pins = strings.Join(pins, "\n")
+	return l, r.End()
+}
+
+// loginLimits returns what is known of the relays that may be connected to: from the
+// policy, and before that has come from the invitation.
+func (c *Client) loginLimits() limits {
+	if c.Policy() == nil {
+		return c.joining.limits
+	}
+	return limits{strings.Join(c.held.value("relays").List(), "\n"), strings.Join(c.held.value("relay-pins").List(), "\n")}
 }
 
 // beginJoining takes over what the gate has handed over, or what was there. It is
@@ -131,11 +159,18 @@ type joining struct {
 func (c *Client) beginJoining(tx *store.Tx) error {
 	c.joining = joining{}
 	if t := c.cfg.Invitation; t != nil {
-		if err := c.keepTicket(tx, t); err != nil {
+		if err := c.redeem(tx, t); err != nil {
 			return err
 		}
 	}
-	b, err := tx.Value(valueJoining)
+	b, err := tx.Value(valueLimits)
+	if err != nil {
+		return err
+	}
+	if c.joining.limits, err = readLimits(b); err != nil {
+		return fmt.Errorf("reading what the invitation says of relays: %w", err)
+	}
+	b, err = tx.Value(valueJoining)
 	if err != nil {
 		return err
 	}
@@ -160,9 +195,9 @@ func (c *Client) beginJoining(tx *store.Tx) error {
 // outside reports whether this device is on its way into an organisation, for Run.
 func (c *Client) outside() bool { return c.joining.way != nil || c.joining.shown.CutOff }
 
-// keepTicket keeps what came of a code and a PIN, in the place of what was there of an
-// earlier invitation.
-func (c *Client) keepTicket(tx *store.Tx, ticket *memguard.LockedBuffer) error {
+// redeem makes the request of what came of a code and a PIN, and keeps it in the place
+// of what was there of an earlier invitation.
+func (c *Client) redeem(tx *store.Tx, ticket *memguard.LockedBuffer) error {
 	code, keys, err := invitation.ReadTicket(ticket.Bytes())
 	if err != nil {
 		return err
@@ -172,147 +207,42 @@ func (c *Client) keepTicket(tx *store.Tx, ticket *memguard.LockedBuffer) error {
 	if code.Address != c.self {
 		return fmt.Errorf("the invitation is for %s, and this account is %s", code.Address, c.self)
 	}
-	w := way{contact: code.Contact, since: time.Now()}
 	var password []byte
 	if a := &c.cfg.Account; a.Password != nil && a.Next == nil { // with two, it is not known which one counts
 		password = a.Password.Bytes()
 	}
-	return errors.Join(
-		tx.SetValue(valueJoining, w.bytes()), tx.SetValue(valueTicket, ticket.Bytes()),
-		tx.SetValue(valuePassword, password), tx.SetValue(valueRequest, nil),
-	)
+	signer, err := membership.DeviceKey(tx, c.device.ID())
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	device := directory.Device{ID: c.device.ID(), Fingerprint: c.device.Fingerprint(), Signing: signer.Public(), Added: now.UTC().Truncate(time.Second)}
+	request, sent, err := keys.RequestWith(password, code, code.Organisation, device, signer, c.device.SignIdentity)
+	if err != nil {
+		return err
+	}
+	w := way{organisation: code.Organisation, contact: code.Contact, since: now, asked: code.Asked(sent)}
+	var l limits
+	l.relays, l.pins = code.Limits()
+	return errors.Join(tx.SetValue(valueJoining, w.bytes()), tx.SetValue(valueRequest, request), tx.SetValue(valueLimits, l.bytes()))
 }
 
 // joinInSession goes on at once in a new session.
 func (c *Client) joinInSession() {
-	c.joining.tries, c.joining.dueAt, c.joining.asking = 0, time.Time{}, false
+	c.joining.tries, c.joining.dueAt = 0, time.Time{}
 	c.joinTick(time.Now())
 }
 
 // joinTick does the next step if it is due.
 func (c *Client) joinTick(now time.Time) {
 	j := &c.joining
-	if j.way == nil || j.way.verdict != "" || !c.online || j.asking || now.Before(j.dueAt) {
-		return
-	}
-	if !j.way.has() {
-		c.askName()
+	if j.way == nil || j.way.verdict != "" || !c.online || now.Before(j.dueAt) {
 		return
 	}
 	j.dueAt = now.Add(joinAgain[min(j.tries, len(joinAgain)-1)])
 	j.tries++
 	id := newID()
 	c.out.send(wire.Send{ID: id, Stanza: stanza.JoinRequest(j.way.contact, id, j.request).Bytes()})
-}
-
-// askName asks how the organisation is called: as the head says that it shows. What
-// a relay makes of that, the organisation's signature brings to light.
-func (c *Client) askName() {
-	j := &c.joining
-	j.asking = true
-	to := j.way.contact
-	if to == c.self {
-		to = ""
-	}
-	session := c.session
-	c.ask("get", to, stanza.ItemRequest(stanza.NodeHead, stanza.ItemCurrent), func(e *stanza.Element, err error) {
-		if session != c.session {
-			return // the next one asks anew
-		}
-		j.asking = false
-		if j.way == nil || j.way.has() {
-			return
-		}
-		name := ""
-		if err == nil {
-			name = organisationIn(e)
-		}
-		if name == "" {
-			j.dueAt = time.Now().Add(nameAgain[min(j.tries, len(nameAgain)-1)])
-			j.tries++
-			c.joinTrouble(c.noName(err))
-			return
-		}
-		c.joinTrouble("")
-		if c.makeRequest(name) {
-			j.tries = 0
-			c.joinTick(time.Now())
-			return
-		}
-		j.dueAt = time.Now().Add(nameAgain[len(nameAgain)-1])
-	})
-}
-
-// organisationIn returns the name of an organisation in the answer to a request for its head.
-func organisationIn(e *stanza.Element) string {
-	note, err := stanza.ReadItemNote(e, stanza.NodeHead, stanza.ItemCurrent)
-	if err != nil || note == nil {
-		return ""
-	}
-	s, err := org.Peek(note)
-	if err != nil || s.Kind != org.KindHead {
-		return ""
-	}
-	return s.Organisation
-}
-
-// noName says why the organisation's name is not known yet.
-func (c *Client) noName(err error) string {
-	w := c.joining.way
-	switch {
-	case errors.Is(err, errOffline):
-		return ""
-	case err == nil || condition(err) == "item-not-found":
-		return fmt.Sprintf("%s shows nothing yet. Tell the administrator: sotto org serve has to run once", w.contact)
-	case passing(err):
-		return fmt.Sprintf("%s cannot be reached now. It is tried again", w.contact)
-	}
-	return fmt.Sprintf("The relay does not show what %s says (%s). Tell the administrator", w.contact, describe(err))
-}
-
-// makeRequest makes the request, keeps it, and forgets what it was made with.
-func (c *Client) makeRequest(organisation string) bool {
-	var (
-		request []byte
-		next    way
-	)
-	ok := c.update("ask to join", func(tx *store.Tx, _ *effects) error {
-		ticket, err := tx.Value(valueTicket)
-		if err != nil {
-			return err
-		}
-		defer clear(ticket)
-		password, err := tx.Value(valuePassword)
-		if err != nil {
-			return err
-		}
-		defer clear(password)
-		code, keys, err := invitation.ReadTicket(ticket)
-		if err != nil {
-			return err
-		}
-		defer code.Clear()
-		defer keys.Destroy()
-		signer, err := membership.DeviceKey(tx, c.device.ID())
-		if err != nil {
-			return err
-		}
-		device := directory.Device{ID: c.device.ID(), Fingerprint: c.device.Fingerprint(), Signing: signer.Public(), Added: time.Now().UTC().Truncate(time.Second)}
-		var sent org.Hash
-		if request, sent, err = keys.RequestWith(password, code, organisation, device, signer, c.device.SignIdentity); err != nil {
-			return err
-		}
-		next = *c.joining.way
-		next.asked = code.Asked(sent)
-		return errors.Join(
-			tx.SetValue(valueRequest, request), tx.SetValue(valueJoining, next.bytes()),
-			tx.SetValue(valueTicket, nil), tx.SetValue(valuePassword, nil),
-		)
-	})
-	if ok {
-		c.joining.way, c.joining.request = &next, request
-	}
-	return ok
 }
 
 // joinStanza takes an answer of the organisation, or the relay's word that the
@@ -332,7 +262,7 @@ func (c *Client) joinStanza(tx *store.Tx, fx *effects, e *stanza.Element, m *sta
 		return true, nil
 	}
 	note := stanza.ReadAnswer(e)
-	if note == nil || !w.has() {
+	if note == nil {
 		return false, nil
 	}
 	a, err := w.asked.Answer(note)
@@ -361,13 +291,13 @@ func (c *Client) welcome(tx *store.Tx, fx *effects, w *way, a *invitation.Answer
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{valueJoining, valueTicket, valuePassword, valueRequest} {
+	for _, name := range []string{valueJoining, valueRequest} {
 		if err := tx.SetValue(name, nil); err != nil {
 			return err
 		}
 	}
 	fx.after = append(fx.after, func() {
-		c.joining.way, c.joining.request, c.joining.asking = nil, nil, false
+		c.joining.way, c.joining.request = nil, nil
 		c.joinTrouble("")
 		c.belongs(member)
 		c.askOwnDevices() // which publishes this one
@@ -387,7 +317,7 @@ func (c *Client) showJoining() {
 	j := &c.joining
 	now := Joining{CutOff: j.shown.CutOff}
 	if w := j.way; w != nil {
-		now = Joining{Organisation: lineOf("%s", w.organisation()), Contact: lineOf("%s", w.contact), Since: w.since, Verdict: w.verdict}
+		now = Joining{Organisation: lineOf("%s", w.organisation), Contact: lineOf("%s", w.contact), Since: w.since, Verdict: w.verdict}
 		now.Words = lineOf("%s", w.words(j.trouble))
 	} else if now.CutOff {
 		now.Words = lineOf("This device was not let in yet: joining was cut off. Quit, and run sotto join with your invitation and its one-time PIN again")

@@ -37,7 +37,7 @@ var theHospital = sync.OnceValue(func() *hospital {
 	h := &hospital{key: orgtest.New("mercy.example", "1")}
 	h.anchor = org.NewAnchor(h.key.Key, 0)
 	book := invitation.NewBook(h.anchor)
-	code, pin, keys, err := book.Issue(invitation.Person{Address: me, Name: "A. Ng", Roles: []string{"on-call"}}, theContact, "", time.Now(), time.Now().Add(time.Hour))
+	code, pin, keys, err := book.Issue(invitation.Person{Address: me, Name: "A. Ng", Roles: []string{"on-call"}}, theContact, "", invitation.Terms{}, time.Now(), time.Now().Add(time.Hour))
 	if err != nil {
 		panic(err)
 	}
@@ -138,7 +138,7 @@ func memberIn(t testing.TB, st *store.Store) (m *membership.Membership) {
 func leftover(t testing.TB, st *store.Store) (names string) {
 	t.Helper()
 	if err := st.View(ctx, func(tx *store.Tx) error {
-		for _, name := range []string{valueJoining, valueTicket, valuePassword, valueRequest} {
+		for _, name := range []string{valueJoining, valueRequest, valueLimits} {
 			if b, err := tx.Value(name); err != nil {
 				return err
 			} else if b != nil {
@@ -199,17 +199,15 @@ func TestJoinAnOrganisation(t *testing.T) {
 // the same request.
 func TestJoinGoesOn(t *testing.T) {
 	h, d, st := theHospital(), newDouble(t), memoryStore(t)
-	c, end := guestOf(t, st, d, 1, h.ticket, []byte("pw"))
-	eventually(t, "the organisation's name is asked for", func() bool { return strings.Contains(c.Joining().Words.String(), "shows nothing yet") })
-	end() // before there was a name
-	if got := leftover(t, st); got != "joining joining.ticket joining.password" {
+	_, end := guestOf(t, st, d, 1, h.ticket, []byte("pw"))
+	end() // before it was online
+	if got := leftover(t, st); got != "joining joining.request" {
 		t.Fatalf("there is left: %s", got)
 	}
-	h.shows(t, d)
 	_, end = guestOf(t, st, d, 2, nil, []byte("pw"))
 	first := d.sent(isJoin)
 	end() // before an answer
-	c, end = guestOf(t, st, d, 3, nil, []byte("pw"))
+	c, end := guestOf(t, st, d, 3, nil, []byte("pw"))
 	second := d.sent(isJoin)
 	if !bytes.Equal(stanza.ReadJoin(first), stanza.ReadJoin(second)) {
 		t.Error("it asks with another request")
@@ -287,8 +285,8 @@ func TestJoinVerdicts(t *testing.T) {
 // TestJoinHostile is what a relay, or a stranger, can answer.
 func TestJoinHostile(t *testing.T) {
 	h, d, st := theHospital(), newDouble(t), memoryStore(t)
-	// A relay that shows another organisation's name makes the request worth nothing.
-	h.shows(t, d)
+	// What the relay says of the organisation's name is of no interest.
+	(&hospital{key: orgtest.New("evil.example", "1")}).shows(t, d)
 	c, _ := guestOf(t, st, d, 1, h.ticket, []byte("pw"))
 	good := h.answer(t, h.opens(t), d.sent(isJoin)).Answer
 	signed, err := good.Sign(h.key)
@@ -367,13 +365,46 @@ func TestJoinAsSomebodyElse(t *testing.T) {
 }
 
 func FuzzReadWay(f *testing.F) {
-	w := way{contact: theContact, since: evening}
+	w := way{organisation: "mercy.example", contact: theContact, since: evening, asked: invitation.Asked{Invitation: "0123456789abcdef"}}
 	f.Add(w.bytes())
-	w.asked, w.verdict, w.left = invitation.Asked{Invitation: "0123456789abcdef"}, invitation.WrongPIN, 4
+	w.verdict, w.left = invitation.WrongPIN, 4
 	f.Add(w.bytes())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if w, err := readWay(b); err == nil && !bytes.Equal(w.bytes(), b) {
 			t.Errorf("%q is written %q", b, w.bytes())
 		}
+	})
+}
+
+// TestJoinOverTheRelayOfTheInvitation holds that what the invitation says of relays
+// goes to the link until there is a policy, through a restart, too.
+func TestJoinOverTheRelayOfTheInvitation(t *testing.T) {
+	h := theHospital()
+	terms := invitation.Terms{OnlyRelay: true, PINLength: 8}
+	terms.SetPins([]string{"TGUfGqo0R2x4RBWqxHGSTm4hSrVpZmzQ3UrgqWrUkFI="})
+	const only = "wss://relay.mercy.example/ws"
+	code, pin, keys, err := invitation.NewBook(h.anchor).Issue(invitation.Person{Address: me, Name: "A. Ng"}, theContact, only, terms, time.Now(), time.Now().Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pin.Destroy()
+	defer keys.Destroy()
+	ticket := keys.Ticket(code)
+	defer ticket.Destroy()
+	d, st := newDouble(t), memoryStore(t)
+	want := limits{only, "TGUfGqo0R2x4RBWq"}
+	c, end := guestOf(t, st, d, 1, ticket.Bytes(), []byte("pw"))
+	if got := c.loginLimits(); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	end()
+	c, _ = guestOf(t, st, d, 2, nil, []byte("pw"))
+	if got := c.loginLimits(); got != want {
+		t.Errorf("after a restart %+v, want %+v", got, want)
+	}
+	eventually(t, "the link is told", func() bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return d.login.Relays == want.relays && d.login.Pins == want.pins
 	})
 }

@@ -89,7 +89,8 @@ func (o *Organisation) Invite(ctx context.Context, v Invite) (*Invited, error) {
 				o.book.Withdraw(old.ID)
 			}
 		}
-		code, pin, keys, err := o.book.Issue(v.Person, o.contact, o.relay, c.now, c.now.Add(life))
+		relay, terms := o.terms()
+		code, pin, keys, err := o.book.Issue(v.Person, o.contact, relay, terms, c.now, c.now.Add(life))
 		if err != nil {
 			return err
 		}
@@ -106,6 +107,26 @@ func (o *Organisation) Invite(ctx context.Context, v Invite) (*Invited, error) {
 		return nil, err
 	}
 	return done, nil
+}
+
+// terms are what the policy has to say before a device can know it: the relay to go to,
+// and the rest. The relay is the organisation's own, if the policy lets people connect
+// to it, or else the first that it does.
+func (o *Organisation) terms() (relay string, t invitation.Terms) {
+	t.PINLength = o.policy.Value("pin-length").Int()
+	t.PINMixed = o.policy.Value("pin-characters").Text() == "mixed"
+	t.SetPins(o.policy.Value("relay-pins").List())
+	relay = o.relay
+	allowed := slices.DeleteFunc(slices.Clone(o.policy.Value("relays").List()), func(r string) bool {
+		return r == "" || !invitation.ValidRelay(r)
+	})
+	if len(allowed) > 0 {
+		t.OnlyRelay = true
+		if !slices.Contains(allowed, relay) {
+			relay = allowed[0]
+		}
+	}
+	return relay, t
 }
 
 // Withdraw makes an open invitation void. False means that there is none of this id.

@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"net/url"
 	"strings"
+
+	"sotto/client/wire"
 )
 
 // limit holds the account to the relays and the keys that the organisation's policy
@@ -29,10 +31,10 @@ func (a *account) limit(relays, pins string) error {
 	}
 	for s := range strings.Lines(pins) {
 		b, err := base64.StdEncoding.DecodeString(strings.TrimSuffix(s, "\n"))
-		if err != nil || len(b) != sha256.Size {
+		if err != nil || len(b) != sha256.Size && len(b) != wire.ShortPin {
 			return &failure{words: "Your organisation's policy names a relay's key that is none. Nothing was sent. Tell your administrator.", course: never, cause: err}
 		}
-		a.trust.required = append(a.trust.required, [sha256.Size]byte(b))
+		a.trust.required = append(a.trust.required, b)
 	}
 	return nil
 }

@@ -65,7 +65,8 @@ func TestTheKeysOfThePolicy(t *testing.T) {
 		}
 	}
 	// What the person has pinned has to be there, too.
-	a.trust.pins = [][sha256.Size]byte{sha256.Sum256([]byte("mine"))}
+	mine := sha256.Sum256([]byte("mine"))
+	a.trust.pins = [][]byte{mine[:]}
 	for keys, ok := range map[string]bool{"old": false, "mine": false, "mine old": true} {
 		if err := check(chain(strings.Fields(keys)...)); ok && err != nil {
 			t.Errorf("a chain of %q: %v", keys, err)
@@ -74,7 +75,17 @@ func TestTheKeysOfThePolicy(t *testing.T) {
 			t.Errorf("a chain of %q with a pin of one's own: %v", keys, err)
 		}
 	}
-	for _, bad := range []string{"x", "YWJj", pin("new") + "\n" + "\n"} {
+	// An invitation has the beginning of each.
+	short := func(key string) string { return pin(key)[:base64.StdEncoding.EncodedLen(wire.ShortPin)] }
+	if a, err = (&owner{Link: new(Link)}).newAccount(wire.Login{Address: "ng@mercy.example", Pins: short("new") + "\n" + short("old"), Password: []byte("pw")}); err != nil {
+		t.Fatal(err)
+	}
+	for keys, ok := range map[string]bool{"old": true, "leaf new": true, "other": false, "": false} {
+		if err := a.trust.checkPins(chain(strings.Fields(keys)...)); (err == nil) != ok {
+			t.Errorf("a chain of %q against beginnings: %v", keys, err)
+		}
+	}
+	for _, bad := range []string{"x", "YWJj", "MTIzNDU2Nzg5MDE=", pin("new") + "\n" + "\n"} {
 		if _, err := (&owner{Link: new(Link)}).newAccount(wire.Login{Address: "ng@mercy.example", Pins: bad, Password: []byte("pw")}); err == nil {
 			t.Errorf("took the pins %q", bad)
 		}

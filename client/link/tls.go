@@ -17,10 +17,10 @@ var errPin = errors.New("no certificate in the chain has a pinned key")
 
 // trust is whose certificates are accepted.
 type trust struct {
-	roots *x509.CertPool      // nil: the system's
-	pins  [][sha256.Size]byte // of SubjectPublicKeyInfo; none: no pinning
+	roots *x509.CertPool // nil: the system's
+	pins  [][]byte       // SHA-256 of SubjectPublicKeyInfo; none: no pinning
 
-	required [][sha256.Size]byte // the same, as the organisation says
+	required [][]byte // the same, or their beginnings, as the organisation says
 }
 
 // readTrust reads PEM. CERTIFICATE blocks take the place of the system's roots;
@@ -51,7 +51,8 @@ func readTrust(b []byte, roots *x509.CertPool) (trust, error) {
 			if _, err := x509.ParsePKIXPublicKey(p.Bytes); err != nil {
 				return trust{}, err
 			}
-			t.pins = append(t.pins, sha256.Sum256(p.Bytes))
+			sum := sha256.Sum256(p.Bytes)
+			t.pins = append(t.pins, sum[:])
 		}
 	}
 	if pool == nil && t.pins == nil {
@@ -82,7 +83,7 @@ func (t trust) config(legacy bool) *tls.Config {
 }
 
 func (t trust) checkPins(s tls.ConnectionState) error {
-	for _, pins := range [][][sha256.Size]byte{t.pins, t.required} {
+	for _, pins := range [][][]byte{t.pins, t.required} {
 		if len(pins) > 0 && !pinned(s, pins) {
 			return errPin
 		}
@@ -91,12 +92,12 @@ func (t trust) checkPins(s tls.ConnectionState) error {
 }
 
 // pinned reports whether a verified chain has one of these keys.
-func pinned(s tls.ConnectionState, pins [][sha256.Size]byte) bool {
+func pinned(s tls.ConnectionState, pins [][]byte) bool {
 	for _, chain := range s.VerifiedChains {
 		for _, cert := range chain {
 			sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
 			for _, pin := range pins {
-				if subtle.ConstantTimeCompare(sum[:], pin[:]) == 1 {
+				if subtle.ConstantTimeCompare(sum[:len(pin)], pin) == 1 {
 					return true
 				}
 			}

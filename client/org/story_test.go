@@ -37,7 +37,7 @@ func TestHospital(t *testing.T) {
 	must(err)
 	book := invitation.NewBook(org.NewAnchor(key.Public(), 0))
 	code, pin, issued, err := book.Issue(invitation.Person{Address: "alice@hospital.example", Name: "Alice Meier", Roles: []string{"physician"}},
-		"sotto@hospital.example", "", now, now.Add(24*time.Hour))
+		"sotto@hospital.example", "", invitation.Terms{}, now, now.Add(24*time.Hour))
 	must(err)
 	issued.Destroy()
 	given := code.Append(nil)

@@ -32,6 +32,7 @@ const (
 	MaxCA       = 256 << 10 // bytes of PEM
 	MaxID       = 255       // bytes of a stanza id
 	MaxAllowed  = 32 << 10  // bytes of what an organisation says of relays
+	ShortPin    = 12        // bytes of a key's digest that suffice, as an invitation has them
 	MaxWords    = 1024      // bytes of a sentence
 	MaxPending  = frame.MaxFields
 )
@@ -53,9 +54,9 @@ type Login struct {
 	Password []byte // the link moves it to locked memory and clears this
 	Next     []byte // a password that a change under way may have set already; may be empty
 
-	// What an organisation's policy says of relays, a line each; "" where it does not.
+	// What an organisation says of relays, a line each; "" where it does not.
 	Relays string // the only relays, as wss URLs
-	Pins   string // one of these keys is in the relay's chain: SHA-256 of SubjectPublicKeyInfo, in base64
+	Pins   string // one of these keys is in the relay's chain: SHA-256 of SubjectPublicKeyInfo, or its first ShortPin bytes, in base64
 }
 
 // Send (desk to link) is one stanza for the relay.

@@ -323,7 +323,7 @@ func (a *archiving) run(p profile.Profile, c profile.Config, lock *profile.Lock,
 	}
 	cfg := unattended.Config{
 		Profile: places(p), Task: task, Files: files, Done: tell, Rescue: rescue, Tell: lock.Tell,
-		DestroyAfter: h.DestroyAfter, NoTPM: h.rules.NoTPM, NeedTPM: h.rules.NeedTPM, Wishes: h.wishes,
+		DestroyAfter: h.DestroyAfter, NoTPM: h.rules.NoTPM, NeedTPM: h.rules.NeedTPM, Relays: h.rules.Relays, Wishes: h.wishes,
 	}
 	if cfg.PIN, err = profile.OpenPIN(a.pin); err != nil {
 		return nil, err

@@ -104,9 +104,12 @@ func (j joining) with(given []byte, note string) error {
 		return err
 	}
 	defer code.Clear()
+	if err := code.MeetRelay(j.relay); err != nil {
+		return err
+	}
 	g := &guest{
 		Invited:      role.Invited{Code: bytes.Clone(given), Password: j.password},
-		organisation: code.Contact[strings.LastIndexByte(code.Contact, '@')+1:], note: note,
+		organisation: code.Organisation, note: note,
 	}
 	defer clear(g.Code)
 	return j.run(code.Address, g)
@@ -190,7 +193,7 @@ func (j joining) serve(p profile.Profile, c profile.Config, lock *profile.Lock, 
 	}
 	cfg := unattended.Config{
 		Profile: places(p), Task: role.Task{Job: role.Joining, Wait: j.wait}, ComparedOnly: inforce.ComparedOnly(h.all, c.Service), Wishes: h.wishes,
-		DestroyAfter: h.DestroyAfter, NoTPM: h.rules.NoTPM, NeedTPM: h.rules.NeedTPM, Tell: lock.Tell,
+		DestroyAfter: h.DestroyAfter, NoTPM: h.rules.NoTPM, NeedTPM: h.rules.NeedTPM, Relays: h.rules.Relays, Tell: lock.Tell,
 		Invited: g.Invited, Relay: j.relay, CAFile: j.ca,
 	}
 	if cfg.PIN, err = profile.OpenPIN(j.pin); err != nil {

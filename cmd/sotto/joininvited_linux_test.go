@@ -23,6 +23,7 @@ import (
 	"sotto/client/org/directory"
 	"sotto/client/org/invitation"
 	"sotto/client/store"
+	"sotto/internal/inforce"
 	"sotto/internal/relay"
 	"sotto/internal/role/roletest"
 )
@@ -450,3 +451,87 @@ func TestJoinAsAService(t *testing.T) {
 		t.Errorf("%d devices", w.devices())
 	}
 }
+
+// seeWords waits for a sentence, wherever its lines end.
+func seeWords(c *roletest.Console, words string) {
+	c.Until("there is: "+words, func(s string) bool { return strings.Contains(strings.Join(strings.Fields(s), " "), words) })
+}
+
+// TestJoinUnderThePolicy chooses a PIN that the policy takes, before the policy is
+// there: at the next start nobody is asked for another. Then the policy becomes
+// stricter, and names another relay.
+func TestJoinUnderThePolicy(t *testing.T) {
+	w := newClinic(t)
+	set := func(body string) {
+		t.Helper()
+		if _, err := w.org.SetPolicy(t.Context(), body); err != nil {
+			t.Fatal(err)
+		}
+		if left, err := w.org.Settle(t.Context(), w.c, nil); err != nil || !left.None() {
+			t.Fatalf("%+v, %v", left, err)
+		}
+	}
+	const rules = "lease = \"7d\"\npin-length = 8\npin-characters = \"mixed\"\n"
+	set(rules + "relays = [\"" + w.url + "\"]\n")
+	code, pin := w.invite(alice)
+	home := t.TempDir()
+	refused := at(t, home, "join", code, "--relay", "wss://other.example/ws")
+	if out, _ := refused.CombinedOutput(); !strings.Contains(string(out), "Leave --relay out") {
+		t.Errorf("%s", out)
+	}
+	c := roletest.Start(t, at(t, home, "join"), 80, 24)
+	given(c, "Your invitation, or your address:", code+"\r")
+	for i := range oneTimeTries {
+		c.See("One-time PIN  _")
+		if i > 0 {
+			seeWords(c, map[int]string{1: "2 tries are left.", 2: "One try is left."}[i])
+		}
+		c.Type(others(pin) + "\r")
+		c.SeeGone("One-time PIN  _")
+	}
+	seeWords(c, "You can begin again with: sotto join.")
+	c.Exit()
+	c.Restored()
+
+	const mixed, longer = "k7 walnut", "k7 walnut and more"
+	c = roletest.Start(t, at(t, home, "join"), 80, 24)
+	given(c, "Your invitation, or your address:", code+"\r")
+	given(c, "One-time PIN  _", pin+"\r")
+	seeWords(c, "choose a PIN of your own for this device: 8 characters or more, letters and digits among them.")
+	c.Type("k7 wal\r")
+	given(c, "too short", "walnutwood\r")
+	given(c, "not mixed", mixed+"\r")
+	given(c, "Again  _", mixed+"\r")
+	c.See("Waiting for ward.example to let this device in")
+	stop := w.serve()
+	c.SeeGone("Waiting for")
+	c.See("online", "F1 help")
+	quit(t, c)
+	c = roletest.Start(t, at(t, home), 80, 24)
+	given(c, "PIN  _", mixed+"\r")
+	c.See("online", "F1 help")
+
+	stop()
+	set(strings.Replace(rules, "8", "12", 1) + "relays = [\"wss://elsewhere.example/ws\"]\n")
+	p := profileAt(home)
+	c.Wait("the policy has come", func() bool {
+		in, err := inforce.Read(p.Data)
+		return err == nil && in != nil && in.Policy.Value("pin-length").Int() == 12
+	})
+	quit(t, c)
+	c = roletest.Start(t, at(t, home, "password"), 80, 24)
+	given(c, "PIN  _", mixed+"\r")
+	given(c, "Password of alice@ward.example", "whatever it is\r")
+	seeWords(c, "lets it connect to elsewhere.example only. Nothing was sent.")
+	c.Exit()
+	c.Restored()
+	c = roletest.Start(t, at(t, home), 80, 24)
+	given(c, "PIN  _", mixed+"\r")
+	given(c, "Your organisation asks for another PIN", longer+"\r")
+	given(c, "Again  _", longer+"\r")
+	c.See("F1 help")
+	quit(t, c)
+}
+
+// oneTimeTries is as often as the gate takes a one-time PIN.
+const oneTimeTries = 3

@@ -281,7 +281,7 @@ func (s *office) config(p profile.Profile, c profile.Config, lock *profile.Lock,
 	}
 	cfg := unattended.Config{
 		Profile: places(p), Task: task, ComparedOnly: inforce.ComparedOnly(h.all, c.Service), Wishes: h.wishes,
-		DestroyAfter: h.DestroyAfter, NoTPM: h.rules.NoTPM, NeedTPM: h.rules.NeedTPM,
+		DestroyAfter: h.DestroyAfter, NoTPM: h.rules.NoTPM, NeedTPM: h.rules.NeedTPM, Relays: h.rules.Relays,
 	}
 	if lock != nil {
 		cfg.Tell = lock.Tell

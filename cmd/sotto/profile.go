@@ -35,7 +35,7 @@ func opening(mode role.Mode, p profile.Profile, c profile.Config, lock *profile.
 	return watch.Config{
 		Mode: mode, Profile: places(p), Label: h.Organisation, User: c.Address, Note: note,
 		Display: display(h.Config, folders), LogoffAfter: h.LogoffAfter, DestroyAfter: h.DestroyAfter,
-		NoTPM: h.rules.NoTPM, NeedTPM: h.rules.NeedTPM, PINLength: h.rules.PINLength, PINMixed: h.rules.PINMixed,
+		NoTPM: h.rules.NoTPM, NeedTPM: h.rules.NeedTPM, PINLength: h.rules.PINLength, PINMixed: h.rules.PINMixed, Relays: h.rules.Relays,
 		Tell: lock.Tell, ComparedOnly: inforce.ComparedOnly(h.all, h.Service), Wishes: h.wishes,
 	}, err
 }

@@ -109,7 +109,7 @@ func (s *service) run(ctx context.Context, task role.Task) (role.Outcome, error)
 	}
 	cfg := unattended.Config{
 		Profile: places(p), Task: task, File: s.file, ComparedOnly: inforce.ComparedOnly(h.all, c.Service), Wishes: h.wishes,
-		DestroyAfter: h.DestroyAfter, NoTPM: h.rules.NoTPM, NeedTPM: h.rules.NeedTPM, Through: through,
+		DestroyAfter: h.DestroyAfter, NoTPM: h.rules.NoTPM, NeedTPM: h.rules.NeedTPM, Relays: h.rules.Relays, Through: through,
 	}
 	if lock != nil {
 		cfg.Tell = lock.Tell

@@ -198,6 +198,7 @@ func Rules(all []policy.Decided) role.Rules {
 		LockAfter: find("lock-after").Duration(), LogoffAfter: find("logoff-after").Duration(), DestroyAfter: find("destroy-after").Int(),
 		NoTPM: find("tpm").Text() == "off", NeedTPM: find("tpm").Text() == "required",
 		PINLength: find("pin-length").Int(), PINMixed: find("pin-characters").Text() == "mixed",
+		Relays: role.Relays{Only: strings.Join(find("relays").List(), "\n"), Pins: strings.Join(find("relay-pins").List(), "\n")},
 	}
 }
 

@@ -103,6 +103,8 @@ pin-characters = "mixed"
 pin-age = "90d"
 service = false
 trust = "directory"
+relays = ["wss://a.example/ws", "wss://b.example/ws"]
+relay-pins = ["cGlu"]
 `)
 	want := profile.Defaults()
 	want.LockAfter, want.LockUnfocused, want.LogoffAfter = 2*time.Minute, 30*time.Second, 10*time.Minute
@@ -112,7 +114,8 @@ trust = "directory"
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)
 	}
-	rules := role.Rules{LockAfter: 2 * time.Minute, LogoffAfter: 10 * time.Minute, DestroyAfter: 8, NeedTPM: true, PINLength: 10, PINMixed: true}
+	rules := role.Rules{LockAfter: 2 * time.Minute, LogoffAfter: 10 * time.Minute, DestroyAfter: 8, NeedTPM: true, PINLength: 10, PINMixed: true,
+		Relays: role.Relays{Only: "wss://a.example/ws\nwss://b.example/ws", Pins: "cGlu"}}
 	if got := Rules(all); got != rules {
 		t.Errorf("rules %+v, want %+v", got, rules)
 	}

@@ -167,6 +167,7 @@ type GateSetup struct {
 	Address string
 	Relay   string // URL, may be empty
 	CAFile  string // PEM file, may be empty
+	Relays  Relays // the policy's word, for whatever signs in
 	Rotate  bool   // replace the password by a random one
 
 	Rescue Rescue // for Recover, and where the desk needs the recovery key
@@ -307,6 +308,7 @@ func (m *GateSetup) code(c *coder) {
 	c.text(&m.Address)
 	c.text(&m.Relay)
 	c.path(&m.CAFile)
+	m.Relays.code(c)
 	c.flag(&m.Rotate)
 	m.Rescue.code(c)
 	c.flag(&m.Typed)

@@ -11,6 +11,13 @@ type Rules struct {
 	NeedTPM      bool          // without a TPM it is not opened
 	PINLength    int           // characters of a PIN, at least; 0 is what every PIN has
 	PINMixed     bool          // letters and digits
+	Relays       Relays
+}
+
+// Relays are what the policy says of relays, as wire.Login has it.
+type Relays struct {
+	Only string // the only ones, a line each; "" is any
+	Pins string // their keys, a line each; "" is any
 }
 
 // InForce (desk to watch) are the rules from now on: the organisation has changed
@@ -21,6 +28,7 @@ const (
 	maxWishes  = 32 << 10 // bytes of a person's settings
 	maxPINMark = 32
 	maxPIN     = 64
+	maxRelays  = 32 << 10 // bytes of what is said of relays
 )
 
 func (InForce) kind() byte { return kindInForce }
@@ -35,4 +43,13 @@ func (r *Rules) code(c *coder) {
 	c.flag(&r.NeedTPM)
 	c.number(&r.PINLength, maxPIN)
 	c.flag(&r.PINMixed)
+	r.Relays.code(c)
+}
+
+func (r *Relays) code(c *coder) {
+	for _, s := range []*string{&r.Only, &r.Pins} {
+		b := []byte(*s)
+		c.bytes(&b, maxRelays)
+		*s = string(b)
+	}
 }

@@ -14,11 +14,11 @@ func samples() []Message {
 	at := time.Unix(1_795_300_000, 0)
 	p := Profile{Name: "default", Vault: "/d/vault", DeviceKey: "/s/device.key", Data: "/d/data", Database: "/d/data/sotto.db"}
 	return []Message{
-		&Note{"The disk is full. Free some space."}, &Quit{}, &Activity{}, &Ready{}, &Locking{}, &Locked{ChangePIN: true, Why: "It is 90 days old."}, &InForce{Rules{time.Minute, time.Hour, 10, true, true, 8, true}},
+		&Note{"The disk is full. Free some space."}, &Quit{}, &Activity{}, &Ready{}, &Locking{}, &Locked{ChangePIN: true, Why: "It is 90 days old."}, &InForce{Rules{time.Minute, time.Hour, 10, true, true, 8, true, Relays{"wss://b/ws\nwss://c/ws", "cGlu"}}},
 		&Unlocked{}, &Stop{}, &Outcome{Refused, 7, "no device is trusted"}, &NeedLink{}, &Status{"relay online", true, 3, 1, at, true}, &Status{}, &Attach{}, &Logoff{}, &Logoff{time.Minute}, &End{}, &Lock{}, &Redraw{},
 		&GateSetup{
 			Mode: Join, Profile: p, Label: "Mercy General", User: "a.ng", Hint: "h", Note: "n", Wait: 4 * time.Second,
-			Failures: 4, SignedIn: true, LockedAt: at, Terminal: []byte{0, 1, 2}, LockAfter: time.Minute, DestroyAfter: 10, NoTPM: true, NeedTPM: true, PINLength: 8, PINMixed: true, Address: "a@b", Relay: "wss://b/ws", CAFile: "/ca.pem", Rotate: true, Invited: Invited{[]byte("a@b,04KQX"), true},
+			Failures: 4, SignedIn: true, LockedAt: at, Terminal: []byte{0, 1, 2}, LockAfter: time.Minute, DestroyAfter: 10, NoTPM: true, NeedTPM: true, PINLength: 8, PINMixed: true, Address: "a@b", Relay: "wss://b/ws", CAFile: "/ca.pem", Relays: Relays{"wss://b/ws\nwss://c/ws", "cGlu"}, Rotate: true, Invited: Invited{[]byte("a@b,04KQX"), true},
 			Rescue: Rescue{[]string{"/a", "/b"}, 2, "Dr Who", true, true}, Warrant: Warrant{[]byte("key: h.example\n"), "a@b", 7, []string{"on-call"}, at}, Proof: Proof{[]byte("an order\n"), [][]byte{[]byte("a key\n")}},
 		},
 		&DeskSetup{Profile: p, Label: "Mercy General", Terminal: []byte{9}, Open: "a@b", Check: true, ComparedOnly: true, Wishes: []byte("paste = false\n"),

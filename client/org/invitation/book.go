@@ -89,7 +89,8 @@ func (b *Book) ForgetPassword(address string) { delete(b.passwords, address) }
 // Issue invites somebody. It returns the code, the one-time PIN, which the caller
 // destroys, and the keys, whose Password the account is to have, if it has not
 // already (HasPassword), and which the caller destroys too.
-func (b *Book) Issue(p Person, contact, relay string, now, expires time.Time) (Code, *memguard.LockedBuffer, *Keys, error) {
+// The terms are those of the policy in force.
+func (b *Book) Issue(p Person, contact, relay string, terms Terms, now, expires time.Time) (Code, *memguard.LockedBuffer, *Keys, error) {
 	entry := directory.Entry{Address: p.Address, Name: p.Name, Roles: slices.Clone(p.Roles), Department: p.Department, State: directory.Active}
 	slices.Sort(entry.Roles)
 	if err := entry.Check(); err != nil {
@@ -101,7 +102,7 @@ func (b *Book) Issue(p Person, contact, relay string, now, expires time.Time) (C
 	case len(b.open) >= MaxOpen:
 		return Code{}, nil, nil, errors.New("inviting: there are too many invitations; forget the old ones first")
 	}
-	c, err := newCode(p.Address, contact, relay, b.key.Key)
+	c, err := newCode(p.Address, contact, relay, terms, b.key.Key)
 	if err != nil {
 		return Code{}, nil, nil, err
 	}

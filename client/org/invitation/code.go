@@ -5,14 +5,17 @@
 //
 //	alice@hospital.example,admin@hospital.example,wss://relay.hospital.example/ws,04KQX-7MPD2-…
 //
-// and names the person's address, the organisation's (which may be left out: see
-// DefaultContact), the relay (which may be, too) and, in its last part, a secret and
-// the digest of the organisation's key. The code for a further device also holds the
-// account's password, encrypted with both: see Book. The new device asks the relay for that key,
-// compares it with the digest, and sends the organisation a request, which it signs
-// with both its new keys, the one for reports and the OMEMO identity key, and in
-// which two MACs prove that it has the code, and that it has the PIN, too. The organisation's answer is signed with the key
-// that the code names. Then the device is in the directory.
+// and names the person's address, the organisation (which is left out if it is called
+// as the domain of its account), its account (likewise: see DefaultContact), the relay
+// (which may be left out, too) and, in its last part, a secret, the digest of the
+// organisation's key, and what the policy asks before it can be here: see Terms. The
+// code for a further device also holds the account's password, encrypted with both:
+// see Book. So nothing that a relay says goes into what the new device does first: it
+// sends the organisation a request, which it signs with both its new keys, the one for
+// reports and the OMEMO identity key, and in which two MACs prove that it has the code,
+// and that it has the PIN, too. The organisation's answer brings its key, and is signed
+// with it; the digest tells whether it is the one that the code names. Then the device
+// is in the directory.
 //
 // What each can do who has only a part:
 //   - The relay sees the request and knows neither secret nor PIN. It can hold back,
@@ -72,8 +75,8 @@ const (
 
 // sizes returns how many bytes the last part of a code has, and how many digits
 // they are written with.
-func sizes(carries bool) (n, digits int) {
-	n = 1 + secretSize + printSize + checkSize
+func sizes(carries bool, pins int) (n, digits int) {
+	n = 1 + secretSize + printSize + 1 + pins*PinPrint + checkSize
 	if carries {
 		n += passwordSize
 	}
@@ -93,9 +96,11 @@ var alphabet = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPaddin
 
 // Code is an invitation as the person gets it.
 type Code struct {
-	Address string // bare JID
-	Contact string // bare JID of the organisation, which requests go to
-	Relay   string // wss:// URL, or ws:// to this machine; "" is to be discovered
+	Address      string // bare JID
+	Organisation string // the organisation's name
+	Contact      string // bare JID of the organisation, which requests go to
+	Relay        string // wss:// URL, or ws:// to this machine; "" is to be discovered
+	Terms        Terms
 
 	secret [secretSize]byte
 	print  [printSize]byte
@@ -106,17 +111,22 @@ type Code struct {
 
 // DefaultContact is the organisation's address where a code names none.
 func DefaultContact(address string) string {
-	return "sotto@" + address[strings.LastIndexByte(address, '@')+1:]
+	return "sotto@" + domain(address)
 }
 
+func domain(address string) string { return address[strings.LastIndexByte(address, '@')+1:] }
+
 // newCode makes a code with a new secret.
-func newCode(address, contact, relay string, key org.Key) (Code, error) {
-	c := Code{Address: address, Contact: contact, Relay: relay}
+func newCode(address, contact, relay string, terms Terms, key org.Key) (Code, error) {
+	c := Code{Address: address, Organisation: key.Name(), Contact: contact, Relay: relay, Terms: terms}
 	digest := key.Fingerprint()
 	copy(c.print[:], digest[:])
 	rand.Read(c.secret[:])
-	if !validAddress(address) || !validAddress(contact) || !validRelay(relay) {
+	if !validAddress(address) || !validAddress(contact) || !ValidRelay(relay) {
 		return Code{}, fmt.Errorf("inviting %s: that, %s or the relay is no address", address, contact)
+	}
+	if !terms.valid(relay) {
+		return Code{}, fmt.Errorf("inviting %s: no code can say what the policy asks for", address)
 	}
 	return c, nil
 }
@@ -124,8 +134,8 @@ func newCode(address, contact, relay string, key org.Key) (Code, error) {
 // validAddress is that of package org, without those few that a code has no way to write.
 func validAddress(s string) bool { return org.ValidAddress(s) && !strings.Contains(s, ",") }
 
-// validRelay reports whether s is empty or the address of a relay.
-func validRelay(s string) bool {
+// ValidRelay reports whether s is empty or the address of a relay, as a code writes it.
+func ValidRelay(s string) bool {
 	if s == "" {
 		return true
 	}
@@ -151,9 +161,10 @@ func (c *Code) version() byte {
 
 func (c *Code) check() (sum [checkSize]byte) {
 	h := sha256.New()
-	fmt.Fprintf(h, "sotto invitation v%d\n%s\n%s\n%s\n", c.version(), c.Address, c.Contact, c.Relay)
+	fmt.Fprintf(h, "sotto invitation v%d\n%s\n%s\n%s\n%s\n", c.version(), c.Address, c.Organisation, c.Contact, c.Relay)
 	h.Write(c.secret[:])
 	h.Write(c.print[:])
+	h.Write(c.Terms.append(nil))
 	if c.carries {
 		h.Write(c.sealed[:])
 	}
@@ -166,6 +177,10 @@ func (c *Code) check() (sum [checkSize]byte) {
 func (c *Code) Append(b []byte) []byte {
 	b = append(b, c.Address...)
 	b = append(b, ',')
+	if c.Organisation != domain(c.Contact) {
+		b = append(b, c.Organisation...)
+		b = append(b, ',')
+	}
 	if c.Contact != DefaultContact(c.Address) {
 		b = append(b, c.Contact...)
 		b = append(b, ',')
@@ -174,13 +189,14 @@ func (c *Code) Append(b []byte) []byte {
 		b = append(b, c.Relay...)
 		b = append(b, ',')
 	}
-	n, written := sizes(c.carries)
+	n, written := sizes(c.carries, c.Terms.count)
 	packed := append(make([]byte, 0, n), c.version())
 	packed = append(packed, c.secret[:]...)
 	packed = append(packed, c.print[:]...)
 	if c.carries {
 		packed = append(packed, c.sealed[:]...)
 	}
+	packed = c.Terms.append(packed)
 	check := c.check()
 	packed = append(packed, check[:]...)
 	digits := make([]byte, written)
@@ -210,6 +226,10 @@ func ParseCode(b []byte) (c Code, err error) {
 	parts := strings.Split(string(b[:last]), ",")
 	c.Address, parts = parts[0], parts[1:]
 	c.Contact = DefaultContact(c.Address)
+	named := len(parts) > 0 && !strings.ContainsAny(parts[0], "@:")
+	if named {
+		c.Organisation, parts = parts[0], parts[1:]
+	}
 	if len(parts) > 0 && !strings.Contains(parts[0], "://") {
 		if parts[0] == c.Contact {
 			return Code{}, ErrCode
@@ -221,27 +241,44 @@ func ParseCode(b []byte) (c Code, err error) {
 			return Code{}, ErrCode
 		}
 	}
-	if len(parts) > 0 || !validAddress(c.Address) || !validAddress(c.Contact) || !validRelay(c.Relay) {
+	if len(parts) > 0 || !validAddress(c.Address) || !validAddress(c.Contact) || !ValidRelay(c.Relay) {
 		return Code{}, ErrCode
 	}
-	for _, c.carries = range []bool{false, true} {
-		n, written := sizes(c.carries)
-		packed := make([]byte, n)
-		defer clear(packed)
-		if !digits(packed, b[last+1:], written) || packed[0] != c.version() {
-			continue
+	switch own := domain(c.Contact); {
+	case !named:
+		c.Organisation = own
+	case c.Organisation == own || !org.ValidName(c.Organisation):
+		return Code{}, ErrCode
+	}
+	for pins := range MaxPins + 1 {
+		for _, c.carries = range []bool{false, true} {
+			n, written := sizes(c.carries, pins)
+			packed := make([]byte, n)
+			defer clear(packed)
+			if !digits(packed, b[last+1:], written) || packed[0] != c.version() {
+				continue
+			}
+			return c, c.unpack(packed[1:])
 		}
-		copy(c.secret[:], packed[1:])
-		copy(c.print[:], packed[1+secretSize:])
-		if c.carries {
-			copy(c.sealed[:], packed[1+secretSize+printSize:])
-		}
-		if check := c.check(); string(check[:]) != string(packed[n-checkSize:]) {
-			return Code{}, ErrAltered
-		}
-		return c, nil
 	}
 	return Code{}, ErrCode
+}
+
+// unpack reads what is behind the version.
+func (c *Code) unpack(b []byte) error {
+	b = b[copy(c.secret[:], b):]
+	b = b[copy(c.print[:], b):]
+	if c.carries {
+		b = b[copy(c.sealed[:], b):]
+	}
+	terms, check := b[:len(b)-checkSize], b[len(b)-checkSize:]
+	c.Terms = readTerms(terms)
+	if sum := c.check(); !bytes.Equal(sum[:], check) || !bytes.Equal(c.Terms.append(nil), terms) || !c.Terms.valid(c.Relay) {
+		c.Clear()
+		*c = Code{}
+		return ErrAltered
+	}
+	return nil
 }
 
 // Clear forgets the secret.

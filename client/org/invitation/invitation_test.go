@@ -30,6 +30,7 @@ var (
 	person = Person{Address: alice, Name: "Alice Meier", Roles: []string{"physician", "on-call"}, Department: "Cardiology"}
 	noon   = orgtest.Noon
 	expiry = noon.Add(72 * time.Hour)
+	terms  = Terms{PINLength: 10, PINMixed: true, OnlyRelay: true, pins: [MaxPins][PinPrint]byte{{1, 2}, {3}}, count: 2}
 )
 
 // identity is the OMEMO identity key of every device here.
@@ -58,7 +59,7 @@ type issued struct {
 
 var invite = sync.OnceValue(func() *issued {
 	book := NewBook(anchor)
-	code, pin, keys, err := book.Issue(person, DefaultContact(alice), relay, noon, expiry)
+	code, pin, keys, err := book.Issue(person, DefaultContact(alice), relay, terms, noon, expiry)
 	if err != nil {
 		panic(err)
 	}
@@ -95,9 +96,11 @@ func (i *issued) request(t testing.TB, keys *Keys, by *orgtest.Key) ([]byte, org
 func TestCodeComesBack(t *testing.T) {
 	i := invite()
 	plain, contact := i.code, i.code
-	plain.Relay = ""
+	plain.Relay, plain.Terms = "", Terms{}
 	contact.Contact = "admin@clinic.example"
-	for _, c := range []Code{i.code, plain, contact} {
+	elsewhere := plain
+	elsewhere.Organisation = "group.example"
+	for _, c := range []Code{i.code, plain, contact, elsewhere} {
 		s := string(c.Append(nil))
 		got, err := ParseCode([]byte(s))
 		if err != nil || got != c {
@@ -109,7 +112,7 @@ func TestCodeComesBack(t *testing.T) {
 			t.Errorf("%s: %v", typed, err)
 		}
 	}
-	if s := string(plain.Append(nil)); len(s) != len(alice)+1+45+8 {
+	if s := string(plain.Append(nil)); len(s) != len(alice)+1+47+9 {
 		t.Errorf("%s is %d long", s, len(s))
 	}
 	if !i.code.Names(key.Key) || i.code.Names(orgtest.New(hospital, "2").Key) || i.code.Names(orgtest.New("hospital.example.evil.example", "1").Key) {
@@ -139,7 +142,9 @@ func TestAlteredCode(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	for _, c := range []string{"", ",", "alice@hospital.example", "alice@hospital.example,", "alice@hospital.example,http://x,0", strings.Repeat("x", 5000),
-		"alice@hospital.example,ws://relay.example/,04KQX", "alice@hospital.example,wss://user:secret@relay.example/,04KQX"} {
+		"alice@hospital.example,ws://relay.example/,04KQX", strings.Replace(string(invite().code.Append(nil)), ",", ",hospital.example,", 1),
+		strings.Replace(string(invite().code.Append(nil)), ",", ",clinic,", 1), strings.Replace(string(invite().code.Append(nil)), ",", ",,", 1),
+		"alice@hospital.example,wss://user:secret@relay.example/,04KQX"} {
 		if _, err := ParseCode([]byte(c)); !errors.Is(err, ErrCode) {
 			t.Errorf("%q: %v", c, err)
 		}
@@ -414,16 +419,16 @@ func TestIssueRefuses(t *testing.T) {
 	} {
 		p, contact, r, expires := person, "admin@hospital.example", relay, expiry
 		f(&p, &contact, &r, &expires)
-		if _, _, _, err := NewBook(anchor).Issue(p, contact, r, noon, expires); err == nil {
+		if _, _, _, err := NewBook(anchor).Issue(p, contact, r, Terms{}, noon, expires); err == nil {
 			t.Errorf("%s: invited", what)
 		}
 	}
 }
 
 func FuzzCode(f *testing.F) {
-	c := Code{Address: alice, Contact: DefaultContact(alice), Relay: relay}
+	c := Code{Address: alice, Organisation: hospital, Contact: DefaultContact(alice), Relay: relay, Terms: terms}
 	f.Add(c.Append(nil))
-	c.Relay, c.Contact = "", "admin@clinic.example"
+	c.Relay, c.Contact, c.Terms = "", "admin@clinic.example", Terms{PINLength: 64}
 	f.Add(c.Append(nil))
 	c.carries = true
 	f.Add(c.Append(nil))

@@ -56,7 +56,7 @@ func TestFurtherDevice(t *testing.T) {
 		t.Fatal(err)
 	}
 	book = book.Renewed(anchor) // a change of the key loses no password
-	code, pin, keys, err := book.Issue(person, DefaultContact(alice), relay, noon, expiry)
+	code, pin, keys, err := book.Issue(person, DefaultContact(alice), relay, terms, noon, expiry)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestFurtherDevice(t *testing.T) {
 	}
 
 	book.ForgetPassword(alice)
-	code, pin, keys, err = book.Issue(person, DefaultContact(alice), relay, noon, expiry)
+	code, pin, keys, err = book.Issue(person, DefaultContact(alice), relay, terms, noon, expiry)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/awnumar/memguard"
 	"golang.org/x/sys/unix"
 
+	"sotto/client/org/invitation"
 	"sotto/internal/harden"
 	"sotto/internal/role"
 	"sotto/keystore"
@@ -46,6 +47,7 @@ type gate struct {
 	holds bool                   // a vault is open, or a password kept: it does not wait for ever
 	tried int                    // wrong PINs before this one, as the vault has counted them
 	ca    []byte                 // certificates to trust while joining
+	terms invitation.Terms       // of the invitation, while joining with one
 	typed recovery.Reader        // the recovery key, as far as it was read or typed
 
 	mu     sync.Mutex // the fields below: keys, the watch and the clock all change the screen

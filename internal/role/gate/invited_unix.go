@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/awnumar/memguard"
@@ -28,8 +27,9 @@ const (
 		"If it is right, the invitation was used already or replaced by a newer one: ask your administrator."
 )
 
-// oneTimeTries is how often a relay may refuse what comes of a one-time PIN.
-const oneTimeTries = 5
+// oneTimeTries is how often a relay may refuse what comes of a one-time PIN before
+// joining ends. It protects nothing, people mistype: the organisation counts itself.
+const oneTimeTries = 3
 
 // maxOneTime is how much may be typed for a one-time PIN of eight letters and digits:
 // people write spaces and hyphens.
@@ -50,8 +50,14 @@ func (g *gate) welcome() (*guest, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := code.MeetRelay(g.setup.Relay); err != nil {
+		return nil, err
+	}
+	g.terms = code.Terms
+	relays, pins := code.Limits() // newer than what is here
+	g.setup.Relays = role.Relays{Only: cmp.Or(relays, g.setup.Relays.Only), Pins: cmp.Or(pins, g.setup.Relays.Pins)}
 	g.change(func(v *view) {
-		v.label = cmp.Or(v.label, code.Contact[strings.LastIndexByte(code.Contact, '@')+1:])
+		v.label = cmp.Or(v.label, code.Organisation)
 		v.user = code.Address
 	})
 	return &guest{code: code, password: g.setup.Invited.Password}, nil
@@ -217,10 +223,18 @@ func (g *gate) prove(i *guest, a *keystore.Account) (bool, error) {
 			a.Password = nil
 		}
 		if tried++; tried >= oneTimeTries {
-			return false, errors.New(words)
+			return false, errors.New(words + " You can begin again with: sotto join")
 		}
-		g.say(words)
+		g.say(words + triesLeft(oneTimeTries-tried))
 	}
+}
+
+// triesLeft says how often something can still be typed.
+func triesLeft(n int) string {
+	if n == 1 {
+		return " One try is left."
+	}
+	return fmt.Sprintf(" %d tries are left.", n)
 }
 
 // take derives the keys of the invitation from the one-time PIN.

@@ -21,7 +21,7 @@ func TestWordsOfTheLinkAreHarmless(t *testing.T) {
 	}
 	defer control.Close()
 	defer ours.Close()
-	g := &gate{self: &role.Self{Control: role.NewControl(control), Link: ours}}
+	g := &gate{self: &role.Self{Control: role.NewControl(control), Link: ours}, setup: &role.GateSetup{}}
 	r, err := g.relay()
 	if err != nil {
 		t.Fatal(err)

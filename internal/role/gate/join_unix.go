@@ -35,6 +35,8 @@ var errUnread = errors.New("the account is set up, and locked. The password on t
 type relay struct {
 	conn *frame.Conn
 	said chan wire.Message // closed at the end
+
+	limits role.Relays // what the organisation says of relays
 }
 
 // relay asks the watch to join the gate to the link.
@@ -42,7 +44,7 @@ func (g *gate) relay() (*relay, error) {
 	if err := g.self.Control.Send(&role.NeedLink{}); err != nil {
 		return nil, fmt.Errorf("ask for the connection: %w", err)
 	}
-	r := &relay{conn: frame.NewConn(g.self.Link), said: make(chan wire.Message, 16)}
+	r := &relay{conn: frame.NewConn(g.self.Link), said: make(chan wire.Message, 16), limits: g.setup.Relays}
 	go func() {
 		defer close(r.said)
 		for {
@@ -68,6 +70,7 @@ func (g *gate) relay() (*relay, error) {
 func (r *relay) login(a *keystore.Account, password *memguard.LockedBuffer, patience time.Duration) (wire.State, error) {
 	err := wire.Write(r.conn, wire.Login{
 		Address: a.Address, Relay: a.Relay, CA: a.CA, Legacy: a.Legacy, Password: password.Bytes(),
+		Relays: r.limits.Only, Pins: r.limits.Pins,
 	})
 	if err != nil {
 		return wire.State{}, errLink

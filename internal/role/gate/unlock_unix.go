@@ -150,8 +150,11 @@ func (g *gate) choosePIN(note string, old *memguard.LockedBuffer) *memguard.Lock
 	}
 }
 
-// rules are what the organisation asks of a PIN.
-func (g *gate) rules() rules { return rules{g.setup.PINLength, g.setup.PINMixed} }
+// rules are what the organisation asks of a PIN: by its policy, as far as that is here,
+// and by the invitation that somebody joins with, whichever is stricter.
+func (g *gate) rules() rules {
+	return rules{max(g.setup.PINLength, g.terms.PINLength), g.setup.PINMixed || g.terms.PINMixed}
+}
 
 // handOver writes what the desk needs to the pipe. The watch starts the desk
 // meanwhile: a certificate authority's file can be more than a pipe holds.

@@ -136,7 +136,7 @@ func (k *keeper) start() error {
 	k.gate, err = role.SpawnOn(role.Gate, &role.GateSetup{
 		Mode: role.Serve, SignedIn: k.cfg.Through != nil, // then a change of the password is another's to finish
 		Profile: k.cfg.Profile, DestroyAfter: k.cfg.DestroyAfter, NoTPM: k.cfg.NoTPM, NeedTPM: k.cfg.NeedTPM, Rescue: k.cfg.Rescue,
-		Invited: k.cfg.Invited, Address: k.cfg.Address, Relay: k.cfg.Relay, CAFile: k.cfg.CAFile, Typed: k.cfg.Typed,
+		Invited: k.cfg.Invited, Address: k.cfg.Address, Relay: k.cfg.Relay, CAFile: k.cfg.CAFile, Relays: k.cfg.Relays, Typed: k.cfg.Typed,
 	}, k.cfg.PIN, nil, keyW, theirs)
 	if err != nil {
 		return err

@@ -54,6 +54,7 @@ type Config struct {
 	DestroyAfter int
 	NoTPM        bool
 	NeedTPM      bool
+	Relays       role.Relays
 	Wishes       []byte // the settings in the profile, for the desk
 
 	// Tell is the watch's: see package watch.

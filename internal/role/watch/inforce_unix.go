@@ -9,5 +9,5 @@ import "sotto/internal/role"
 func (w *watch) obey(r role.Rules) {
 	w.cfg.Display.LockAfter, w.cfg.LogoffAfter = r.LockAfter, r.LogoffAfter
 	w.cfg.DestroyAfter, w.cfg.NoTPM, w.cfg.NeedTPM = r.DestroyAfter, r.NoTPM, r.NeedTPM
-	w.cfg.PINLength, w.cfg.PINMixed = r.PINLength, r.PINMixed
+	w.cfg.PINLength, w.cfg.PINMixed, w.cfg.Relays = r.PINLength, r.PINMixed, r.Relays
 }

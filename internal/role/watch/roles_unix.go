@@ -84,7 +84,7 @@ func (w *watch) startGate() error {
 		Note: w.note, Wait: role.PINDelay(w.failures), Failures: w.failures, SignedIn: w.signedIn, LockedAt: w.lockedAt, Terminal: w.term.Saved(),
 		LockAfter: w.cfg.Display.LockAfter, DestroyAfter: w.cfg.DestroyAfter, NoTPM: w.cfg.NoTPM || w.cfg.Demo != "",
 		NeedTPM: w.cfg.NeedTPM, PINLength: w.cfg.PINLength, PINMixed: w.cfg.PINMixed,
-		Address: w.cfg.Address, Relay: w.cfg.Relay, CAFile: w.cfg.CAFile, Rotate: w.cfg.Rotate, Invited: w.invited(), Rescue: w.cfg.Rescue,
+		Address: w.cfg.Address, Relay: w.cfg.Relay, CAFile: w.cfg.CAFile, Relays: w.cfg.Relays, Rotate: w.cfg.Rotate, Invited: w.invited(), Rescue: w.cfg.Rescue,
 	}
 	if w.mode == role.Wipe {
 		setup.Warrant, setup.Proof = *w.warrant, w.proof

@@ -33,6 +33,7 @@ type Config struct {
 	NeedTPM      bool          // without a TPM it is not opened
 	PINLength    int           // characters of a PIN, at least; 0 is what every PIN has
 	PINMixed     bool          // letters and digits in a PIN
+	Relays       role.Relays   // that may be connected to
 	Wishes       []byte        // the settings that the person has chosen, for the desk
 
 	// for role.Join
