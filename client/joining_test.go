@@ -207,7 +207,7 @@ func TestJoinGoesOn(t *testing.T) {
 	_, end = guestOf(t, st, d, 2, nil, []byte("pw"))
 	first := d.sent(isJoin)
 	end() // before an answer
-	c, end := guestOf(t, st, d, 3, nil, []byte("pw"))
+	_, end = guestOf(t, st, d, 3, nil, []byte("pw"))
 	second := d.sent(isJoin)
 	if !bytes.Equal(stanza.ReadJoin(first), stanza.ReadJoin(second)) {
 		t.Error("it asks with another request")
@@ -222,7 +222,7 @@ func TestJoinGoesOn(t *testing.T) {
 	d.mu.Lock()
 	d.archive = append(d.archive, stanza.JoinAnswer(me, "an answer", b).With("from", theContact+"/serve"))
 	d.mu.Unlock()
-	c, _ = guestOf(t, st, d, 4, nil, []byte("pw"))
+	c, _ := guestOf(t, st, d, 4, nil, []byte("pw"))
 	joined(t, c)
 	if memberIn(t, st) == nil {
 		t.Error("it is no member")
