@@ -266,6 +266,30 @@ func TestRecoverRefuses(t *testing.T) {
 	run("no profile of carol@ward.example", append([]string{"carol@ward.example"}, by...)...)
 	run("do not hold enough shares", append([]string{"default", "--key-file", sheets[0]}, by...)...)
 	run("no such file", append([]string{"default", "--key-file", sheets[0] + "x"}, by...)...)
+	run("this share was given already", append([]string{"default", "--key-file", sheets[0], "--key-file", sheets[0]}, by...)...)
+	_, _, others := recoverable(t, t.TempDir())
+	run("this share belongs to another key than those before it", append([]string{"default", "--key-file", sheets[0], "--key-file", others[1]}, by...)...)
+	run("this is not the recovery key of this vault", append([]string{"default", "--key-file", others[0], "--key-file", others[1]}, by...)...)
+	sheet, err := os.ReadFile(sheets[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := func(from, to string) string {
+		path := filepath.Join(t.TempDir(), "share 2")
+		if err := os.WriteFile(path, []byte(strings.Replace(string(sheet), from, to, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	row := string(sheet[strings.Index(string(sheet), "\n3  ")+4:])[:14]
+	typo := "0" + row[1:]
+	if row[0] == '0' {
+		typo = "1" + row[1:]
+	}
+	run("share 2: row 3 has a mistake", append([]string{"default", "--key-file", sheets[0], "--key-file", changed(row, typo)}, by...)...)
+	cut := string(sheet[strings.Index(string(sheet), "\n5  "):])
+	run("share 2: a share in this file ends after row 4 of 6", append([]string{"default", "--key-file", sheets[0], "--key-file", changed(cut, "")}, by...)...)
+	run("share 2: this file has neither a recovery key nor a share", append([]string{"default", "--key-file", changed(string(sheet), "Dear Grace")}, by...)...)
 	other := recovery.New()
 	defer other.Destroy()
 	text := other.Text()
@@ -275,10 +299,14 @@ func TestRecoverRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	run("this is not the recovery key of this vault", append([]string{"default", "--key-file", path}, by...)...)
+	before := audited(t, p, audit.EmergencyAccess)
 	if err := os.Remove(p.DeviceKey); err != nil {
 		t.Fatal(err)
 	}
 	run("device secret is missing", append([]string{"default", "--key-file", sheets[0], "--key-file", sheets[1]}, by...)...)
+	if len(before) != 0 {
+		t.Errorf("what was refused is told as an access: %q", before)
+	}
 }
 
 // TestRecoveryKeyCommand makes keys, on paper and in files.
