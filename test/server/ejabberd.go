@@ -20,7 +20,7 @@ import (
 // ejabberdConfig: everything in SQLite, because the archive cannot be used on
 // Mnesia; commands from loopback make the accounts.
 var ejabberdConfig = template.Must(template.New("ejabberd").Parse(`
-hosts: ["{{.Domain}}", "partner.{{.Domain}}"]
+hosts: ["{{.Domain}}"]
 loglevel: info
 certfiles: ["{{.Dir}}/server.pem"]
 ca_file: "{{.Dir}}/ca.pem"
@@ -71,7 +71,7 @@ modules:
   mod_last: {}
   mod_mam: { default: always, request_activates_archiving: false, assume_mam_usage: true }
   mod_muc:
-    hosts: ["rooms.@HOST@"]
+    hosts: ["rooms.{{.Domain}}"]
     access_create: local
     access_mam: all
     default_room_options: { allow_subscription: false }
@@ -117,7 +117,6 @@ func StartEjabberd(ctx context.Context, dir string) (*Server, error) {
 	s := &Server{
 		Name:      "ejabberd",
 		Domain:    "ejabberd.localhost",
-		Partner:   "partner.ejabberd.localhost",
 		Client:    port[0],
 		PlainURL:  fmt.Sprintf("ws://localhost:%d/ws", port[1]),
 		WebSocket: fmt.Sprintf("wss://localhost:%d/ws", port[2]),
@@ -125,7 +124,7 @@ func StartEjabberd(ctx context.Context, dir string) (*Server, error) {
 		Dir:       dir,
 		log:       filepath.Join(dir, "log", "ejabberd.log"),
 	}
-	if err := s.certify("localhost", "127.0.0.1", s.Domain, s.Partner); err != nil {
+	if err := s.certify("localhost", "127.0.0.1", s.Domain); err != nil {
 		return nil, err
 	}
 	for _, name := range []string{"db", "log", "mnesia"} {

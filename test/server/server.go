@@ -52,7 +52,7 @@ type Server struct {
 	OnlyPlain, NoPEP string
 
 	// Partner is a further domain with all that Domain has but rooms and files, for
-	// another organisation. Empty if there is only one.
+	// another organisation. Empty if the server is not set up so.
 	Partner string
 
 	command func() *exec.Cmd
