@@ -18,7 +18,7 @@ import (
 // somebody has it who was there all the time; and keys are answered meanwhile.
 func TestDayInABusyRoom(t *testing.T) {
 	t.Parallel()
-	const n, long = 10000, 8 * patience
+	const n, long = 10000, 8 * time.Minute
 	s := embedded(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*long)
 	defer cancel()

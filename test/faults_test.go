@@ -128,8 +128,7 @@ func TestJoinFaults(t *testing.T) {
 			return strings.Contains(strings.Join(strings.Fields(screen), " "), "does not accept the password of "+ada+". Check it")
 		})
 		// It asks again, and the right one works.
-		p.See("Password of")
-		p.waitForInput()
+		p.waitForInput("Password of " + ada)
 		p.Enter(people[0].Password)
 		p.See("New PIN")
 		p.Enter("123456")
@@ -141,9 +140,9 @@ func TestJoinFaults(t *testing.T) {
 }
 
 // waitForInput waits until a wrong entry's delay is over.
-func (p *person) waitForInput() {
+func (p *person) waitForInput(prompt string) {
 	p.t.Helper()
-	p.SeeGone("wait ")
+	p.See(prompt + "  _")
 }
 
 // closedPort returns an address on which nothing listens.
@@ -225,10 +224,10 @@ func TestWrongPIN(t *testing.T) {
 	p.See("demo PIN 246810")
 	p.Enter("135791")
 	p.See("That PIN is not right")
-	p.waitForInput()
+	p.waitForInput("PIN")
 	p.Enter("246811")
 	p.See("That PIN is not right. 2 wrong in a row")
-	p.waitForInput()
+	p.waitForInput("PIN")
 	p.pin = "246810"
 	p.unlock()
 	p.quit()

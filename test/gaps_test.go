@@ -189,27 +189,25 @@ func (p *person) inOrder(lost, late int) {
 	var got []string
 	p.Press("Escape", "End")
 	p.See(want[len(want)-1])
-	for range 20 {
-		on := line.FindAllString(p.Screen(), -1)
-		if i := slices.Index(on, first(got)); i >= 0 {
-			on = on[:i]
+	for page := 0; len(got) < len(want); page++ {
+		if page > 0 {
+			p.Press("PPage")
 		}
-		got = append(on, got...)
-		if first(got) == "early 00" {
-			break
-		}
-		before := first(got)
-		p.Press("PPage")
-		p.Until("scrolling up", func(screen string) bool { return first(line.FindAllString(screen, -1)) != before })
+		// A page may be caught while it is drawn, so it is looked at again until it is
+		// as it should be, from here up.
+		p.Until(fmt.Sprintf("showing what stands before the last %d of %q", len(got), want), func(screen string) bool {
+			on := line.FindAllString(screen, -1)
+			if len(got) > 0 {
+				if i := slices.Index(on, got[0]); i >= 0 {
+					on = on[:i]
+				}
+			}
+			read := slices.Concat(on, got)
+			if len(on) == 0 || len(read) > len(want) || !slices.Equal(read, want[len(want)-len(read):]) {
+				return false
+			}
+			got = read
+			return true
+		})
 	}
-	if !slices.Equal(got, want) {
-		p.t.Errorf("%s reads %q, want %q\n%s", p.name, got, want, p.Screen())
-	}
-}
-
-func first(list []string) string {
-	if len(list) == 0 {
-		return ""
-	}
-	return list[0]
 }

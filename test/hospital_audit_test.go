@@ -117,8 +117,12 @@ func (a *hospitalAuditor) follows(id, from, to string) {
 	a.logged(from, "message-sent", "peer="+to+"@"+a.h.s.Domain, "message="+id)
 	a.logged(to, "message-received", "peer="+from+"@"+a.h.s.Domain, "message="+id)
 	for _, name := range []string{from, to} {
-		if lines := a.shows(name, "--message", id); len(lines) < 3 { // it was shown, and recalled
-			a.t.Errorf("of the message %s has logged only %q", name, lines)
+		var lines []string
+		for late := time.Now().Add(terminal.Patience); len(lines) < 3; time.Sleep(200 * time.Millisecond) { // it was shown, and recalled
+			if lines = a.shows(name, "--message", id); time.Now().After(late) {
+				a.t.Errorf("of the message %s has logged only %q", name, lines)
+				break
+			}
 		}
 	}
 }

@@ -170,7 +170,7 @@ func TestLockCommand(t *testing.T) {
 // quitLocked leaves sotto at the lock screen.
 func (p *person) quitLocked() {
 	p.t.Helper()
-	p.See("s o t t o", "PIN")
+	p.See("s o t t o", "PIN  _")
 	all := family(p.t, p.PID())
 	p.Press("C-q")
 	if code := p.Exit(); code != 0 {

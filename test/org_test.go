@@ -149,9 +149,9 @@ func (o *office) serve() (end func(syscall.Signal)) {
 
 func (p *program) until(what string, so func() bool) {
 	p.t.Helper()
-	for late := time.Now().Add(60 * time.Second); !so(); {
+	for late := time.Now().Add(patience); !so(); {
 		if time.Now().After(late) {
-			p.t.Fatalf("not within a minute: %s", what)
+			p.t.Fatalf("not within %v: %s", patience, what)
 		}
 		time.Sleep(100 * time.Millisecond)
 	}

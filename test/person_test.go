@@ -83,7 +83,7 @@ func (p *person) join(s *server.Server, who server.Person) {
 // unlock enters the PIN at the lock screen.
 func (p *person) unlock() {
 	p.t.Helper()
-	p.See("s o t t o", "PIN")
+	p.See("s o t t o", "PIN  _") // before that, what is typed is nobody's
 	p.Enter(p.pin)
 	p.See("lock in")
 }
@@ -92,7 +92,7 @@ func (p *person) unlock() {
 func (p *person) lock() {
 	p.t.Helper()
 	p.Press("C-l")
-	p.See("s o t t o", "PIN")
+	p.See("s o t t o", "PIN  _")
 }
 
 // talkTo opens the conversation with somebody through the switcher.

@@ -111,7 +111,7 @@ func (s *settings) desk() error {
 	}
 	defer st.Close()
 	var conn net.Conn
-	for late := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for late := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		if conn, err = net.Dial("unix", s.Socket); err == nil {
 			break
 		}

@@ -313,7 +313,7 @@ func (o *outside) couldFail(people []user, text string, ids []Canary) {
 func (o *outside) plain(from user, to, text string) {
 	o.t.Helper()
 	l := link.New(link.Config{})
-	ctx, cancel := context.WithTimeout(o.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(o.t.Context(), 3*time.Minute)
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- l.Run(ctx) }()

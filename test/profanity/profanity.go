@@ -142,9 +142,15 @@ func (c *Client) Secure(peer string) []string {
 	c.Screen.Enter("/omemo start")
 	c.Screen.See("[OMEMO]")
 	var found []string
-	asked := time.Time{}
+	asked, started := time.Time{}, time.Now()
 	c.Screen.Until("showing a fingerprint of "+peer, func(screen string) bool {
-		// The devices come in after the start; ask again until they are there.
+		// The devices come in after the start; ask again until they are there. Where
+		// they were not published yet, only another start fetches them.
+		if time.Since(started) > 10*time.Second {
+			c.Screen.Enter("/omemo end")
+			c.Screen.Enter("/omemo start")
+			started = time.Now()
+		}
 		if time.Since(asked) > time.Second {
 			c.Screen.Enter("/omemo fingerprint " + peer)
 			asked = time.Now()

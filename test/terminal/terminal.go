@@ -20,7 +20,7 @@ import (
 // Patience is how long a wait goes on unless a test says otherwise. It is far
 // longer than anything should take: what is slow shows in the benchmark, not
 // as a test that fails on a busy machine.
-const Patience = 30 * time.Second
+const Patience = 2 * time.Minute
 
 const look = 20 * time.Millisecond // between two looks at the screen
 
