@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"sotto/client/link"
 	"sotto/client/stanza"
@@ -80,7 +81,7 @@ func (x *examination) inside(ctx context.Context) {
 			x.skipAll("not offered", p.groups...)
 			continue
 		}
-		within, cancel := context.WithTimeout(ctx, partLimit)
+		within, cancel := context.WithTimeout(ctx, s.limit(partLimit))
 		p.run(s, within)
 		cancel()
 		if within.Err() != nil {
@@ -93,7 +94,7 @@ func (x *examination) inside(ctx context.Context) {
 
 // enter logs everybody in.
 func (s *scene) enter(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, partLimit)
+	ctx, cancel := context.WithTimeout(ctx, s.limit(partLimit))
 	defer cancel()
 	var err error
 	if s.one, err = s.login(ctx, s.As); err == nil {
@@ -117,7 +118,7 @@ func (s *scene) enter(ctx context.Context) bool {
 
 // leave removes what was made, and logs everybody out.
 func (s *scene) leave(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanLimit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.limit(cleanLimit))
 	defer cancel()
 	for _, f := range slices.Backward(s.clean) {
 		f(ctx)
@@ -157,7 +158,7 @@ var needs = []need{
 
 // features asks what there is.
 func (s *scene) features(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, partLimit)
+	ctx, cancel := context.WithTimeout(ctx, s.limit(partLimit))
 	defer cancel()
 	domain, own := s.As.Address.Domainpart(), s.As.Address.String()
 	e, err := s.one.get(ctx, domain, stanza.InfoQuery(""))
@@ -344,9 +345,10 @@ func (s *scene) page(ctx context.Context, who *session, at string, q stanza.MAMQ
 }
 
 // follow pages from an archive id to the end and returns the ids of messages
-// with a prefix. It waits for the relay to have stored them all.
+// with a prefix. It waits for the relay to have stored them all, two seconds at most.
 func (s *scene) follow(ctx context.Context, after, prefix string, count int) (found []string, err error) {
-	for n := 0; n < 40; n++ {
+	late := time.Now().Add(s.limit(2 * time.Second))
+	for range 400 { // pages, from a relay that never comes to an end
 		fin, ids, _, err := s.page(ctx, s.one, "", stanza.MAMQuery{After: after, Max: 2})
 		if err != nil {
 			return found, err
@@ -359,7 +361,7 @@ func (s *scene) follow(ctx context.Context, after, prefix string, count int) (fo
 		if fin.Last != "" {
 			after = fin.Last
 		}
-		if len(ids) == 0 && (len(found) >= count || n > 8) {
+		if len(ids) == 0 && (len(found) >= count || time.Now().After(late)) {
 			break
 		}
 		if len(ids) == 0 {

@@ -28,7 +28,7 @@ const nsRegisterFeature = "http://jabber.org/features/iq-register" // XEP-0077 s
 
 // outside looks at what a relay shows to anybody.
 func (x *examination) outside(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, outsideLimit)
+	ctx, cancel := context.WithTimeout(ctx, x.limit(outsideLimit))
 	defer cancel()
 	x.discovery(ctx)
 	if x.target.Relay == "" {
@@ -187,7 +187,7 @@ func (x *examination) plain(ctx context.Context, address string) bool {
 		return false
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(2 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(x.limit(2 * time.Second)))
 	answer := make([]byte, 5)
 	_, err = io.WriteString(c, "GET / HTTP/1.0\r\n\r\n")
 	if err == nil {
@@ -198,7 +198,7 @@ func (x *examination) plain(ctx context.Context, address string) bool {
 
 // shake makes one TLS handshake.
 func (x *examination) shake(ctx context.Context, address string, c *tls.Config) (tls.ConnectionState, error) {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, x.limit(3*time.Second))
 	defer cancel()
 	raw, err := x.dial(ctx, address)
 	if err != nil {
@@ -323,7 +323,7 @@ func (x *examination) mechanisms(p *link.Probe) {
 // closed refuses before. Without --as no name is known to be taken.
 func (x *examination) registration(ctx context.Context, p *link.Probe) {
 	offered := p.Offer.Child(nsRegisterFeature, "register") != nil
-	form, err := ask(ctx, p, stanza.NewIQ("get", x.Domain, x.run+"-r1", stanza.New(stanza.NSRegister, "query")))
+	form, err := x.ask(ctx, p, stanza.NewIQ("get", x.Domain, x.run+"-r1", stanza.New(stanza.NSRegister, "query")))
 	if err != nil || form.Get("type") != "result" || form.Child(stanza.NSRegister, "query") == nil {
 		if offered {
 			x.set("login.registration", weak("announced, but refused", "Clients offer to make an account here, which then fails.", "Disable in-band registration."))
@@ -343,7 +343,7 @@ func (x *examination) registration(ctx context.Context, p *link.Probe) {
 	}
 	taken := stanza.New(stanza.NSRegister, "query", stanza.TextElement(stanza.NSRegister, "username", x.As.Address.Localpart()),
 		stanza.TextElement(stanza.NSRegister, "password", rand.Text()))
-	answer, err := ask(ctx, p, stanza.NewIQ("set", x.Domain, x.run+"-r2", taken))
+	answer, err := x.ask(ctx, p, stanza.NewIQ("set", x.Domain, x.run+"-r2", taken))
 	condition := ""
 	if s := stanza.ReadError(answer); err == nil && s != nil {
 		condition = s.Condition
@@ -362,8 +362,8 @@ func (x *examination) registration(ctx context.Context, p *link.Probe) {
 
 // ask sends an IQ before a login and waits for the answer, two seconds at most:
 // the stream is of no use after that.
-func ask(ctx context.Context, p *link.Probe, iq *stanza.Element) (*stanza.Element, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+func (x *examination) ask(ctx context.Context, p *link.Probe, iq *stanza.Element) (*stanza.Element, error) {
+	ctx, cancel := context.WithTimeout(ctx, x.limit(2*time.Second))
 	defer cancel()
 	if err := p.Send(ctx, iq); err != nil {
 		return nil, err
@@ -400,7 +400,7 @@ func (x *examination) beforeLogin(ctx context.Context) {
 				return
 			}
 			defer p.Close()
-			answer, err := ask(ctx, p, stanza.NewIQ(q.typ, q.to, x.run+"-b", q.payload))
+			answer, err := x.ask(ctx, p, stanza.NewIQ(q.typ, q.to, x.run+"-b", q.payload))
 			answered[i] = err == nil && answer.Get("type") == "result"
 		})
 	}

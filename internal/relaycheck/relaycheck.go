@@ -27,7 +27,8 @@ import (
 	"sotto/internal/doctor"
 )
 
-// The time limits: of all, of what needs no login, and of one part after it.
+// The time limits: of all, of what needs no login, and of one part after it. With
+// Config.Patience they, and those of single answers, are as many times as long.
 const (
 	Limit        = 60 * time.Second
 	outsideLimit = 20 * time.Second
@@ -49,6 +50,10 @@ type Config struct {
 	As     *Account // nil: only what can be seen without a login
 	And    *Account // a stranger to As; nil: whether people are kept apart is not tried
 	Quick  bool     // measure nothing: neither speed nor limits
+
+	// Patience is how many times as long as usual everything may take, for a relay
+	// on a machine that does much else; 0 is once.
+	Patience int
 
 	// Retention is how long the policy lets relays keep messages; 0: not compared.
 	Retention time.Duration
@@ -149,11 +154,16 @@ func (x *examination) skipAll(why string, groups ...string) {
 // later registers what removes something from the relay again.
 func (x *examination) later(f func(context.Context)) { x.clean = append(x.clean, f) }
 
+// limit is a time limit, with patience.
+func (x *examination) limit(d time.Duration) time.Duration {
+	return d * time.Duration(max(1, x.Patience))
+}
+
 // Run examines a relay. It takes no longer than Limit, and a few seconds more to
 // remove what it made. What was not looked at by then is skipped, and says so.
 func Run(ctx context.Context, c Config) Result {
 	x := &examination{Config: c, found: map[string]finding{}, run: "relaycheck-" + strings.ToLower(rand.Text()[:12])}
-	ctx, cancel := context.WithTimeout(ctx, Limit)
+	ctx, cancel := context.WithTimeout(ctx, x.limit(Limit))
 	defer cancel()
 	x.begin()
 	x.outside(ctx)

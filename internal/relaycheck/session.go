@@ -30,6 +30,7 @@ type session struct {
 	kept []*stanza.Element
 	next int // number of the next request
 	run  string
+	slow int // examination.Patience
 
 	managed atomic.Bool   // XEP-0198 is on
 	handled atomic.Uint32 // stanzas that came since
@@ -48,7 +49,7 @@ func (x *examination) login(ctx context.Context, a *Account) (*session, error) {
 		p.Close()
 		return nil, err
 	}
-	s := &session{full: full, run: x.run}
+	s := &session{full: full, run: x.run, slow: x.Patience}
 	s.listen(p)
 	return s, nil
 }
@@ -140,9 +141,9 @@ func (s *session) await(ctx context.Context, want func(*stanza.Element) bool) (*
 	}
 }
 
-// within is await with a time limit of its own.
+// within is await with a time limit of its own, which is longer with patience.
 func (s *session) within(ctx context.Context, d time.Duration, want func(*stanza.Element) bool) (*stanza.Element, error) {
-	ctx, cancel := context.WithTimeout(ctx, d)
+	ctx, cancel := context.WithTimeout(ctx, d*time.Duration(max(1, s.slow)))
 	defer cancel()
 	return s.await(ctx, want)
 }

@@ -27,7 +27,7 @@ func (s *scene) speed(ctx context.Context) {
 }
 
 func (s *scene) roundtrip(ctx context.Context) {
-	within, cancel := context.WithTimeout(ctx, 5*time.Second)
+	within, cancel := context.WithTimeout(ctx, s.limit(5*time.Second))
 	defer cancel()
 	var took []time.Duration
 	for range pings {
@@ -57,7 +57,7 @@ func ms(d time.Duration) string {
 
 // throughput sends messages that are not archived from one session to another.
 func (s *scene) throughput(ctx context.Context) {
-	within, cancel := context.WithTimeout(ctx, burstLimit)
+	within, cancel := context.WithTimeout(ctx, s.limit(burstLimit))
 	defer cancel()
 	prefix := s.run + "-t"
 	start := time.Now()
