@@ -148,12 +148,11 @@ func (p *person) waitForInput(prompt string) {
 // closedPort returns an address on which nothing listens.
 func closedPort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ports, err := server.FreePorts(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return fmt.Sprintf("localhost:%d", l.Addr().(*net.TCPAddr).Port)
+	return fmt.Sprintf("localhost:%d", ports[0])
 }
 
 // expired serves with a certificate that ended yesterday, from the authority

@@ -12,6 +12,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -295,7 +296,11 @@ func startSSH(t *testing.T) *ssh {
 			t.Fatalf("make a key: %v: %s", err, out)
 		}
 	}
-	_, s.port, _ = net.SplitHostPort(closedPort(t))
+	ports, err := server.FreePorts(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.port = strconv.Itoa(ports[0])
 	config := filepath.Join(s.dir, "config")
 	if err := os.WriteFile(config, fmt.Appendf(nil, `ListenAddress 127.0.0.1
 Port %s

@@ -69,7 +69,7 @@ func StartCluster(ctx context.Context, dir string, h Hardened) (_ *Cluster, err 
 	if err := c.AddTeam(ctx, "", h.People...); err != nil {
 		return nil, err
 	}
-	port, err := freePorts(5)
+	port, err := FreePorts(5)
 	if err != nil {
 		return nil, err
 	}

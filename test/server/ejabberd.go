@@ -110,7 +110,7 @@ func StartEjabberd(ctx context.Context, dir string) (*Server, error) {
 	if len(drivers) == 0 {
 		return nil, fmt.Errorf("erlang-p1-sqlite3: %w", ErrMissing)
 	}
-	port, err := freePorts(3)
+	port, err := FreePorts(3)
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,7 @@ import (
 
 // StartEmbedded starts the relay that is in sotto itself, as its commands do it.
 func StartEmbedded(ctx context.Context, dir, binary string) (*Server, error) {
-	port, err := freePorts(1)
+	port, err := FreePorts(1)
 	if err != nil {
 		return nil, err
 	}

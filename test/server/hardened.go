@@ -83,7 +83,7 @@ func StartHardenedProsody(ctx context.Context, dir string, h Hardened) (*Server,
 	if err != nil {
 		return nil, fmt.Errorf("prosodyctl: %w", ErrMissing)
 	}
-	port, err := freePorts(2)
+	port, err := FreePorts(2)
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +202,7 @@ func StartHardenedEjabberd(ctx context.Context, dir string, h Hardened) (*Server
 	if err != nil {
 		return nil, err
 	}
-	port, err := freePorts(2)
+	port, err := FreePorts(2)
 	if err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func startPostgres(ctx context.Context, s *Server, ca *Authority) (_ *database, 
 			os.RemoveAll(dir)
 		}
 	}()
-	port, err := freePorts(1)
+	port, err := FreePorts(1)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -84,7 +84,7 @@ func StartProsody(ctx context.Context, dir string) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prosodyctl: %w", ErrMissing)
 	}
-	port, err := freePorts(3)
+	port, err := FreePorts(3)
 	if err != nil {
 		return nil, err
 	}

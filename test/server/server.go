@@ -207,8 +207,10 @@ var ports struct {
 	next int
 }
 
-// freePorts returns n loopback ports that nothing listens on.
-func freePorts(n int) ([]int, error) {
+// FreePorts returns n loopback ports that nothing listens on, and which no other
+// test program of this user gets until this one has ended: a server that is down for a moment finds
+// its port as it was.
+func FreePorts(n int) ([]int, error) {
 	ports.Lock()
 	defer ports.Unlock()
 	if ports.next == 0 {
@@ -220,6 +222,9 @@ func freePorts(n int) ([]int, error) {
 		port := ports.next
 		if ports.next++; ports.next > lastPort {
 			ports.next = firstPort
+		}
+		if !reserve(port) {
+			continue
 		}
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
