@@ -187,8 +187,8 @@ func (t Target) Authorities() (*x509.CertPool, error) {
 	return trust.roots, err
 }
 
-// documentLimit is how long one document of discovery may take.
-const documentLimit = 8 * time.Second
+// DocumentLimit is how long one document of discovery may take, usually.
+const DocumentLimit = 8 * time.Second
 
 // HostMeta is one of the two documents of XEP-0156.
 type HostMeta struct {
@@ -197,8 +197,9 @@ type HostMeta struct {
 	Words string   // why it could not be read, for people; "" if it was
 }
 
-// Discover reads both documents of t.Domain: JSON, then XML.
-func (t Target) Discover(ctx context.Context) (found [2]HostMeta) {
+// Discover reads both documents of t.Domain: JSON, then XML. Each may take as long as
+// limit says.
+func (t Target) Discover(ctx context.Context, limit time.Duration) (found [2]HostMeta) {
 	c, err := t.Client()
 	if err != nil {
 		return [2]HostMeta{{Words: Words(err)}, {Words: Words(err)}}
@@ -213,7 +214,7 @@ func (t Target) Discover(ctx context.Context) (found [2]HostMeta) {
 		{"/.well-known/host-meta", "application/xrd+xml", hostMetaXML},
 	} {
 		wait.Go(func() {
-			ctx, cancel := context.WithTimeout(ctx, documentLimit)
+			ctx, cancel := context.WithTimeout(ctx, limit)
 			defer cancel()
 			b, err := fetch(ctx, c, "https://"+t.Domain+f.path, f.accept)
 			var links []string

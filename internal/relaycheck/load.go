@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sotto/client/link"
 	"sotto/client/stanza"
 )
 
@@ -24,7 +25,7 @@ const (
 
 	loginsAtOnce = 16
 	unanswered   = 32 // messages of one client on their way, where no rate is given
-	stragglers   = 10 * time.Second
+	stragglers   = 30 * time.Second
 )
 
 // LoadConfig says what to put on a relay.
@@ -177,7 +178,7 @@ func (l *load) look() (Usage, bool) {
 
 // discover finds the relay by its domain (XEP-0156).
 func (l *load) discover(ctx context.Context) error {
-	for _, m := range l.x.target.Discover(ctx) {
+	for _, m := range l.x.target.Discover(ctx, link.DocumentLimit) {
 		if m.URL != nil {
 			l.x.Relay = m.URL.String()
 			l.x.target.Relay = l.x.Relay

@@ -61,7 +61,7 @@ func (x *examination) discovery(ctx context.Context) {
 		return
 	}
 	named := x.Relay != ""
-	found := x.target.Discover(ctx)
+	found := x.target.Discover(ctx, x.limit(link.DocumentLimit))
 	for i, id := range []string{"discovery.json", "discovery.xml"} {
 		h := found[i]
 		switch {
