@@ -32,6 +32,7 @@ func TestFilesKilled(t *testing.T) {
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
+	ada.stayOpen()
 	ada.run("join", s.Address(people[0]), "--relay", through(s, line), "--ca", s.CAFile)
 	ada.See("Password of " + s.Address(people[0]))
 	ada.Enter(people[0].Password)

@@ -66,7 +66,7 @@ func founds(t *testing.T, s *server.Server, organisation, account, domain string
 	}
 	h.policy = "# A small hospital.\nlock-after = \"50m\"\nlease = \"1h\"\nservice = true\ntrust = \"directory\"\nrecovery-key = \"" + recipient + "\"\n"
 	h.runs("org", "init", organisation, "--as", h.contact, "--relay", s.WebSocket, "--ca", s.CAFile,
-		"--pin-file", h.pinFile, "--password-file", h.file("password", office.Password+"\n"), "--policy", h.file("policy", h.policy), "--wait", "2m")
+		"--pin-file", h.pinFile, "--password-file", h.file("password", office.Password+"\n"), "--policy", h.file("policy", h.policy), "--wait", patience.String())
 	return h
 }
 
@@ -106,7 +106,7 @@ func (p *person) tries(input string, arguments ...string) (out, errs string, cod
 // org runs a command of the administrator's and returns its answer.
 func (h *hospital) org(arguments ...string) (a console.Answer) {
 	h.t.Helper()
-	out := h.runs(append(append([]string{"org"}, arguments...), "--pin-file", h.pinFile, "--json", "--wait", "1m")...)
+	out := h.runs(append(append([]string{"org"}, arguments...), "--pin-file", h.pinFile, "--json", "--wait", patience.String())...)
 	if err := json.Unmarshal([]byte(out), &a); err != nil {
 		h.t.Fatalf("sotto org %s: %v in %q", strings.Join(arguments, " "), err, out)
 	}
@@ -188,7 +188,7 @@ func (h *hospital) deploys(name, display string, more ...string) *program {
 	p := &program{person: newPerson(h.t, display), address: name + "@" + h.domain}
 	p.pin = "pin-of-a-program-7391"
 	p.pinFile = p.file("pin", p.pin+"\n")
-	out, errs, status := p.tries(code+"\n", "join", "--service", "--pin-file", p.pinFile, "--one-time-pin-file", p.file("one-time-pin", pin+"\n"), "--ca", h.s.CAFile, "--wait", "2m")
+	out, errs, status := p.tries(code+"\n", "join", "--service", "--pin-file", p.pinFile, "--one-time-pin-file", p.file("one-time-pin", pin+"\n"), "--ca", h.s.CAFile, "--wait", patience.String())
 	if status != 0 {
 		h.t.Fatalf("%s does not join: %d\n%s%s", name, status, out, errs)
 	}

@@ -186,7 +186,7 @@ func (a *hospitalAuditor) heardIn(names ...string) {
 			}
 		}
 	}
-	out := a.h.runs("org", "report", "--pin-file", a.h.pinFile, "--wait", "1m", "--audit", a.folder, "--format", "json")
+	out := a.h.runs("org", "report", "--pin-file", a.h.pinFile, "--wait", patience.String(), "--audit", a.folder, "--format", "json")
 	if err := json.Unmarshal([]byte(out), &report); err != nil {
 		a.t.Fatalf("%v in %s", err, out)
 	}

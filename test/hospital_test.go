@@ -102,7 +102,7 @@ func TestHospital(t *testing.T) {
 		// Somebody leaves.
 		h.org("remove", "per@"+s.Domain, "--reason", "has left", "--yes")
 		h.eventually("nobody writes to who has left", func() bool {
-			out, _, code := h.services[2].tries("are you there?", "send", "per@"+s.Domain, "--pin-file", h.services[2].pinFile, "--json", "--wait", "5s")
+			out, _, code := h.services[2].tries("are you there?", "send", "per@"+s.Domain, "--pin-file", h.services[2].pinFile, "--json", "--wait", "10s")
 			return code != 0 && strings.Contains(out, "refused") || code == 1
 		})
 
@@ -161,7 +161,7 @@ func TestHospital(t *testing.T) {
 		a.knowsNoText("potassium", "44120", "asystole", "midazolam", "wrong patient", "written on", "a train", "are you there", "has left")
 
 		// The report for the risk analysis knows what happened.
-		report := h.runs("org", "report", "--pin-file", h.pinFile, "--wait", "1m", "--audit", a.folder)
+		report := h.runs("org", "report", "--pin-file", h.pinFile, "--wait", patience.String(), "--audit", a.folder)
 		for _, said := range []string{organisation, "lock-after", "20m", "wipe for", "obeyed", "per@" + s.Domain} {
 			if !strings.Contains(report, said) {
 				t.Errorf("%q is not in the report:\n%s", said, report)

@@ -119,6 +119,7 @@ func newVictim(t *testing.T, role string, rng *mathrand.Rand) *victim {
 			t.Logf("the last that was written: %q", out[max(0, len(out)-2000):])
 		}
 	})
+	v.ada.stayOpen()
 	v.Type(binary + " join " + s.Address(people[0]) + " --relay " + s.WebSocket + " --ca " + s.CAFile + "\r")
 	v.Under(binary)
 	v.See("Password of")

@@ -43,7 +43,7 @@ func newOffice(t *testing.T, s *server.Server) *office {
 	o := &office{&program{person: newPerson(t, "sotto"), address: "sotto@" + s.Domain}, s}
 	o.pinFile = o.secret("pin", "pin-of-the-hospital-7391")
 	r := o.does("", "org", "init", "hospital.example", "--as", o.address, "--relay", s.WebSocket, "--ca", s.CAFile,
-		"--pin-file", o.pinFile, "--password-file", o.secret("password", "the hospital's own"))
+		"--pin-file", o.pinFile, "--password-file", o.secret("password", "the hospital's own"), "--wait", patience.String())
 	if r.code != 0 || !strings.Contains(r.out, "hospital.example is founded") || strings.Contains(r.out, "not at the relay") {
 		t.Fatalf("founding: %+v", r)
 	}
@@ -53,7 +53,7 @@ func newOffice(t *testing.T, s *server.Server) *office {
 // org runs a command about the organisation.
 func (o *office) org(arguments ...string) ran {
 	o.t.Helper()
-	return o.does("", append(append([]string{"org"}, arguments...), "--pin-file", o.pinFile)...)
+	return o.does("", append(append([]string{"org"}, arguments...), "--pin-file", o.pinFile, "--wait", patience.String())...)
 }
 
 // must is org for what has to succeed; it returns the JSON.
@@ -108,7 +108,7 @@ func (o *office) invite(name string, more ...string) (guest *program, code, pin 
 // joins starts joining.
 func (o *office) joins(p *program, code, pin string) *exec.Cmd {
 	o.t.Helper()
-	cmd := p.command("join", "--service", "--ca", o.s.CAFile, "--pin-file", p.pinFile, "--one-time-pin-file", p.secret("otp", pin), "--wait", "60s")
+	cmd := p.command("join", "--service", "--ca", o.s.CAFile, "--pin-file", p.pinFile, "--one-time-pin-file", p.secret("otp", pin), "--wait", patience.String())
 	cmd.Stdin = strings.NewReader(code + "\n")
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	if err := cmd.Start(); err != nil {

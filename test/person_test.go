@@ -67,9 +67,10 @@ func (p *person) runIn(o terminal.Options, arguments ...string) {
 }
 
 // join makes a profile for an account, with the person's PIN, up to the first
-// screen with conversations.
+// screen with conversations. It does not lock by itself for as long as a test takes.
 func (p *person) join(s *server.Server, who server.Person) {
 	p.t.Helper()
+	p.stayOpen()
 	p.run("join", s.Address(who), "--relay", s.WebSocket, "--ca", s.CAFile)
 	p.See("Password of " + s.Address(who))
 	p.Enter(who.Password)
@@ -78,6 +79,26 @@ func (p *person) join(s *server.Server, who server.Person) {
 	p.See("Again")
 	p.Enter(p.pin)
 	p.See("lock in", "online")
+}
+
+// stayOpen adds to the settings of somebody who has not joined yet that an hour has
+// to pass before it locks. On a busy machine it takes minutes until somebody's turn
+// in a test has come again.
+func (p *person) stayOpen() {
+	p.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(p.config()), 0o700); err != nil {
+		p.t.Fatal(err)
+	}
+	f, err := os.OpenFile(p.config(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err == nil {
+		_, err = f.WriteString("lock-after = \"1h\"\nlogoff-after = \"2h\"\n")
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 // unlock enters the PIN at the lock screen.

@@ -21,7 +21,7 @@ func TestSendToRoom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := alarm.does("", "trust", s.Address(people[1]), ada.Self().Fingerprint.String(), "--pin-file", alarm.pinFile); r.code != 0 {
+	if r := alarm.does("", "trust", s.Address(people[1]), ada.Self().Fingerprint.String(), "--pin-file", alarm.pinFile, "--wait", patience.String()); r.code != 0 {
 		t.Fatalf("comparing: %+v", r)
 	}
 	if err := ada.Invite(ctx, room, alarm.address); err != nil {

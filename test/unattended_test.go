@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -84,6 +85,9 @@ func (p *program) does(input string, arguments ...string) ran {
 // send sends a text and returns what sotto send --json says of it.
 func (p *program) send(to, text string, more ...string) ran {
 	p.t.Helper()
+	if !slices.Contains(more, "--wait") {
+		more = append(more, "--wait", patience.String())
+	}
 	return p.does(text, append([]string{"send", to, "--pin-file", p.pinFile, "--json"}, more...)...)
 }
 
@@ -110,7 +114,7 @@ func parse(t *testing.T, s string) (l line) {
 // fingerprint is that of the program's own device, as it says it.
 func (p *program) fingerprint() string {
 	p.t.Helper()
-	r := p.does("", "trust", "--pin-file", p.pinFile, "--json")
+	r := p.does("", "trust", "--pin-file", p.pinFile, "--json", "--wait", patience.String())
 	for l := range strings.Lines(r.out) {
 		if l := parse(p.t, l); l.Own {
 			return l.Fingerprint
@@ -123,7 +127,7 @@ func (p *program) fingerprint() string {
 // compare trusts a device of another program.
 func (p *program) compare(with *program) {
 	p.t.Helper()
-	if r := p.does("", "trust", with.address, with.fingerprint(), "--pin-file", p.pinFile); r.code != 0 || !strings.Contains(r.out, "compared") {
+	if r := p.does("", "trust", with.address, with.fingerprint(), "--pin-file", p.pinFile, "--wait", patience.String()); r.code != 0 || !strings.Contains(r.out, "compared") {
 		p.t.Fatalf("comparing: %+v", r)
 	}
 }
@@ -447,7 +451,7 @@ func TestSendAtOnce(t *testing.T) {
 		var senders sync.WaitGroup
 		for i := range n {
 			senders.Go(func() {
-				if r := alarm.send(pager.address, "job "+strconv.Itoa(from+i), "--wait", "60s"); r.code != 0 {
+				if r := alarm.send(pager.address, "job "+strconv.Itoa(from+i), "--wait", patience.String()); r.code != 0 {
 					t.Errorf("job %d: %+v", from+i, r)
 				}
 			})

@@ -293,7 +293,7 @@ type other struct {
 
 func talker(t *testing.T, r *relay, who, with user) *other {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute) // all of a test
 	st, err := store.OpenMemory(ctx)
 	if err != nil {
 		t.Fatal(err)

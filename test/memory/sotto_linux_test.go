@@ -127,6 +127,14 @@ func newSotto(t *testing.T, u user) *sotto {
 	if err := os.Mkdir(s.tmp(), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	// Not by itself where a test takes long on a busy machine.
+	settings := s.profile().Config
+	if err := os.MkdirAll(filepath.Dir(settings), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(settings, []byte("lock-after = \"1h\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	s.own()
 	return s
 }

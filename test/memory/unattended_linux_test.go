@@ -87,9 +87,7 @@ func (l *listening) goes(do func()) {
 	}
 	<-l.ended
 	for _, f := range family {
-		if !roletest.Gone(f.PID) {
-			l.t.Errorf("the %s has not ended with it", f.Role)
-		}
+		wait(l.t, "the "+f.Role+" has ended with it", func() bool { return roletest.Gone(f.PID) })
 	}
 	if _, err := Look(l.cmd.Process.Pid, l.canaries...); err != ErrGone {
 		l.t.Errorf("afterwards: %v", err)
