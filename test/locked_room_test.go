@@ -108,6 +108,9 @@ func lockedInARoom(t *testing.T, s *server.Server, kill bool) {
 	ada.talkTo("Night shift")
 	tell(t, ctx, per, room, "that is all")
 	ada.See("that is all", "Who is on tonight?")
+	for i := range written { // from the archive, maybe after what comes live
+		ada.See(fmt.Sprintf("bed %d arrests", i+1))
+	}
 	screen = ada.Screen()
 	for i := range written {
 		if n := strings.Count(screen, fmt.Sprintf("bed %d arrests", i+1)); n != 1 {
