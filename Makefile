@@ -39,7 +39,7 @@ unit: ## the tests of every package
 
 e2e: ## the tests with real servers, clients and terminals, and what they met
 	@mkdir -p $(dir $(REPORT)) && : > $(REPORT)
-	@status=0; SOTTO_REPORT=$(REPORT) go test -count=1 -timeout 25m ./test/... || status=$$?; \
+	@status=0; SOTTO_REPORT=$(REPORT) go test -count=1 -timeout 60m ./test/... || status=$$?; \
 	echo; echo "exercised:"; sort -u $(REPORT) | sed 's/^/  /'; exit $$status
 
 bench: ## measure speed, bytes and memory beside their budgets
