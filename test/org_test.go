@@ -253,7 +253,7 @@ func TestOrganisationByCommands(t *testing.T) {
 		if len(a.Orders) != 1 || len(a.Orders[0].Devices) != 1 || a.Orders[0].Devices[0].Result != "waiting" && a.Orders[0].Devices[0].Result != "obeyed" {
 			t.Errorf("%+v", a.Orders)
 		}
-		if r := o.org("order", "wipe", "dora@"+s.Domain, "--yes"); r.code != 1 || !strings.Contains(r.err, "no device") {
+		if r := o.org("order", "wipe", "dora@"+s.Domain, "--yes"); r.code != 1 || !strings.Contains(r.err, "not in the directory") {
 			t.Errorf("an order for nobody: %+v", r)
 		}
 		o.must(&a, "remove", bob.address, "--yes")

@@ -47,7 +47,7 @@ func (o *Organisation) Order(ctx context.Context, ord order.Order, life time.Dur
 	var signed *order.Order
 	err := o.change(ctx, "give the order", func(c *change) error {
 		if len(o.devicesOf(ord.For, ord.Do, c)) == 0 {
-			return errors.New("there is no device that it would be for. See: sotto org people")
+			return o.nobody(ord.For)
 		}
 		in, err := readOrders(c.Tx)
 		if err != nil {
@@ -88,6 +88,26 @@ func (o *Organisation) Order(ctx context.Context, ord order.Order, life time.Dur
 		return writeOrders(c.Tx, in)
 	})
 	return signed, err
+}
+
+// nobody is the error about an order that would reach no device.
+func (o *Organisation) nobody(t order.Target) error {
+	if _, ok := o.staff.Entry(t.Person); t.Person != "" && !ok {
+		return stranger(t.Person)
+	}
+	return errors.New("there is no device that it would be for. See: sotto org people --devices")
+}
+
+// Reaches returns nil if there is a device that an order would be for.
+func (o *Organisation) Reaches(ctx context.Context, do order.Action, t order.Target) error {
+	return o.view(ctx, func() error {
+		return o.st.View(ctx, func(tx *store.Tx) error {
+			if len(o.devicesOf(t, do, &change{Tx: tx, o: o})) == 0 {
+				return o.nobody(t)
+			}
+			return nil
+		})
+	})
 }
 
 // devicesOf are the devices that an order is for. Somebody's that have left the

@@ -275,7 +275,7 @@ func (o *Organisation) EndPartner(ctx context.Context, name, reason string) (not
 		}
 		i := slices.IndexFunc(list, func(a Agreed) bool { return a.With.Name() == name && !a.Ended })
 		if i < 0 {
-			return fmt.Errorf("%w: %s", partner.ErrNone, name)
+			return fmt.Errorf("%w: %s. See: sotto org partner list", partner.ErrNone, name)
 		}
 		if note, err = partner.End(o.key, name, list[i].Serial, c.now, reason); err != nil {
 			return err
@@ -313,6 +313,15 @@ func (o *Organisation) ReadEnd(ctx context.Context, b []byte) (name string, seri
 		return "", 0, fmt.Errorf("%w: it ends agreement %d with %s, and by now there is agreement %d", org.ErrRollback, serial, s.Organisation, list[i].Serial)
 	}
 	return s.Organisation, serial, nil
+}
+
+// HasPartner returns nil if there is an agreement that can be ended.
+func (o *Organisation) HasPartner(ctx context.Context, name string) error {
+	list, err := o.Partners(ctx)
+	if err == nil && !slices.ContainsFunc(list, func(a Agreed) bool { return a.With.Name() == name && !a.Ended }) {
+		err = fmt.Errorf("%w: %s. See: sotto org partner list", partner.ErrNone, name)
+	}
+	return err
 }
 
 // AcceptEnd takes the end of an agreement that the other has signed.

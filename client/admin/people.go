@@ -154,7 +154,7 @@ func (c *change) entry(address string) (directory.Entry, error) {
 	e, ok := c.o.staff.Entry(address)
 	switch {
 	case !ok:
-		return e, fmt.Errorf("%s %w", address, directory.ErrStranger)
+		return e, stranger(address)
 	case address == c.o.contact:
 		return e, errors.New("this is the organisation's own account, which stays as it is")
 	}
@@ -239,10 +239,30 @@ func (o *Organisation) Remove(ctx context.Context, address string) (directory.En
 func (o *Organisation) RemoveDevice(ctx context.Context, address string, id uint32) (directory.Entry, error) {
 	return o.edit(ctx, "remove the device", address, audit.Event{Reason: audit.Removed, Device: id}, func(_ *change, e *directory.Entry) error {
 		if e.Device(id) == nil {
-			return fmt.Errorf("%s has no device %d in the directory", e.Name, id)
+			return noDevice(e, id)
 		}
 		e.Devices = slices.DeleteFunc(e.Devices, func(d directory.Device) bool { return d.ID == id })
 		return nil
+	})
+}
+
+func stranger(address string) error {
+	return fmt.Errorf("%s %w. See who is: sotto org people", address, directory.ErrStranger)
+}
+
+func noDevice(e *directory.Entry, id uint32) error {
+	return fmt.Errorf("%s has no device %d in the directory. See: sotto org people --devices", e.Name, id)
+}
+
+// Knows returns nil if somebody's entry can be changed, and has the device unless that
+// is 0.
+func (o *Organisation) Knows(ctx context.Context, address string, device uint32) error {
+	return o.view(ctx, func() error {
+		e, err := (&change{o: o}).entry(address)
+		if err == nil && device != 0 && e.Device(device) == nil {
+			err = noDevice(&e, device)
+		}
+		return err
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"sotto/client/admin/console"
 	"sotto/client/org"
+	"sotto/internal/profile"
 	"sotto/internal/role"
 )
 
@@ -105,8 +106,9 @@ at the relay, and to be an admin there if it is to make the accounts of others. 
 the profile does not exist yet it is set up: you are asked for the account's
 password and for a new PIN, or both are read from files.
 
-A recovery key is made with it, and shown once before anything else: whole, or in
-shares (--recovery-shares 3/5), or written into files. It opens vaults and backups in
+A recovery key is made with it, and shown once after the account was signed in and
+before anything is founded: whole, or in shares (--recovery-shares 3/5), or written
+into files. It opens vaults and backups in
 an emergency: docs/recovery.md.`,
 		Example: `  sotto org init hospital.example --relay wss://relay.hospital.example/ws
   sotto org init hospital.example --as admin@hospital.example --pin-file pin --password-file password`,
@@ -132,7 +134,7 @@ an emergency: docs/recovery.md.`,
 			if err := checkRelay(s.relay); err != nil {
 				return err
 			}
-			r := console.Request{Do: "found", Name: name, Relay: s.relay}
+			r := console.Request{Do: "found", Name: name, Relay: s.relay, Contact: s.address}
 			if policyFile != "" {
 				b, err := readSettings(policyFile)
 				if err != nil {
@@ -143,16 +145,12 @@ an emergency: docs/recovery.md.`,
 			rk.org = name
 			made := !without && (rk.wanted() || s.pin == "")
 			if made {
-				if r.Body, err = rk.intoPolicy(cmd, r.Body); err != nil {
+				if made, err = rk.suits(cmd, r.Body); err != nil {
 					return err
 				}
 			}
-			a, err := s.once(cmd.Context(), r)
-			switch {
-			case err != nil && made:
-				// Sheets of two keys are easily mixed up, and are missed in an emergency.
-				return fmt.Errorf("%w\nUnless sotto org status finds the organisation, the recovery key that was just made opens nothing: destroy it. The next sotto org init makes another", err)
-			case err != nil:
+			a, err := s.found(cmd, r, &rk, made)
+			if err != nil {
 				return err
 			}
 			return s.show(cmd.OutOrStdout(), a, func(w io.Writer, a *console.Answer) {
@@ -184,6 +182,48 @@ What to do next:
 	rk.flags(f)
 	f.BoolVar(&without, "no-recovery-key", false, "make no recovery key; with --pin-file none is made unless one of the two flags says where to")
 	return cmd
+}
+
+// found has the account signed in before a recovery key is shown: sheets of a key that
+// belongs to nothing are easily mixed up with others, and those are missed in an
+// emergency.
+func (s *office) found(cmd *cobra.Command, r console.Request, rk *recoveryKey, made bool) (a *console.Answer, err error) {
+	p, err := profile.Paths(s.profile)
+	if err != nil {
+		return nil, err
+	}
+	before, err := p.Exists()
+	if err != nil {
+		return nil, err
+	}
+	shown := false
+	err = s.with(cmd.Context(), func(c *conversation) error {
+		check := r
+		check.Check = true
+		if _, err := c.say(check); err != nil {
+			return err
+		}
+		if made {
+			if before {
+				fmt.Fprintln(os.Stderr, "The profile was there, without an organisation. If sotto org init has shown a\nrecovery key before, destroy that one: it opens nothing. This is another.")
+			}
+			shown = true
+			if r.Body, err = rk.intoPolicy(cmd, interrupted{os.Stdin, c.signals}, r.Body); err != nil {
+				return err
+			}
+		}
+		a, err = c.say(r)
+		return err
+	})
+	if err == nil || !shown {
+		return a, err
+	}
+	const orphan = "unless sotto org status finds the organisation, the recovery key that was just made opens nothing: destroy it. The next sotto org init makes another"
+	if code := exit(0); errors.As(err, &code) { // what went wrong the other process has said
+		complainTo(os.Stderr, orphan)
+		return nil, err
+	}
+	return nil, fmt.Errorf("%w.\nU%s", err, orphan[1:])
 }
 
 // halves writes a fingerprint in two lines, which fit into 80 columns.
@@ -349,14 +389,9 @@ This helps against somebody who may have got a copy of the key and has not used 
 to make a change of key of his own.`,
 		Args: nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := s.check(cmd); err != nil {
-				return err
-			}
-			if err := s.confirm("Open invitations become void, and agreements with partners end. Change the key?"); err != nil {
-				return err
-			}
-			return s.acting(cmd, console.Request{Do: "rotate", Reason: reason}, func(w io.Writer, a *console.Answer) {
-				fmt.Fprintf(w, "The organisation has a new key.\n\n  fingerprint  %s\n", a.Print)
+			question := "Open invitations become void, and agreements with partners end. Change the key?"
+			return s.confirmed(cmd, question, console.Request{Do: "rotate", Reason: reason}, func(w io.Writer, a *console.Answer) {
+				fmt.Fprintf(w, "The organisation has a new key.\n\n  fingerprint  %s\n", halves(a.Print))
 				for _, v := range a.Void {
 					fmt.Fprintf(w, "Invite again: %s\n", v)
 				}

@@ -13,8 +13,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -71,7 +69,8 @@ type conversation struct {
 	cmd     *exec.Cmd
 	in      io.WriteCloser
 	answers *bufio.Reader
-	signals chan os.Signal
+	signals chan os.Signal // to end, which whoever reads what is typed looks at
+	restore func()         // of the terminal, should the other process not have done it
 }
 
 // talk starts it.
@@ -87,7 +86,7 @@ func (s *office) talk(ctx context.Context) (*conversation, error) {
 		}
 	}
 	c := &conversation{cmd: exec.CommandContext(ctx, exe, args...), signals: make(chan os.Signal, 4)}
-	c.cmd.Stderr = os.Stderr
+	c.cmd.Args[0], c.cmd.Stderr = "sotto", os.Stderr
 	if c.in, err = c.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
@@ -98,7 +97,9 @@ func (s *office) talk(ctx context.Context) (*conversation, error) {
 	c.answers = bufio.NewReaderSize(out, 64<<10)
 	// The other process takes them, puts the terminal right and ends.
 	signal.Notify(c.signals, syscall.SIGINT, syscall.SIGTERM)
+	c.restore = terminalModes(s.pin == "")
 	if err := c.cmd.Start(); err != nil {
+		c.restore()
 		return nil, fmt.Errorf("start sotto's own program: %w", err)
 	}
 	return c, nil
@@ -109,6 +110,7 @@ func (c *conversation) end() error {
 	c.in.Close()
 	io.Copy(io.Discard, c.answers)
 	err := c.cmd.Wait()
+	c.restore()
 	signal.Stop(c.signals)
 	if code := c.cmd.ProcessState.ExitCode(); err != nil && code > 0 {
 		return exit(code)
@@ -167,6 +169,9 @@ func (s *office) with(ctx context.Context, talk func(*conversation) error) error
 	err = talk(c)
 	ended := c.end()
 	if errors.Is(err, errSilent) {
+		if s.pin == "" && ended == nil { // by a key, behind the prompt
+			fmt.Fprintln(os.Stderr)
+		}
 		return cmp.Or(ended, err)
 	}
 	return err
@@ -232,7 +237,7 @@ func (s *office) run(ctx context.Context, task role.Task) error {
 	if task.Job == role.Governing && len(p.Door) <= maxDoor {
 		cfg.Door = p.Door
 	}
-	restore := terminalModes(cfg)
+	restore := terminalModes(cfg.Typed)
 	defer restore()
 	_, err = unattended.Run(cfg)
 	return afterwards(p, err)
@@ -336,7 +341,7 @@ func (s *office) setUp(p profile.Profile, task role.Task) (err error) {
 		}
 	}
 	if err == nil {
-		restore := terminalModes(cfg)
+		restore := terminalModes(cfg.Typed)
 		_, err = unattended.Run(cfg)
 		restore()
 		err = afterwards(p, err)
@@ -348,22 +353,4 @@ func (s *office) setUp(p profile.Profile, task role.Task) (err error) {
 		discard(p)
 	}
 	return err
-}
-
-// confirm asks a person to say yes, and otherwise says what to do.
-func (s *office) confirm(question string) error {
-	if s.yes {
-		return nil
-	}
-	tty, err := controllingTerminal()
-	if err != nil {
-		return errors.New("nobody is there to say yes to it. If it is meant, add --yes")
-	}
-	defer tty.Close()
-	fmt.Fprint(tty, question+" [y/N] ")
-	answer, err := bufio.NewReaderSize(tty, 64).ReadString('\n')
-	if err == nil && slices.Contains([]string{"y", "yes"}, strings.ToLower(strings.TrimSpace(answer))) {
-		return nil
-	}
-	return errors.New("nothing was done")
 }

@@ -91,13 +91,7 @@ func orderOf(action, short, question string) *cobra.Command {
 				}
 				r.ID = message
 			}
-			if err := s.check(cmd); err != nil {
-				return err
-			}
-			if err := s.confirm(fmt.Sprintf(question, whose) + ". Give this order?"); err != nil {
-				return err
-			}
-			return s.acting(cmd, r, func(w io.Writer, a *console.Answer) { showOrders(w, a.Orders) })
+			return s.confirmed(cmd, fmt.Sprintf(question, whose)+". Give this order?", r, func(w io.Writer, a *console.Answer) { showOrders(w, a.Orders) })
 		},
 	}
 	if action == "recall" {

@@ -147,7 +147,7 @@ end writes it, is accepted in the same way.`,
 					return err
 				}
 				if p := a.Partners[0]; p.State == "ended" {
-					if err := s.confirm(fmt.Sprintf("%s has ended the agreement. End it here, too?", p.Name)); err != nil {
+					if err := s.confirm(c, fmt.Sprintf("%s has ended the agreement. End it here, too?", p.Name)); err != nil {
 						return err
 					}
 					if a, err = c.say(console.Request{Do: "accept", Note: note}); err != nil {
@@ -161,7 +161,7 @@ end writes it, is accepted in the same way.`,
 					showPartner(os.Stderr, a.Partners[0])
 					fmt.Fprintf(os.Stderr, "The other's key, to be compared over the telephone:\n\n  %s\n\n", a.Print)
 				}
-				if err := s.confirm("Put this agreement in force?"); err != nil {
+				if err := s.confirm(c, "Put this agreement in force?"); err != nil {
 					return err
 				}
 				if a, err = c.say(console.Request{Do: "accept", Note: note, Contact: contact}); err != nil {
@@ -192,13 +192,8 @@ accept it, so that its own list says so, too, and does not have to.`,
 			if len(args) != 1 || !org.ValidName(args[0]) {
 				return wrong(cmd, errors.New("sotto org partner end needs the partner's name, such as clinic.example"))
 			}
-			if err := s.check(cmd); err != nil {
-				return err
-			}
-			if err := s.confirm(fmt.Sprintf("Nobody of %s can be written to any more, and nobody of there writes. End the agreement?", args[0])); err != nil {
-				return err
-			}
-			a, err := s.once(cmd.Context(), console.Request{Do: "end-partner", Name: args[0], Reason: reason})
+			question := fmt.Sprintf("Nobody of %s can be written to any more, and nobody of there writes. End the agreement?", args[0])
+			a, err := s.confirming(cmd, question, console.Request{Do: "end-partner", Name: args[0], Reason: reason})
 			if err != nil {
 				return err
 			}

@@ -105,7 +105,7 @@ sotto org serve or approve as soon as it has proved that it has both.`,
 					if s.json {
 						return fmt.Errorf("%w. With --reset it gets a new password, and whoever is signed in with it is not any more", err)
 					}
-					if no := s.confirm("There is an account " + address + " already. Give it a new password? Whoever is signed in with it is not any more."); no != nil {
+					if no := s.confirm(c, "There is an account "+address+" already. Give it a new password? Whoever is signed in with it is not any more."); no != nil {
 						return fmt.Errorf("%w. With --reset it is taken over", err)
 					}
 					r.Reset = true
@@ -273,17 +273,12 @@ func about(use, short, long, do, question, done string, yes bool) *cobra.Command
 			if err != nil {
 				return err
 			}
-			if err := s.check(cmd); err != nil {
-				return err
+			r := console.Request{Do: do, Address: address}
+			show := func(w io.Writer, a *console.Answer) { fmt.Fprintf(w, done+"\n", a.People[0].Name) }
+			if !yes {
+				return s.acting(cmd, r, show)
 			}
-			if yes {
-				if err := s.confirm(fmt.Sprintf(question, address)); err != nil {
-					return err
-				}
-			}
-			return s.acting(cmd, console.Request{Do: do, Address: address}, func(w io.Writer, a *console.Answer) {
-				fmt.Fprintf(w, done+"\n", a.People[0].Name)
-			})
+			return s.confirmed(cmd, fmt.Sprintf(question, address), r, show)
 		},
 	}
 	s.open(cmd)
@@ -322,19 +317,13 @@ there.`,
 			if err != nil {
 				return err
 			}
-			if err := s.check(cmd); err != nil {
-				return err
-			}
 			question := fmt.Sprintf("All devices of %s leave the directory, for good. Remove?", address)
 			r := console.Request{Do: "remove", Address: address, Reason: reason}
 			if wipe {
 				r.Action = "wipe"
 				question = fmt.Sprintf("All devices of %s are wiped, and leave the directory, for good. Remove?", address)
 			}
-			if err := s.confirm(question); err != nil {
-				return err
-			}
-			return s.acting(cmd, r, func(w io.Writer, a *console.Answer) {
+			return s.confirmed(cmd, question, r, func(w io.Writer, a *console.Answer) {
 				fmt.Fprintf(w, "%s is removed.\n", a.People[0].Name)
 				if wipe {
 					fmt.Fprintln(w, "Whether the devices are wiped says: sotto org orders")
@@ -369,13 +358,8 @@ func orgRemoveDeviceCommand() *cobra.Command {
 			if err != nil || id == 0 {
 				return wrong(cmd, fmt.Errorf("%q is not the number of a device. See: sotto org people --devices", args[1]))
 			}
-			if err := s.check(cmd); err != nil {
-				return err
-			}
-			if err := s.confirm(fmt.Sprintf("Device %d of %s leaves the directory, for good. Remove?", id, address)); err != nil {
-				return err
-			}
-			return s.acting(cmd, console.Request{Do: "remove-device", Address: address, Device: uint32(id)}, func(w io.Writer, a *console.Answer) {
+			question := fmt.Sprintf("Device %d of %s leaves the directory, for good. Remove?", id, address)
+			return s.confirmed(cmd, question, console.Request{Do: "remove-device", Address: address, Device: uint32(id)}, func(w io.Writer, a *console.Answer) {
 				fmt.Fprintf(w, "Device %d of %s is removed.\n", id, a.People[0].Name)
 			})
 		},

@@ -89,7 +89,7 @@ func (s *office) put(cmd *cobra.Command, c *conversation, body string) error {
 	}
 	if !s.yes {
 		showDiff(out, a.Diff)
-		if err := s.confirm("Sign this, and put it in force everywhere?"); err != nil {
+		if err := s.confirm(c, "Sign this, and put it in force everywhere?"); err != nil {
 			return err
 		}
 	}
@@ -174,8 +174,11 @@ func (s *office) edit(cmd *cobra.Command, c *conversation) error {
 		if err == nil || errors.Is(err, errSilent) {
 			return s.put(cmd, c, string(body))
 		}
+		if s.yes { // nobody is asked, so nobody ends what would go round
+			return fmt.Errorf("%w. Nothing was changed", err)
+		}
 		complainTo(os.Stderr, err.Error())
-		if no := s.confirm("Edit it again?"); no != nil {
+		if no := s.confirm(c, "Edit it again?"); no != nil {
 			return errors.New("nothing was changed")
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"os"
 
 	"sotto/internal/role"
-	"sotto/internal/role/unattended"
 )
 
 // controllingTerminal opens the terminal, whatever standard input and output are.
@@ -19,9 +18,9 @@ func controllingTerminal() (*os.File, error) {
 	return f, nil
 }
 
-// terminalModes remembers the modes of the terminal that a PIN is typed at.
-func terminalModes(cfg unattended.Config) (restore func()) {
-	if !cfg.Typed {
+// terminalModes remembers the modes of the terminal that a PIN is typed at, if typed.
+func terminalModes(typed bool) (restore func()) {
+	if !typed {
 		return func() {}
 	}
 	f, err := controllingTerminal()
@@ -31,3 +30,6 @@ func terminalModes(cfg unattended.Config) (restore func()) {
 	before := role.Modes(int(f.Fd()))
 	return func() { before(); f.Close() }
 }
+
+// dropTyped drops what was typed before a question was asked.
+func dropTyped(tty *os.File) { role.FlushInput(int(tty.Fd())) }

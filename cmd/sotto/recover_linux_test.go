@@ -369,7 +369,7 @@ func TestRecoveryKeyIntoPolicy(t *testing.T) {
 	r := recoveryKey{files: []string{path}}
 	for body, want := range map[string]string{"": "destroy-after", "paste = false\n": "paste = false\n\nrecovery-key = \"age1"} {
 		os.Remove(path)
-		got, err := r.intoPolicy(orgInitCommand(), body)
+		got, err := r.intoPolicy(orgInitCommand(), os.Stdin, body)
 		if err != nil || !strings.Contains(got, want) || strings.Count(got, "\nrecovery-key = \"age1") != 1 {
 			t.Errorf("%q: %v, %q", body, err, got)
 		}
@@ -391,11 +391,11 @@ func TestRecoveryKeyIntoPolicy(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := r.intoPolicy(orgInitCommand(), "recovery-key = \"age1x\"\n"); err == nil {
+	if _, err := r.intoPolicy(orgInitCommand(), os.Stdin, "recovery-key = \"age1x\"\n"); err == nil {
 		t.Error("a policy that names a key, and a key that is to be made")
 	}
 	none := recoveryKey{}
-	if got, err := none.intoPolicy(orgInitCommand(), "recovery-key = \"age1x\"\n"); err != nil || got != "recovery-key = \"age1x\"\n" {
+	if got, err := none.intoPolicy(orgInitCommand(), os.Stdin, "recovery-key = \"age1x\"\n"); err != nil || got != "recovery-key = \"age1x\"\n" {
 		t.Errorf("%q, %v", got, err)
 	}
 }

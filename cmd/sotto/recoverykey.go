@@ -81,22 +81,31 @@ func (r *recoveryKey) wanted() bool { return r.shares != "" || len(r.files) > 0 
 // namesKey finds a line of a policy that names a recovery key.
 var namesKey = regexp.MustCompile(`(?m)^[ \t]*recovery-key[ \t]*=`)
 
+// suits holds the flags to the lines of a first policy. made is false where those name
+// a key: then none is to be made.
+func (r *recoveryKey) suits(cmd *cobra.Command, body string) (made bool, err error) {
+	if namesKey.MatchString(body) {
+		if r.wanted() {
+			return false, &misused{command: cmd.CommandPath(), err: errors.New("the policy names a recovery key already: leave out --recovery-shares and --recovery-file, or that line")}
+		}
+		return false, nil
+	}
+	if err := r.check(); err != nil {
+		return false, &misused{command: cmd.CommandPath(), err: err}
+	}
+	return true, nil
+}
+
 // intoPolicy makes a key, and returns the lines of the first policy with it: body, or
 // those that an organisation begins with. A policy that names one stays as it is.
-func (r *recoveryKey) intoPolicy(cmd *cobra.Command, body string) (string, error) {
+func (r *recoveryKey) intoPolicy(cmd *cobra.Command, in io.Reader, body string) (string, error) {
 	if body == "" {
 		body = admin.FirstPolicy()
 	}
-	if namesKey.MatchString(body) {
-		if r.wanted() {
-			return "", &misused{command: cmd.CommandPath(), err: errors.New("the policy names a recovery key already: leave out --recovery-shares and --recovery-file, or that line")}
-		}
-		return body, nil
+	if made, err := r.suits(cmd, body); err != nil || !made {
+		return body, err
 	}
-	if err := r.check(); err != nil {
-		return "", &misused{command: cmd.CommandPath(), err: err}
-	}
-	recipient, err := r.make(os.Stdin, os.Stdout)
+	recipient, err := r.make(in, os.Stdout)
 	if err != nil {
 		return "", err
 	}
@@ -178,6 +187,8 @@ func (r *recoveryKey) put(in io.Reader, out io.Writer, n int, heading string, se
 		switch m, err := in.Read(line); {
 		case m == 1 && line[0] == '\n':
 			return nil
+		case errors.Is(err, errNothingDone):
+			return err
 		case err != nil:
 			return errors.New("nobody has pressed Enter, so the recovery key may not have been written down. Nothing uses it yet: run this again")
 		}

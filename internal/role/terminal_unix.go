@@ -168,6 +168,9 @@ func Hush(fd int) (restore func(), err error) {
 	return func() { retry(func() error { return unix.IoctlSetTermios(fd, ioctlSet, &saved) }) }, nil
 }
 
+// FlushInput drops what was typed at the terminal at a descriptor and not read yet.
+func FlushInput(fd int) { flush(fd, flushInput) }
+
 // Modes remembers the modes of the terminal at a descriptor, for who starts a role that
 // may die while they are others. restore does nothing where there is no terminal.
 func Modes(fd int) (restore func()) {

@@ -16,11 +16,32 @@ import (
 	"sotto/client/org/invitation"
 	"sotto/client/org/order"
 	"sotto/client/org/partner"
+	"sotto/client/org/policy"
 	"sotto/client/store"
 	"sotto/client/text"
 )
 
 func shown(print [32]byte) string { return omemo.Fingerprint(print).String() }
+
+// mayFound says, before a recovery key is shown to anybody, why found would not do: the
+// account has to be there, and nothing founded with it.
+func (c *Console) mayFound(ctx context.Context, r *Request) error {
+	switch _, err := c.Organisation(ctx); {
+	case err == nil:
+		return admin.ErrFounded
+	case !errors.Is(err, admin.ErrNone):
+		return err
+	}
+	if self := c.Client.Self().Address; r.Contact != "" && r.Contact != self {
+		return fmt.Errorf("this profile is that of %s. Found the organisation with that account (--as %s), or name another profile with --profile", self, self)
+	}
+	if r.Body != "" {
+		if _, err := policy.New(r.Name, 1, time.Now(), r.Body); err != nil {
+			return err
+		}
+	}
+	return c.online(ctx)
+}
 
 // found founds the organisation, and makes this device its first member.
 func (c *Console) found(ctx context.Context, r *Request, a *Answer) error {
@@ -55,6 +76,20 @@ func (c *Console) found(ctx context.Context, r *Request, a *Answer) error {
 func (a *Answer) key(k org.Key) {
 	print := k.Fingerprint()
 	a.Key, a.Print = k.String(), shown(print)
+}
+
+// check says, before a person is asked to confirm an act, that there is nobody whom it
+// would be about.
+func check(ctx context.Context, o *admin.Organisation, r *Request) error {
+	switch r.Do {
+	case "order":
+		return o.Reaches(ctx, order.Action(r.Action), order.Target{Person: r.Address, Device: r.Device, Role: r.Role})
+	case "suspend", "remove", "remove-device":
+		return o.Knows(ctx, r.Address, r.Device)
+	case "end-partner":
+		return o.HasPartner(ctx, r.Name)
+	}
+	return nil
 }
 
 func (c *Console) status(ctx context.Context, o *admin.Organisation, _ *Request, a *Answer) error {

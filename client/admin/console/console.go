@@ -108,6 +108,9 @@ func (c *Console) Do(ctx context.Context, r *Request) *Answer {
 
 func (c *Console) do(ctx context.Context, r *Request, a *Answer) error {
 	if r.Do == "found" {
+		if r.Check {
+			return c.mayFound(ctx, r)
+		}
 		return c.found(ctx, r, a)
 	}
 	act := acts[r.Do]
@@ -117,6 +120,9 @@ func (c *Console) do(ctx context.Context, r *Request, a *Answer) error {
 	o, err := c.Organisation(ctx)
 	if err != nil {
 		return err
+	}
+	if r.Check {
+		return check(ctx, o, r)
 	}
 	return act(c, ctx, o, r, a)
 }

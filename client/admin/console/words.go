@@ -14,7 +14,8 @@ import (
 // Request is what is to be done, and what with. Fields that an act does not know are
 // not looked at.
 type Request struct {
-	Do string `json:"do"`
+	Do    string `json:"do"`
+	Check bool   `json:"check,omitempty"` // do nothing: say whether there is whom it is about
 
 	Name       string        `json:"name,omitempty"` // of an organisation or a person
 	Relay      string        `json:"relay,omitempty"`
