@@ -310,3 +310,28 @@ func TestOrganisationIsFollowed(t *testing.T) {
 		t.Errorf("found %v", found)
 	}
 }
+
+// TestNobodyReadsTheContact: who writes to the organisation's own account is told that
+// nobody reads it, and whom to ask.
+func TestNobodyReadsTheContact(t *testing.T) {
+	s := staff(t)
+	s.sign(listed(contact, mercyOrg, newRemote(t, s.double, contact).dev))
+	s.beat()
+	s.start()
+	err := s.send(contact, "may I have another device?")
+	if err == nil || !strings.Contains(err.Error(), "nobody reads") || !strings.Contains(err.Error(), "Ask your administrator") || !Declines(err) {
+		t.Errorf("%v", err)
+	}
+	if err := s.c.MayTalk(contact); err == nil || !strings.Contains(err.Error(), "nobody reads") {
+		t.Errorf("%v", err)
+	}
+	if p, ok := s.c.Person(contact); !ok || !strings.Contains(p.Why.String(), "nobody reads") {
+		t.Errorf("%+v, %v", p, ok)
+	}
+	if err := s.send(ada, "for a person"); err != nil {
+		t.Error(err)
+	}
+	if got, err := s.ada.read(s.sent(hasPayload)); got != "for a person" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}

@@ -61,7 +61,22 @@ func (c *Client) declineOutsider(who string) error {
 	if err := c.mayTalk(who); err != nil {
 		return declined{err}
 	}
+	if err := nobodyReads(c.Membership(), who); err != nil {
+		return declined{err}
+	}
 	return nil
+}
+
+// errNobodyReads is wrapped by errors about accounts behind which there is no person.
+var errNobodyReads = errors.New("nobody reads what is written to it")
+
+// nobodyReads is the error about writing to the organisation's own account, which is a
+// program's; nil about anybody else's.
+func nobodyReads(m *membership.Membership, who string) error {
+	if contact := m.Contact(); contact == "" || who != contact || who == m.Address() {
+		return nil
+	}
+	return fmt.Errorf("%s is the account of %s itself: %w. Ask your administrator, or a colleague", who, m.Organisation(), errNobodyReads)
 }
 
 // auditDeclined writes that somebody tried to write where that can't be: to an
@@ -71,7 +86,7 @@ func (c *Client) auditDeclined(ctx context.Context, peer string, why declined) {
 	switch {
 	case errors.Is(why.error, errOutside):
 		e.Reason = audit.NotMember
-	case errors.Is(why.error, errRemoved), errors.Is(why.error, errNotIn), errors.Is(why.error, errNoPeople):
+	case errors.Is(why.error, errNobodyReads), errors.Is(why.error, errRemoved), errors.Is(why.error, errNotIn), errors.Is(why.error, errNoPeople):
 		e.Reason = audit.NotPossible
 	default: // a question to the person, or a wrong input
 		return

@@ -78,7 +78,11 @@ func (c *Client) Person(address string) (Person, bool) {
 
 // MayTalk returns nil if there can be a conversation with somebody, and else why not.
 func (c *Client) MayTalk(address string) error {
-	return c.Membership().MayTalk(address, time.Now())
+	m := c.Membership()
+	if err := m.MayTalk(address, time.Now()); err != nil {
+		return err
+	}
+	return nobodyReads(m, address)
 }
 
 func personOf(m *membership.Membership, p membership.Person, now time.Time) Person {
@@ -87,7 +91,11 @@ func personOf(m *membership.Membership, p membership.Person, now time.Time) Pers
 	for _, r := range p.Roles {
 		x.Roles = append(x.Roles, text.Line(r))
 	}
-	if err := m.MayTalk(p.Address, now); err != nil {
+	err := m.MayTalk(p.Address, now)
+	if err == nil {
+		err = nobodyReads(m, p.Address)
+	}
+	if err != nil {
 		x.Why = lineOf("%v", err)
 	}
 	return x

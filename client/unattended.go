@@ -147,7 +147,7 @@ func (c *Client) meet(peer string) bool {
 // message as things are, and not that it could not be kept.
 func Declines(err error) bool {
 	readers := (*NewReaders)(nil)
-	return errors.As(err, &readers) || errors.Is(err, errNotIn) || errors.Is(err, errNoPeople) || errors.Is(err, errNoOwnDevice) || errors.Is(err, errOutside)
+	return errors.As(err, &readers) || errors.Is(err, errNotIn) || errors.Is(err, errNoPeople) || errors.Is(err, errNoOwnDevice) || errors.Is(err, errOutside) || errors.Is(err, errNobodyReads)
 }
 
 // Address checks an address and writes it as conversations are named.
