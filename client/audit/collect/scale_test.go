@@ -76,13 +76,6 @@ func TestAuditScale(t *testing.T) {
 			t.Fatal(err, words(r))
 		}
 	})
-	measure("open", func() {
-		c, findings, err := collect.Open(dir, collector, collectorKey, lookup, noon)
-		if err != nil || len(findings) > 0 {
-			t.Fatal(err, findings)
-		}
-		c.Close()
-	})
 }
 
 // years writes the log of one device, and the hashes beside it; it returns their size.
