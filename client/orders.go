@@ -197,7 +197,7 @@ func (c *Client) takeOrder(number uint64, note []byte) error {
 		case c.dealtWith(x):
 			words = "while it was locked"
 			fx.events = append(fx.events, NoticeEvent{Text: lineOf("%s: %s", m.Organisation(), doneMeanwhile(x))})
-		case m.Address() == m.Contact() && x.For.Person == "":
+		case x.Spares(m.Self()):
 			result, words = order.Nothing, "this is the organisation's own device"
 		case c.cfg.OnOrder == nil:
 			result, words = order.Failed, "this program cannot do that"

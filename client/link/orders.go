@@ -58,7 +58,7 @@ func (o *owner) orderCame(n uint64, note []byte) {
 		return
 	}
 	this := Ordered{Organisation: d.anchor.Key.Name(), Order: x, Note: note, Keys: d.keys}
-	if d.self.Address == d.contact && x.For.Person == "" { // it is the organisation's own device
+	if x.Spares(d.self) {
 		d.left[n] = true
 		return
 	}

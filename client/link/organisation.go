@@ -103,7 +103,7 @@ func (o *owner) setDuty(m wire.Duty) error {
 		return errors.Join(errDuty, err)
 	}
 	d := &duty{
-		contact: contact.String(), self: order.Self{Address: m.Address, Device: m.Device, Roles: m.Roles}, ledger: new(order.Ledger),
+		contact: contact.String(), self: order.Self{Address: m.Address, Device: m.Device, Roles: m.Roles, Contact: contact.String() == m.Address}, ledger: new(order.Ledger),
 		delegation: m.Delegation, questions: make(map[string]question), absent: make(map[uint64]absence), left: make(map[uint64]bool),
 		nudges: rate.NewLimiter(rate.Every(200*time.Millisecond), 20),
 	}

@@ -302,6 +302,44 @@ func TestWithDeskNothingIsDone(t *testing.T) {
 	h.obeyed(l, x) // which the desk has not done
 }
 
+// TestOwnDeviceOfTheOrganisation obeys what names it, and not what is for everybody.
+func TestOwnDeviceOfTheOrganisation(t *testing.T) {
+	s := newServer(t, script{}, nil)
+	h := newHospital(t, s)
+	h.pulse()
+	l := start(t, Config{Logger: slog.New(slog.DiscardHandler)})
+	d := attach(t, l, true)
+	d.login(s.url)
+	await(t, s.online, "login")
+	d.phase(wire.Online)
+	d.write(wire.Enlist{})
+	e := d.next("Enlisted", func(m wire.Message) bool { _, ok := m.(wire.Enlisted); return ok }).(wire.Enlisted)
+	m := h.duty(e.Key)
+	m.Address = contactAddress
+	d.write(m)
+	d.barrier()
+	for _, do := range []order.Action{order.Lock, order.LogOff, order.Wipe} {
+		h.order(do, func(x *order.Order) { x.For = order.Target{} })
+		h.order(do, func(x *order.Order) { x.For = order.Target{Role: "on-call"} })
+	}
+	h.pulse()
+	d.close()
+	for range 1 + 6 {
+		await(t, h.asked, "question")
+	}
+	for _, target := range []order.Target{{Person: contactAddress}, {Person: contactAddress, Device: 7}} {
+		x := h.order(order.Lock, func(x *order.Order) { x.For = target })
+		h.nudge(h.pulse())
+		if got := await(t, l.Orders(), "order that was obeyed"); got.Order.Number != x.Number {
+			t.Errorf("obeyed %s for %s", got.Order.Do, got.Order.For)
+		}
+		await(t, h.acks, "acknowledgement")
+	}
+	if len(h.acks) > 0 {
+		t.Error("something else was acknowledged")
+	}
+}
+
 // TestDeskIsToldTheHead: what the link has followed the next desk need not ask for.
 func TestDeskIsToldTheHead(t *testing.T) {
 	h, l := locked(t)

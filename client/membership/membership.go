@@ -329,7 +329,7 @@ func (m *Membership) Self() order.Self {
 		return order.Self{}
 	}
 	e, _ := m.Directory().Entry(m.address)
-	return order.Self{Address: m.address, Device: m.device, Roles: e.Roles}
+	return order.Self{Address: m.address, Device: m.device, Roles: e.Roles, Contact: m.address == m.contact}
 }
 
 // Added returns when the organisation has taken the device in, by its clock.

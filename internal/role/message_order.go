@@ -56,6 +56,7 @@ type Warrant struct {
 	Device  int64
 	Roles   []string
 	Since   time.Time // when it was taken in
+	Contact bool      // it is of the account that speaks for the organisation (order.Self)
 }
 
 func (Ordered) kind() byte { return kindOrdered }
@@ -71,6 +72,7 @@ func (m *Ordered) code(c *coder) {
 	c.number((*int)(&m.Do), int(lastDo)-1)
 	m.Dealt.code(c)
 	m.Proof.code(c)
+	c.fail(m.Do == ToWipe && len(m.Proof.Note) == 0) // nobody could check it
 	c.text(&m.Words)
 }
 
@@ -99,6 +101,7 @@ func (m *Warrant) code(c *coder) {
 		c.word(&m.Roles[i], maxRole)
 	}
 	c.moment(&m.Since)
+	c.flag(&m.Contact)
 }
 
 // dealt codes what DeskSetup says of orders.

@@ -19,7 +19,7 @@ func samples() []Message {
 		&GateSetup{
 			Mode: Join, Profile: p, Label: "Mercy General", User: "a.ng", Hint: "h", Note: "n", Wait: 4 * time.Second,
 			Failures: 4, SignedIn: true, LockedAt: at, Terminal: []byte{0, 1, 2}, LockAfter: time.Minute, DestroyAfter: 10, NoTPM: true, NeedTPM: true, PINLength: 8, PINMixed: true, Address: "a@b", Relay: "wss://b/ws", CAFile: "/ca.pem", Relays: Relays{"wss://b/ws\nwss://c/ws", "cGlu"}, Rotate: true, Invited: Invited{[]byte("a@b,04KQX"), true},
-			Rescue: Rescue{[]string{"/a", "/b"}, 2, "Dr Who", true, true}, Warrant: Warrant{[]byte("key: h.example\n"), "a@b", 7, []string{"on-call"}, at}, Proof: Proof{[]byte("an order\n"), [][]byte{[]byte("a key\n")}},
+			Rescue: Rescue{[]string{"/a", "/b"}, 2, "Dr Who", true, true}, Warrant: Warrant{[]byte("key: h.example\n"), "a@b", 7, []string{"on-call"}, at, true}, Proof: Proof{[]byte("an order\n"), [][]byte{[]byte("a key\n")}},
 		},
 		&DeskSetup{Profile: p, Label: "Mercy General", Terminal: []byte{9}, Open: "a@b", Check: true, ComparedOnly: true, Wishes: []byte("paste = false\n"),
 			Task: Task{Job: Trusting, Peer: "a@b", Urgency: 2, Wait: time.Second, Once: true, Ack: true, JSON: true, Through: true, File: "ecg.png", Fingerprint: "00", Archive: Archive{[]string{"age1x"}, true, true, 3, "0a", 4, true}, Silence: time.Hour}, Reading: true,
@@ -109,7 +109,7 @@ func TestOutOfBoundsIsNotSent(t *testing.T) {
 	for _, m := range []Message{
 		&Status{Waiting: -1}, &Status{Stat: maxCount + 1}, &GateSetup{Mode: 17}, &GateSetup{Wait: -time.Second}, &GateSetup{DestroyAfter: 1001},
 		&WardSetup{Dir: strings.Repeat("a", maxPath+1)}, &DeskSetup{Terminal: make([]byte, maxTermios+1)},
-		&Ordered{Do: ToLock}, &Ordered{Dealt: Dealt{1, make([]byte, 33)}}, &Ordered{Dealt: Dealt{1, make([]byte, 32)}, Proof: Proof{Note: make([]byte, maxNote+1)}}, &Ordered{Dealt: Dealt{1, make([]byte, 32)}, Proof: Proof{Keys: make([][]byte, maxKeys+1)}}, &Warrant{Device: 1 << 32}, &Warrant{Roles: make([]string, maxRoles+1)},
+		&Ordered{Do: ToLock}, &Ordered{Do: ToWipe, Dealt: Dealt{1, make([]byte, 32)}}, &Ordered{Dealt: Dealt{1, make([]byte, 33)}}, &Ordered{Dealt: Dealt{1, make([]byte, 32)}, Proof: Proof{Note: make([]byte, maxNote+1)}}, &Ordered{Dealt: Dealt{1, make([]byte, 32)}, Proof: Proof{Keys: make([][]byte, maxKeys+1)}}, &Warrant{Device: 1 << 32}, &Warrant{Roles: make([]string, maxRoles+1)},
 	} {
 		if _, _, err := encode(m); err == nil {
 			t.Errorf("%+v was sent", m)

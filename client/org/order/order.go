@@ -105,6 +105,14 @@ type Self struct {
 	Address string
 	Device  uint32
 	Roles   []string
+	Contact bool // it is of the account that speaks for the organisation
+}
+
+// Spares reports whether an order is not to be carried out by a device that it is for:
+// one of the organisation's own account, whose key and book are on it, is locked, logged
+// off or wiped only by an order that names that account. Messages it takes back like any.
+func (o *Order) Spares(self Self) bool {
+	return self.Contact && o.For.Person == "" && o.Do != Recall
 }
 
 // Includes reports whether an order with this target is for a device.

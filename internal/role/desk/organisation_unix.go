@@ -53,7 +53,7 @@ func (d *desk) ordered(x client.Ordered) {
 
 // warrant tells the watch by whose word this device may be wiped.
 func (d *desk) warrant(w client.Warrant) {
-	d.self.Control.Send(&role.Warrant{Anchor: w.Anchor, Address: w.Self.Address, Device: int64(w.Self.Device), Roles: w.Self.Roles, Since: w.Since})
+	d.self.Control.Send(&role.Warrant{Anchor: w.Anchor, Address: w.Self.Address, Device: int64(w.Self.Device), Roles: w.Self.Roles, Since: w.Since, Contact: w.Self.Contact})
 }
 
 // dealt is what the watch says of orders that were dealt with meanwhile.

@@ -70,6 +70,17 @@ func TestOrderToWipe(t *testing.T) {
 			t.Errorf("%s: %+v %v", name, o, err)
 		}
 	}
+	// The organisation's own device is wiped by an order that names it, or its account.
+	own := w
+	own.Contact = true
+	for _, c := range []struct {
+		target order.Target
+		wiped  bool
+	}{{order.Target{}, false}, {order.Target{Role: "on-call"}, false}, {order.Target{Person: w.Address}, true}, {target, true}} {
+		if _, _, err := ordered(sign(key, func(o *order.Order) { o.For = c.target }), own, now); (err == nil) != c.wiped {
+			t.Errorf("the organisation's own device, for %s: %v", c.target, err)
+		}
+	}
 	if _, _, err := ordered(sign(key, func(*order.Order) {}), role.Warrant{Anchor: []byte("no key")}, now); err == nil {
 		t.Error("a warrant without a key")
 	}

@@ -41,12 +41,15 @@ func ordered(p role.Proof, w role.Warrant, now time.Time) (o *order.Order, who s
 			return nil, "", err
 		}
 	}
-	self := order.Self{Address: w.Address, Device: uint32(w.Device), Roles: w.Roles}
+	self := order.Self{Address: w.Address, Device: uint32(w.Device), Roles: w.Roles, Contact: w.Contact}
 	if o, err = order.NewLedger(w.Since).Receive(p.Note, anchor.Key, self, time.Time{}, now); err != nil {
 		return nil, "", err
 	}
 	if o.Do != order.Wipe {
 		return nil, "", fmt.Errorf("order %d says %q", o.Number, o.Do)
+	}
+	if o.Spares(self) {
+		return nil, "", fmt.Errorf("order %d is for %s, and this is the organisation's own device", o.Number, o.For)
 	}
 	return o, anchor.Key.Name(), nil
 }

@@ -11,8 +11,13 @@ import (
 )
 
 // ordered does what the organisation has ordered, as the watch does (see there). A
-// lock and a log-off end this process: whoever keeps it running starts it again.
+// lock and a log-off end this process: whoever keeps it running starts it again. There
+// is a desk as long as there is a link, so a link that obeys orders was taken over.
 func (k *keeper) ordered(by *role.Child, m *role.Ordered) {
+	if by == k.link {
+		by.Kill()
+		return
+	}
 	if m.Do != role.ToWipe {
 		if k.err == nil {
 			k.err = errors.New(m.Words)

@@ -219,6 +219,13 @@ func (w *watch) fromDesk(e event) error {
 	case w.cfg.Check != nil:
 		return errors.New("the process that looked into the messages ended unexpectedly. Nothing was changed")
 	}
+	if m := w.wanted; m != nil {
+		if e.ended.Code != role.ExitDone {
+			w.repair()
+		}
+		w.locked()
+		return w.wipe(m)
+	}
 	if w.gate != nil && !w.gateOK && !w.lockedAt.IsZero() {
 		// It locked, and the gate is already there. Only now is it alone with the
 		// terminal: whatever the desk did last, even half, must not stay.

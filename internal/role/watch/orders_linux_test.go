@@ -39,6 +39,7 @@ func fakeLinkOrders(self *role.Self, desk *os.File) {
 		switch b[0] {
 		case 'W':
 			self.Control.Send(&role.Ordered{Do: role.ToWipe, Dealt: role.Dealt{Number: 4, Digest: digest}, Proof: role.Proof{Note: []byte("by the link")}})
+			desk.Write([]byte("asked"))
 		case 'C':
 			self.Control.Send(&role.Ordered{Do: role.ToLock, Dealt: role.Dealt{Number: 5, Digest: digest}})
 		case 'O':
@@ -123,6 +124,41 @@ func TestWipeByTheLink(t *testing.T) {
 	c.See("STATUS online 2")
 	c.Type("W")
 	wiped(t, c, "link")
+}
+
+// TestWipeByTheLinkWhileThereIsADesk waits for the desk to lock, which keeps its draft: a
+// link that was taken over ends nothing.
+func TestWipeByTheLinkWhileThereIsADesk(t *testing.T) {
+	for profile, ordered := range map[string]bool{"": true, "forged": false} {
+		t.Run(profile, func(t *testing.T) {
+			dir := t.TempDir()
+			c := opened(t, "TEST_DATA="+dir, "TEST_PROFILE="+profile)
+			c.Type("l") // the watch has read what this desk has told when it shows the next gate
+			c.See("GATE mode 0")
+			c.Type("u")
+			c.See("DESK has")
+			c.Type("D")
+			c.See("SLOW")
+			c.Type("V")
+			c.See("asked")
+			if strings.Contains(string(c.Output()), "WIPES") {
+				t.Error("it was wiped beside a desk")
+			}
+			c.Type("A")
+			c.Wait("the desk goes on", func() bool { return strings.Count(string(c.Output()), "TOLD") == 2 })
+			c.Cmd.Process.Signal(signalToLock)
+			if ordered {
+				wiped(t, c, "link")
+			} else {
+				c.See("GATE mode 0", `note "nobody has ordered that"`)
+				c.Type("q")
+				ends(t, c, 0)
+			}
+			if !exists(filepath.Join(dir, "draft")) {
+				t.Error("the desk was not left the time to keep its draft")
+			}
+		})
+	}
 }
 
 // TestWipeWithoutAWarrant: a link that was taken over asks before anybody has said

@@ -8,7 +8,10 @@ import "sotto/internal/role"
 // what it can. Both have checked who signed it, have acknowledged it, and tell the
 // watch, which does the rest. It believes them as far as they could do the same
 // without it: lock and log off. A wipe is done by a gate, which checks the order
-// itself with what the last desk told of the organisation (role.Warrant).
+// itself with what the last desk told of the organisation (role.Warrant). A link that
+// asks for one while there is a desk was overtaken by it, or was taken over: the desk
+// fetches orders by itself, and what the link has asked for waits until the desk has
+// locked.
 
 // ordered does what the organisation has ordered.
 func (w *watch) ordered(by *role.Child, m *role.Ordered) error {
@@ -30,6 +33,10 @@ func (w *watch) ordered(by *role.Child, m *role.Ordered) error {
 	case role.ToWipe:
 		if w.warrant == nil { // nobody could check it
 			by.Kill()
+			return nil
+		}
+		if by == w.link && w.desk != nil {
+			w.wanted = m
 			return nil
 		}
 		return w.wipe(m)
@@ -72,7 +79,7 @@ func (w *watch) wipe(m *role.Ordered) error {
 		w.finish(lockAnswer, w.desk)
 		w.repair()
 	}
-	w.proof, w.mode = m.Proof, role.Wipe
+	w.proof, w.mode, w.wanted = m.Proof, role.Wipe, nil
 	return w.startGate()
 }
 

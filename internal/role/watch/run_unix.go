@@ -73,6 +73,7 @@ type watch struct {
 
 	warrant *role.Warrant // as the last desk told it; nil before, or without an organisation
 	proof   role.Proof    // of the wipe that a gate is doing
+	wanted  *role.Ordered // a wipe that the link has asked for while there is a desk
 	dealt   []role.Dealt  // orders that the link has dealt with since the last desk began
 
 	past  []role.Happened // for the next desk's audit log

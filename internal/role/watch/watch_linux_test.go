@@ -254,6 +254,8 @@ func fakeDesk() int {
 			}
 		case 'A', 'X', 'Y', 'Z': // the organisation
 			fakeOrder(self, k)
+		case 'V': // the link says that it has ordered a wipe
+			self.Link.Write([]byte("W"))
 		case 'D': // keeps its draft slowly
 			slow = true
 			fmt.Printf("SLOW\r\n")
