@@ -141,9 +141,8 @@ func TestGapOnTheScreen(t *testing.T) {
 	per.run()
 	per.unlock()
 	per.talkTo("Night shift")
-	per.See("may be missing. The relay does not have them.", "late 03")
-	screen := per.Screen()
-	if order := regexp.MustCompile(`(?s)early 00.*may be missing.*late 00.*late 03`); !order.MatchString(screen) || strings.Contains(screen, "lost") {
+	per.SeeMatch(`(?s)early 00.*may be missing\. The relay does not have them\..*late 00.*late 03`)
+	if screen := per.Screen(); strings.Contains(screen, "lost") {
 		t.Errorf("a gap in a room:\n%s", screen)
 	}
 	per.talkTo("Okafor, Ada")
