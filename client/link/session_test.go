@@ -118,7 +118,7 @@ func TestOvertaken(t *testing.T) {
 	p := await(t, s.online, "after a cut")
 	d.phase(wire.Online)
 	conflict(p)
-	p = await(t, s.online, "the place taken back")
+	await(t, s.online, "the place taken back")
 	d.next("the second session", func(m wire.Message) bool {
 		st, ok := m.(wire.State)
 		return ok && st.Phase == wire.Online && st.Session == 2
