@@ -77,7 +77,7 @@ func (c *Client) Organisation() Organisation {
 	c.mu.Unlock()
 	if d.At().Serial > 0 {
 		if err := d.Member(m.Address()); err != nil && !(errors.Is(err, directory.ErrStranger) && arriving(m, d)) {
-			o.Out = lineOf("%v", err)
+			o.Out = lineOf("%v", membership.Yourself(err))
 		}
 	}
 	return o

@@ -542,7 +542,7 @@ func TestRemovedPerson(t *testing.T) {
 			t.Errorf("%+v", m)
 		}
 	}
-	if sec, err := s.c.Security(context.Background(), ada); err != nil || !sec.Warn || !strings.Contains(sec.Words.String(), "has left") {
+	if sec, err := s.c.Security(context.Background(), ada); err != nil || !sec.Warn || !strings.Contains(sec.Words.String(), "has left") || sec.Short.String() != "has left: nothing can be sent" {
 		t.Errorf("%+v, %v", sec, err)
 	}
 	// Nothing of what was sent before is sent again.

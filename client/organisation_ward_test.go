@@ -338,7 +338,10 @@ func TestWhoHasJustJoinedIsNotSaidToBeOut(t *testing.T) {
 	s.authority.head.Issued = time.Now().Add(time.Second)
 	s.nudge()
 	s.upToDate()
-	if o := s.c.Organisation(); o.Out.Empty() {
-		t.Error("somebody who is not in the directory of now is not told")
+	if o := s.c.Organisation(); o.Out.String() != "you are not in the organisation's directory" {
+		t.Errorf("somebody who is not in the directory of now is told %q", o.Out)
+	}
+	if sec, err := s.c.Security(context.Background(), ada); err != nil || sec.Short.String() != "you are not in mercy.example now" {
+		t.Errorf("%+v, %v", sec, err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"sotto/client/org/directory"
 	"sotto/client/stanza"
 	"sotto/client/store"
+	"sotto/client/text"
 )
 
 // In an organisation the directory says which devices are whose, and nobody else:
@@ -303,19 +304,35 @@ func (c *Client) securityIn(who string, rows []store.PeerDevice) Security {
 	switch err := c.mayTalk(who); {
 	case err != nil:
 		s.Trusted, s.Verified = 0, 0
-		s.Warn, s.Words = true, lineOf("%v", err)
+		s.Warn, s.Words, s.Short = true, lineOf("%v", err), c.barredShort(err)
 	case s.Undecided > 0:
-		s.Warn, s.Words = true, lineOf("%s", c.unsignedWords(who, s.Undecided))
+		s.Warn, s.Words, s.Short = true, lineOf("%s", c.unsignedWords(who, s.Undecided)), lineOf("%s unsigned", count(s.Undecided, "device"))
 	case who == c.self && s.Devices == 0:
 		s.Words = lineOf("your own address: you have no other device to send notes to")
 	case s.Devices == 0:
 		s.Words = lineOf("no device of %s seen yet", c.short(who))
 	case s.Trusted == 0:
-		s.Warn, s.Words = true, lineOf("no device of %s is signed by %s: nothing can be sent", c.short(who), name)
+		s.Warn, s.Words, s.Short = true, lineOf("no device of %s is signed by %s: nothing can be sent", c.short(who), name), lineOf("no signed device")
 	default:
 		s.Words = lineOf("encrypted, %s signed by %s", count(s.Trusted, "device"), name)
 	}
 	return s
+}
+
+// barredShort says in a few words why somebody cannot be written to.
+func (c *Client) barredShort(err error) text.Safe {
+	name := c.Membership().Organisation()
+	switch {
+	case errors.Is(err, membership.ErrOut):
+		return lineOf("you are not in %s now", name)
+	case errors.Is(err, directory.ErrSuspended):
+		return lineOf("suspended: nothing can be sent")
+	case errors.Is(err, directory.ErrRemoved):
+		return lineOf("has left: nothing can be sent")
+	case errors.Is(err, directory.ErrStranger):
+		return lineOf("not in %s: nothing can be sent", name)
+	}
+	return lineOf("nothing can be sent")
 }
 
 // roomSecurityIn says it of a room.
@@ -323,11 +340,11 @@ func (c *Client) roomSecurityIn(s *Security, rs *readership) {
 	name := c.Membership().Organisation()
 	switch {
 	case len(rs.outside) > 0 && rs.total == 0:
-		s.Warn, s.Words = true, lineOf("nobody else here belongs to %s: nothing can be sent", name)
+		s.Warn, s.Words, s.Short = true, lineOf("nobody else here belongs to %s: nothing can be sent", name), lineOf("nothing can be sent")
 	case len(rs.outside) > 0:
-		s.Warn, s.Words = true, lineOf("%s cannot read here: not of %s", c.people(rs.outside), name)
+		s.Warn, s.Words, s.Short = true, lineOf("%s cannot read here: not of %s", c.people(rs.outside), name), lineOf("not everybody can read here: /members")
 	case s.Undecided > 0:
-		s.Warn, s.Words = true, lineOf("%s here that %s has not signed. Nothing is sent to it: /members", newDevices(s.Undecided), name)
+		s.Warn, s.Words, s.Short = true, lineOf("%s here that %s has not signed. Nothing is sent to it: /members", newDevices(s.Undecided), name), lineOf("%s unsigned: /members", count(s.Undecided, "device"))
 	case rs.total == 0:
 		s.Words = lineOf("nobody else is in this room yet: /invite NAME")
 	case s.Trusted == 0:

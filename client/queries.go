@@ -162,14 +162,17 @@ func (c *Client) Security(ctx context.Context, peer string) (Security, error) {
 	s.Lifespan = lifespan
 	switch own := securityOf(c.judged(c.self, ours), "", true, c.device.ID()); {
 	case c.isRemoved():
-		s.Warn, s.Words = true, lineOf("%v", errRemoved)
+		s.Warn, s.Words, s.Short = true, lineOf("%v", errRemoved), lineOf("this device was removed: /rejoin")
 	case own.Undecided > 0 && !s.Warn && peer != c.self && c.Membership() != nil:
-		s.Warn, s.Words = true, lineOf("You have %s that %s has not signed. Nothing is sent to it: /devices", newDevices(own.Undecided), c.Membership().Organisation())
+		s.Warn, s.Words, s.Short = true, lineOf("You have %s that %s has not signed. Nothing is sent to it: /devices", newDevices(own.Undecided), c.Membership().Organisation()), ownUnsigned(own.Undecided)
 	case own.Undecided > 0 && !s.Warn && peer != c.self:
-		s.Warn, s.Words = true, lineOf("You have %s. What you write does not go there until you compare: /devices", newDevices(own.Undecided))
+		s.Warn, s.Words, s.Short = true, lineOf("You have %s. What you write does not go there until you compare: /devices", newDevices(own.Undecided)), ownUnsigned(own.Undecided)
 	}
 	return s, nil
 }
+
+// ownUnsigned says in a few words that devices of one's own get nothing yet.
+func ownUnsigned(n int) text.Safe { return lineOf("%s of yours: /devices", newDevices(n)) }
 
 // Draft returns what is being written in a conversation.
 func (c *Client) Draft(ctx context.Context, peer string) (store.Draft, error) {

@@ -151,6 +151,7 @@ type Security struct {
 	Undecided int       // active, but nothing is sent to them until compared
 	Words     text.Safe // the same in words: "encrypted, 1 of 2 compared"
 	Warn      bool      // Words ask for something to be done
+	Short     text.Safe // Words, or what to do, in few enough for the head of a screen; "" where the numbers say it
 
 	Lifespan time.Duration // how long what is written there lives; 0: for ever
 

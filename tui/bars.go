@@ -55,6 +55,8 @@ func (k *look) security(s *client.Security) (string, themes.Style) {
 	switch {
 	case s == nil:
 		return "", k.Good
+	case !s.Short.Empty():
+		return s.Short.String(), k.Warning
 	case s.Room && s.Warn:
 		return s.Words.String(), k.Warning
 	case s.Room:

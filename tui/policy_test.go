@@ -204,3 +204,22 @@ func TestTheOrganisationInTheStatusLine(t *testing.T) {
 	change(func(o *client.Organisation) { o.Out = text.Line("you are suspended") })
 	term.sees("Nothing is sent, and nothing comes: you are suspended.", "online · not in mercy.example now")
 }
+
+// TestSomebodyHasLeft is a conversation with somebody whom the directory has no more:
+// the head says so in words that fit, as soon as the directory has changed, and the
+// whole sentence stands below.
+func TestSomebodyHasLeft(t *testing.T) {
+	term := start(t, terminalSetup{fake: func(f *fake) {
+		member(f)
+		f.org.stands = client.Organisation{Name: text.Line("mercy.example"), Heard: night.Add(-time.Minute), Left: time.Hour}
+	}})
+	term.sees("encrypted, 2 devices ok")
+	f := term.fake
+	f.mu.Lock()
+	f.security[ada] = client.Security{Devices: 2, Warn: true, Short: text.Line("has left: nothing can be sent"),
+		Words: text.Line("Okafor, Ada has left. Only people of mercy.example can be written to")}
+	f.mu.Unlock()
+	f.events <- client.OrganisationChanged{}
+	term.sees("has left: nothing can be sent", "Okafor, Ada has left. Only people of mercy.example can be written to").
+		misses("no trusted device").misses("/trust")
+}

@@ -258,6 +258,7 @@ func (m *Model) events(events []client.Event) tea.Cmd {
 			cmds = append(cmds, m.loadGaps())
 		case client.OrganisationChanged: // the directory, too: names and roles stand in the list
 			cmds = append(cmds, m.loadOrganisation(), m.loadList())
+			security = true
 		case client.PolicyChanged:
 			cmds = append(cmds, m.policyChanged(e))
 		case client.NoticeEvent:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -363,7 +364,7 @@ func TestWhoMayTalk(t *testing.T) {
 	own := person(alice)
 	own.State = directory.Suspended
 	update(t, s, func(tx *store.Tx) error { _, err := m.ApplyDirectory(tx, h.sign(own)...); return err })
-	if err := m.MayTalk(bob, noon); !errors.Is(err, ErrOut) {
+	if err := m.MayTalk(bob, noon); !errors.Is(err, ErrOut) || !strings.HasSuffix(err.Error(), ": you are suspended") {
 		t.Errorf("while suspended: %v", err)
 	}
 }

@@ -13,10 +13,34 @@ import (
 // Why somebody cannot be talked to, beside the errors of packages directory and partner.
 var (
 	ErrNoDirectory = errors.New("the organisation's directory has not arrived yet")
-	ErrOut         = errors.New("you are not active in the organisation")
+	ErrOut         = errors.New("you cannot write to anybody now")
 	ErrTwice       = errors.New("is in the directories of two partners")
 	ErrUnheard     = errors.New("the partner was not heard for too long, so who has left it is not known")
 )
+
+// Yourself says to the person themselves why the directory lets nobody write to them: an
+// error of directory.Directory.Member in the second person.
+func Yourself(err error) error {
+	switch {
+	case errors.Is(err, directory.ErrSuspended):
+		return &yourself{"you are suspended", err}
+	case errors.Is(err, directory.ErrRemoved):
+		return &yourself{"you do not belong to the organisation any more", err}
+	case errors.Is(err, directory.ErrStranger):
+		return &yourself{"you are not in the organisation's directory", err}
+	}
+	return err
+}
+
+// yourself says an error in other words.
+type yourself struct {
+	words string
+	why   error
+}
+
+func (e *yourself) Error() string { return e.words }
+
+func (e *yourself) Unwrap() error { return e.why }
 
 // Person is somebody in the directory, or in what a partner shows of its own.
 type Person struct {
@@ -67,7 +91,7 @@ func (m *Membership) MayTalk(address string, now time.Time) error {
 	}
 	d := m.Directory()
 	if err := d.Member(m.address); err != nil {
-		return fmt.Errorf("%w: %w", ErrOut, err)
+		return fmt.Errorf("%w: %w", ErrOut, Yourself(err))
 	}
 	if p.Partner == "" {
 		return d.Member(address)
