@@ -128,6 +128,13 @@ func (c *Client) mayAttach(mediaType string) error {
 	return nil
 }
 
+// mayTellRead reports whether authors are told that a message was read: unless the policy
+// says that they are not. That it has arrived they are told always.
+func (c *Client) mayTellRead() bool {
+	v := c.Policy().Value("receipts")
+	return !v.Set() || v.Bool()
+}
+
 // policyFile is how large a file may be, in bytes, by the policy.
 func (c *Client) policyFile() int64 {
 	if n := c.held.value("attachment-size").Int(); n > 0 {

@@ -134,7 +134,7 @@ func (c *Client) roomReceipt(tx *store.Tx, fx *effects, x *envelope) (bool, erro
 
 // sendRoomMarker tells a room that the person has seen what was written there.
 func (c *Client) sendRoomMarker(peer, archiveID string) {
-	if r := c.rooms[peer]; r == nil || r.phase != inside {
+	if r := c.rooms[peer]; r == nil || r.phase != inside || !c.mayTellRead() {
 		return
 	}
 	id := rand.Text()

@@ -404,6 +404,9 @@ func (c *Client) sendReceipt(r receipt) {
 
 // sendMarker tells a sender that a message was shown to the person (XEP-0333).
 func (c *Client) sendMarker(to, id string) {
+	if !c.mayTellRead() {
+		return
+	}
 	c.sendSmall(to, stanza.Displayed(id), stanza.StoreHint())
 }
 

@@ -69,7 +69,7 @@ func (r *Report) exceptions(k *Known, values map[string]policy.Value) {
 		{"tpm", "a vault can be copied to another machine, and its PIN guessed there", func(v policy.Value) bool { return v.Text() != "required" }},
 		{"trust", "devices outside the directory may be trusted", func(v policy.Value) bool { return v.Text() != "directory" }},
 		{"legacy", "TLS 1.2 and SCRAM-SHA-1 are taken", func(v policy.Value) bool { return v.Set() && v.Bool() }},
-		{"saving", "files and text may be saved outside sotto", func(v policy.Value) bool { return v.Set() && v.Bool() }},
+		{"saving", "a backup may be made to a key of a person's own, too", func(v policy.Value) bool { return v.Set() && v.Bool() }},
 		{"service", "programs may open profiles of their own without a person", func(v policy.Value) bool { return v.Set() && v.Bool() }},
 	} {
 		if c.loose(values[c.name]) {
