@@ -11,14 +11,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reserved keeps the locks until the program ends.
+// reserved keeps the locks until the program ends, by port.
 var reserved struct {
 	sync.Mutex
-	files []*os.File
+	files map[int]*os.File
 }
 
-// reserve takes a port for this program, among all of this user's test programs.
+// reserve takes a port for this program, among all of this user's test programs. One
+// that it has already it gets again, when all others had their turn.
 func reserve(port int) bool {
+	reserved.Lock()
+	defer reserved.Unlock()
+	if reserved.files[port] != nil {
+		return true
+	}
 	dir := filepath.Join(os.TempDir(), fmt.Sprintf("sotto-test-ports-%d", os.Getuid()))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return true // without a place for it, what listens has to tell
@@ -31,8 +37,9 @@ func reserve(port int) bool {
 		f.Close()
 		return false
 	}
-	reserved.Lock()
-	defer reserved.Unlock()
-	reserved.files = append(reserved.files, f)
+	if reserved.files == nil {
+		reserved.files = map[int]*os.File{}
+	}
+	reserved.files[port] = f
 	return true
 }
