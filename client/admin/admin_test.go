@@ -554,6 +554,10 @@ func TestOrders(t *testing.T) {
 	if h, err := o.Hear(t.Context(), "alice@hospital.example", note, nil); err != nil || h.Result != order.Obeyed {
 		t.Errorf("%+v, %v", h, err)
 	}
+	// A device says it again until it knows that it came: that is nothing new to tell.
+	if h, err := o.Hear(t.Context(), "alice@hospital.example", note, nil); err != nil || h != nil {
+		t.Errorf("said again: %+v, %v", h, err)
+	}
 	list, err := o.Orders(t.Context(), 10)
 	if err != nil || len(list) != 2 {
 		t.Fatalf("%+v, %v", list, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"sotto/client/audit"
 	"sotto/client/org"
@@ -30,7 +31,11 @@ func (h Happening) String() string {
 	case h.Refused != nil:
 		return fmt.Sprintf("from %s, not answered: %v", h.Address, h.Refused)
 	case h.Order != 0:
-		s := fmt.Sprintf("order %d: %s by device %d of %s", h.Order, h.Result, h.Device, who)
+		said := string(h.Result) + " by"
+		if h.Result == order.Nothing {
+			said = "nothing to do for"
+		}
+		s := fmt.Sprintf("order %d: %s device %d of %s", h.Order, said, h.Device, who)
 		if h.Words != "" {
 			s += ": " + h.Words
 		}
@@ -194,6 +199,15 @@ func (c *change) acknowledgement(l *store.Letter) (*Happening, error) {
 		return nil, refusal{err}
 	}
 	heard := store.Heard{Order: o.Number, Address: a.Device.Person, Device: a.Device.Device, Result: string(a.Result), Words: a.Words, At: a.At, Came: c.now}
+	before, err := c.HeardOf(o.Number)
+	if err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(before, func(b store.Heard) bool {
+		return b.Address == heard.Address && b.Device == heard.Device && (b.Result == string(order.Obeyed) || b.Result == heard.Result && b.Words == heard.Words)
+	}) {
+		return nil, c.PutHeard(heard) // devices say it again until they know that it came
+	}
 	name := ""
 	if e, ok := c.o.staff.Entry(l.Bare); ok {
 		name = e.Name

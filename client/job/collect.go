@@ -45,6 +45,7 @@ type Collector struct {
 	broken error                 // of writing findings
 	failed chan struct{}
 	first  []collect.Finding
+	counts tally
 }
 
 // OpenCollector opens the folder. The key lies in the database.
@@ -102,6 +103,7 @@ func (k *Collector) Work(ctx context.Context, c *client.Client) error {
 	for {
 		select {
 		case <-ctx.Done():
+			k.summarise(time.Now(), true)
 			if err := k.seal(); err != nil {
 				return err
 			}
@@ -118,6 +120,7 @@ func (k *Collector) Work(ctx context.Context, c *client.Client) error {
 				}
 				seal = now
 			}
+			k.summarise(now, false)
 			if err := k.listen(now, c.Logging()); err != nil {
 				return err
 			}
@@ -150,7 +153,27 @@ func (k *Collector) listen(now time.Time, expected map[audit.Device]time.Time) e
 	return nil
 }
 
+// tell writes a line for each finding, up to a bound.
 func (k *Collector) tell(list []collect.Finding) {
+	k.mu.Lock()
+	list = k.counts.take(list)
+	k.mu.Unlock()
+	k.write(list)
+}
+
+// summarise writes how many findings there were that tell has not written.
+func (k *Collector) summarise(now time.Time, all bool) {
+	k.mu.Lock()
+	list, rest := k.counts.due(now, all)
+	k.mu.Unlock()
+	k.write(list)
+	if rest > 0 {
+		words := fmt.Sprintf("%d findings of further devices are not listed", rest)
+		k.line(map[string]any{"type": "findings", "count": rest, "time": stamp(now), "what": words}, now.UTC().Format(time.DateTime)+" "+words)
+	}
+}
+
+func (k *Collector) write(list []collect.Finding) {
 	for _, f := range list {
 		k.line(map[string]any{
 			"type": "finding", "kind": f.Kind.String(), "harmless": f.Kind.Harmless(), "device": f.Device.String(),

@@ -116,7 +116,7 @@ func TestDoctorJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(r.out), &got); err != nil {
 		t.Fatalf("%v: %s", err, r.out)
 	}
-	if r.code != 1 || got.Version != 1 || got.Bad != 1 || len(got.Checks) != 21 {
+	if r.code != 1 || got.Version != 1 || got.Bad != 1 || len(got.Checks) != 22 {
 		t.Errorf("exit code %d, %+v", r.code, got)
 	}
 	for _, c := range got.Checks {

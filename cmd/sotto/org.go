@@ -156,8 +156,9 @@ an emergency: docs/recovery.md.`,
 			return s.show(cmd.OutOrStdout(), a, func(w io.Writer, a *console.Answer) {
 				fmt.Fprintf(w, `%s is founded. Its account is %s.
 
-  key          %s
   fingerprint  %s
+  key
+    %s
 
 Who loses this profile or its PIN loses the organisation: keep a copy of both,
 apart.
@@ -167,7 +168,7 @@ What to do next:
   sotto org invite ADDRESS   invite people
   sotto org serve            answer those who join, and keep devices in touch;
                              start it as a service (docs/administration.md)
-`, name, s.address, a.Key, halves(a.Print))
+`, name, s.address, halves(a.Print), a.Key)
 			})
 		},
 	}
@@ -254,7 +255,9 @@ func showStatus(out io.Writer, s *console.Status) {
 	if s.Relay != "" {
 		row("relay", "%s", s.Relay)
 	}
-	row("fingerprint", "%s", s.Fingerprint)
+	first, second, _ := strings.Cut(halves(s.Fingerprint), "\n")
+	row("fingerprint", "%s", first)
+	row("", "%s", strings.TrimSpace(second))
 	if s.Keys > 0 {
 		row("", "the key has changed %s", times(int(s.Keys)))
 	}
@@ -267,8 +270,8 @@ func showStatus(out io.Writer, s *console.Status) {
 	row("policy", "serial %d", s.Policy)
 	row("orders", "%d in force", s.Orders)
 	row("partners", "%d", s.Partners)
-	row("head", "number %d, signed %s ago; devices wait for the next one %s at most", s.Head, age(time.Since(s.HeadIssued)), age(s.Lease))
-	serving := "no: nobody answers who joins, and devices lock when the lease is over"
+	row("head", "number %d, signed %s ago; devices wait %s for the next", s.Head, age(time.Since(s.HeadIssued)), age(s.Lease))
+	serving := "no: nobody answers those who join. Start it: sotto org serve"
 	if s.Serving {
 		serving = "yes"
 	}

@@ -12,6 +12,7 @@ import (
 
 	"sotto/client/admin/console"
 	"sotto/client/org"
+	"sotto/client/org/order"
 )
 
 func orgOrderCommand() *cobra.Command {
@@ -140,11 +141,12 @@ func showOrders(out io.Writer, orders []console.Order) {
 		if i > 0 {
 			fmt.Fprintln(out)
 		}
-		state := "in force until " + o.Expires.Local().Format("2 Jan 2006 15:04")
-		if !o.InForce {
-			state = "over"
+		fmt.Fprintf(out, "%d  %s for %s, given %s\n", o.Number, o.Do, strings.TrimPrefix(o.For, "person "), o.Issued.Local().Format("2 Jan 2006 15:04"))
+		if o.InForce {
+			fmt.Fprintf(out, "   devices that connect until %s carry it out\n", o.Expires.Local().Format("2 Jan 2006 15:04"))
+		} else {
+			fmt.Fprintln(out, "   over: devices that connect now do nothing")
 		}
-		fmt.Fprintf(out, "%d  %s, %s; given %s, %s\n", o.Number, o.Do, o.For, o.Issued.Local().Format("2 Jan 15:04"), state)
 		if o.Message != "" {
 			fmt.Fprintf(out, "   message %s of %s\n", o.Message, o.Author)
 		}
@@ -157,7 +159,14 @@ func showOrders(out io.Writer, orders []console.Order) {
 			if !d.At.IsZero() {
 				at = d.At.Local().Format("2 Jan 15:04:05")
 			}
-			fmt.Fprintf(w, "   %s\t%s\t%s\t%s\n", strings.TrimSpace(d.Name+" "+strconv.FormatUint(uint64(d.Device), 10)), d.Result, at, d.Words)
+			result := d.Result
+			if result == string(order.Nothing) {
+				result = "nothing to do"
+			}
+			fmt.Fprintf(w, "   %s\t%s\t%s\n", strings.TrimSpace(d.Name+" "+strconv.FormatUint(uint64(d.Device), 10)), result, at)
+			if d.Words != "" {
+				fmt.Fprintf(w, "     %s\n", d.Words)
+			}
 		}
 		w.Flush()
 	}

@@ -57,7 +57,7 @@ func orgInviteCommand() *cobra.Command {
 	var s office
 	var name, department, expires string
 	var roles []string
-	var device, reset, byHand, noQR bool
+	var device, reset, byHand, qrCode, noQR bool
 	cmd := &cobra.Command{
 		Use:   "invite ADDRESS --name NAME",
 		Short: "Invite somebody, or another device of somebody",
@@ -115,7 +115,7 @@ sotto org serve or approve as soon as it has proved that it has both.`,
 					return err
 				}
 				defer a.Clear()
-				return s.show(cmd.OutOrStdout(), a, func(w io.Writer, a *console.Answer) { showInvitation(w, a.Invited, !noQR) })
+				return s.show(cmd.OutOrStdout(), a, func(w io.Writer, a *console.Answer) { showInvitation(w, a.Invited, qrCode) })
 			})
 		},
 	}
@@ -130,18 +130,16 @@ sotto org serve or approve as soon as it has proved that it has both.`,
 	f.BoolVar(&device, "device", false, "for another device of somebody who is in")
 	f.BoolVar(&reset, "reset", false, "if the account exists, give it a new password; other devices of it are locked out")
 	f.BoolVar(&byHand, "no-account", false, "do not make the account: print the password that it has to get")
-	f.BoolVar(&noQR, "no-qr", false, "do not draw the invitation as a QR code")
+	f.BoolVar(&qrCode, "qr", false, "draw the invitation as a QR code, too")
+	f.BoolVar(&noQR, "no-qr", false, "draw none")
+	f.MarkHidden("no-qr") // what is so anyway now
 	return cmd
 }
 
 func showInvitation(w io.Writer, i *console.Invited, draw bool) {
 	fmt.Fprintf(w, "Invitation for %s (%s), good until %s:\n\n  ", i.Name, i.Address, i.Expires.Local().Format("Mon 2 Jan 2006 15:04"))
 	w.Write(i.Code)
-	fmt.Fprint(w, "\n\n")
-	if draw {
-		drawCode(w, i.Code)
-	}
-	fmt.Fprint(w, "One-time PIN, to be told by another way than the invitation:\n\n  ")
+	fmt.Fprint(w, "\n\nOne-time PIN, to be told by another way than the invitation:\n\n  ")
 	w.Write(i.PIN)
 	fmt.Fprint(w, "\n\n")
 	switch i.Account {
@@ -160,6 +158,10 @@ func showInvitation(w io.Writer, i *console.Invited, draw bool) {
 		fmt.Fprint(w, "\n\nsotto replaces it when the person joins.\n")
 	}
 	fmt.Fprintln(w, "The person runs: sotto join")
+	if draw {
+		fmt.Fprint(w, "\nThe invitation, without the one-time PIN:\n\n")
+		drawCode(w, i.Code)
+	}
 }
 
 // drawCode draws an invitation for a phone or another computer to scan, where output

@@ -24,7 +24,7 @@ func (p place) group(m machine) group {
 	g := group{"profile", []examination{
 		one("files", p.files),
 		one("file-system", func(context.Context) finding { return p.fileSystem(m) }),
-		one("vault", p.vault), one("store", p.store),
+		one("vault", p.vault), one("store", p.store), one("organisation", p.organisation),
 	}}
 	if p.err != nil || !p.there {
 		why := finding{verdict: Skipped, found: "no profile " + p.Name + " yet"}
