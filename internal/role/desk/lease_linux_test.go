@@ -27,8 +27,13 @@ func member(t *testing.T, address string, joined time.Time, also func(*store.Tx,
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
+	return memberIn(t, db, address, joined, also)
+}
+
+func memberIn(t *testing.T, db *store.Store, address string, joined time.Time, also func(*store.Tx, *membership.Membership, *orgtest.Key) error) *client.Client {
+	t.Helper()
 	key := orgtest.New("ward.example", "1")
-	err = db.Update(context.Background(), func(tx *store.Tx) error {
+	err := db.Update(context.Background(), func(tx *store.Tx) error {
 		if _, err := omemo.Setup(tx); err != nil {
 			return err
 		}
