@@ -8,6 +8,7 @@ import (
 	"sotto/client/org"
 	"sotto/client/org/order"
 	"sotto/client/org/orgtest"
+	"sotto/client/org/partner"
 	"sotto/client/org/policy"
 	"sotto/client/stanza"
 )
@@ -101,6 +102,7 @@ func TestLeaseAndWhatIsHeldBack(t *testing.T) {
 		"an order for others": {stanza.NodeOrders, func(s *commanded) {
 			s.order(order.Lock, func(x *order.Order) { x.For.Person = ada })
 		}},
+		"an agreement":  {stanza.NodePartners, func(s *commanded) { s.agree("clinic.example") }},
 		"the policy":    {stanza.NodePolicy, func(s *commanded) { s.policy(2, "lease = \"7d\"\npaste = false\n") }},
 		"the directory": {stanza.NodeDirectory, func(s *commanded) { s.sign(listed(lind, "Lind, Bo")) }},
 	} {
@@ -162,6 +164,26 @@ func TestLeaseAndWhatIsHeldBack(t *testing.T) {
 			}
 		})
 	}
+}
+
+// agree puts an agreement with another organisation in force, which the next head names.
+func (h *authority) agree(name string) {
+	h.t.Helper()
+	theirs, with := orgtest.New(name, "1"), partner.New(h.key.Key)
+	a := partner.Agreement{Proposer: h.key.Key, Partner: theirs.Key, Serial: 1, Issued: time.Now(), Expires: time.Now().AddDate(1, 0, 0),
+		Opens: []partner.Opening{{Organisation: name, Role: "referral"}}}
+	note, err := a.Propose(h.key)
+	if err == nil {
+		note, err = partner.Agree(note, h.key.Key, theirs.Key, theirs)
+	}
+	if err == nil {
+		_, err = with.Apply(note)
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.head.Partners = with.State()
+	h.put(stanza.NodePartners, stanza.PartnerItem(name), note)
 }
 
 // TestLeaseAfterALinkHasFollowed: what a link has followed counts, where everything is

@@ -29,6 +29,7 @@ func (c *Client) fetchPartners(done func(error)) {
 		}
 		items, _ := stanza.ReadItems(e, stanza.NodePartners)
 		c.takePartners(m, items)
+		c.complete(func(error) {})
 		current := m.PartnersCurrent()
 		if c.following.looking {
 			done(current)
@@ -109,7 +110,7 @@ func (c *Client) takePartners(m *membership.Membership, items []stanza.Item) {
 		}, &refused) {
 			return
 		}
-		f.partners[sum] = true
+		f.partners[sum] = refused == nil || errors.Is(refused, org.ErrRollback) // another may be taken once more is here
 		switch {
 		case refused == nil:
 		case errors.Is(refused, org.ErrRollback): // it was ended, or replaced, and is still shown

@@ -190,6 +190,7 @@ func (m *Membership) Complete(tx *store.Tx) (bool, error) {
 	case m.headNote == nil,
 		!is(here, m.head.Directory),
 		!is(m.policy.At(), m.head.Policy), m.policy != nil && m.policyKey != m.anchor.Key,
+		m.partnersCurrent() != nil,
 		len(copyLedger(m.ledger).Missing(m.head.Orders)) > 0:
 		return false, nil
 	case !m.head.Issued.After(m.complete):

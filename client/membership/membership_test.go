@@ -450,6 +450,14 @@ func TestCompleteHeads(t *testing.T) {
 			note := h.policy(2, "lease = \"3d\"\n")
 			return func(tx *store.Tx, m *Membership) error { return m.SetPolicy(tx, note) }
 		},
+		"an agreement": func(h *side) func(*store.Tx, *Membership) error {
+			note, with := agrees(t, h.key, orgtest.New(clinic, "1"), 1), partner.New(h.key.Key)
+			if _, err := with.Apply(note); err != nil {
+				t.Fatal(err)
+			}
+			h.head.Partners = with.State()
+			return func(tx *store.Tx, m *Membership) error { return m.ApplyPartner(tx, note, "") }
+		},
 		"the directory": func(h *side) func(*store.Tx, *Membership) error {
 			notes := h.sign(person(eve))
 			return func(tx *store.Tx, m *Membership) error { _, err := m.ApplyDirectory(tx, notes...); return err }

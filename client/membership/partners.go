@@ -192,6 +192,10 @@ func (m *Membership) PartnersCurrent() error {
 	}
 	m.mu.RLock()
 	defer m.mu.RUnlock()
+	return m.partnersCurrent()
+}
+
+func (m *Membership) partnersCurrent() error {
 	if want := m.head.Partners; want != (org.Hash{}) && want != m.partners.State() {
 		return fmt.Errorf("%w: what was agreed with partners", org.ErrGap)
 	}

@@ -234,6 +234,10 @@ func (p *Partners) Apply(b []byte) (*Agreement, error) {
 	old := p.with[name]
 	switch {
 	case a.Serial <= p.ended[name]:
+		if old == nil || old.Serial < a.Serial { // its end came first: State names it all the same
+			p.with[name] = a
+			p.record[name] = append([][]byte{slices.Clone(b)}, p.record[name]...)
+		}
 		return nil, fmt.Errorf("%w: agreement %d with %s was ended", org.ErrRollback, a.Serial, name)
 	case old == nil:
 	case a.Serial == old.Serial && a.hash == old.hash:

@@ -273,3 +273,44 @@ func FuzzPartner(f *testing.F) {
 		}
 	})
 }
+
+// TestEndBeforeTheAgreement: who shows them in another order gains nothing, and what is
+// known in the end is the same.
+func TestEndBeforeTheAgreement(t *testing.T) {
+	first, second := agreed(t, agreement(1)), agreed(t, agreement(2))
+	end, err := partner.End(hospital, "clinic.example", 2, orgtest.Noon, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := partner.New(hospital.Key)
+	for _, n := range [][]byte{first, second} {
+		if _, err := want.Apply(n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := want.ApplyEnd(end); err != nil {
+		t.Fatal(err)
+	}
+	for _, before := range [][][]byte{nil, {first}} {
+		p := partner.New(hospital.Key)
+		for _, n := range before {
+			if _, err := p.Apply(n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := p.ApplyEnd(end); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if _, err := p.Apply(second); !errors.Is(err, org.ErrRollback) {
+				t.Errorf("an agreement that was ended: %v", err)
+			}
+		}
+		if p.State() != want.State() {
+			t.Error("the state is another")
+		}
+		if err := p.InForce("clinic.example", orgtest.Noon); !errors.Is(err, partner.ErrEnded) {
+			t.Errorf("in force: %v", err)
+		}
+	}
+}
