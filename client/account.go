@@ -25,8 +25,10 @@ func (c *Client) Act(tx *store.Tx, e audit.Event) error { return c.audit(tx, e) 
 
 // letters is where whoever serves an organisation hears that something came.
 type letters struct {
-	arrived chan struct{}
-	posts   map[string]chan<- error // owned by Run: messages whose sender waits for the relay, by id
+	arrived  chan struct{}
+	posts    map[string]chan<- error // owned by Run: messages whose sender waits for the relay, by id
+	calls    map[uint64]*call        // owned by Run, as is the next
+	lastCall uint64
 
 	mu    sync.Mutex
 	nodes map[string]bool // that were configured in this run
@@ -45,7 +47,7 @@ func (l *letters) isConfigured(node string) bool {
 }
 
 func newLetters() *letters {
-	return &letters{nodes: make(map[string]bool), arrived: make(chan struct{}, 1), posts: make(map[string]chan<- error)}
+	return &letters{nodes: make(map[string]bool), arrived: make(chan struct{}, 1), posts: make(map[string]chan<- error), calls: make(map[uint64]*call)}
 }
 
 // Online reports whether the relay can be asked now.

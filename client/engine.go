@@ -346,6 +346,8 @@ func (c *Client) some(list []inbound) (n int, err error) {
 		c.withdrawn(m)
 	case wire.Enlisted:
 		c.onEnlisted(m)
+	case wire.Called:
+		c.wasCalled(m)
 	case wire.PasswordChanged:
 		if c.passwordChanged != nil {
 			c.passwordChanged <- text.Line(m.Words).String()

@@ -117,6 +117,9 @@ func (w *writer) run() {
 			switch m := m.(type) {
 			case wire.ChangePassword:
 				clear(m.Password)
+			case wire.Call:
+				clear(m.Auth)
+				clear(m.Body)
 			case wire.Send:
 				if m.Clear {
 					clear(m.Stanza)

@@ -207,6 +207,7 @@ func (o *owner) violated(f *failure) {
 func (o *owner) logoff() {
 	o.abandon()
 	o.endTransfers()
+	o.endCalls()
 	if o.stream != nil {
 		var last []*stanza.Element
 		if o.sm {

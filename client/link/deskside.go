@@ -77,6 +77,8 @@ func (o *owner) fromDesk(m wire.Message) {
 		o.changePassword(m)
 	case wire.Logoff:
 		o.logoff()
+	case wire.Call:
+		o.call(m)
 	case wire.Enlist:
 		if err := o.enlist(); err != nil {
 			o.cfg.Logger.Warn("organisation", "err", err)
@@ -156,6 +158,7 @@ func (o *owner) detach() {
 	d.drop()
 	o.desk = nil
 	o.endTransfers()
+	o.endCalls()
 	if !d.ready {
 		return
 	}

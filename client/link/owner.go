@@ -50,6 +50,9 @@ type owner struct {
 	transfers map[uint64]*transfer // files that move
 	fileMoves chan moved           // what they have for the desk
 
+	calls  map[uint64]*calling // to the relay's HTTP interface
+	called chan *calling       // their answers
+
 	out     outbox
 	in      inbox
 	present presences
@@ -102,6 +105,7 @@ func newOwner(l *Link) *owner {
 		Link: l, phase: wire.Offline, since: time.Now(), clock: newClock(l.wall),
 		sudden:   rate.NewLimiter(rate.Every(3*time.Second), 25),
 		idPrefix: "link-" + rand.Text()[:10] + "-", transfers: make(map[uint64]*transfer), fileMoves: make(chan moved),
+		calls: make(map[uint64]*calling), called: make(chan *calling),
 	}
 }
 
@@ -176,6 +180,8 @@ func (o *owner) run(ctx context.Context) {
 			o.reports = o.reports[1:]
 		case x := <-o.fileMoves:
 			o.filesMoved(x)
+		case a := <-o.called:
+			o.wasCalled(a)
 		case in := <-relayIn:
 			o.fromRelay(in)
 		case relayOut <- toRelay:

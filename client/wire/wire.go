@@ -234,6 +234,9 @@ func decode(typ byte, f [][]byte) (Message, error) {
 			m = d.organisation(typ)
 		}
 		if m == nil {
+			m = d.call(typ)
+		}
+		if m == nil {
 			return nil, fmt.Errorf("%w: type %d", ErrMalformed, typ)
 		}
 	}

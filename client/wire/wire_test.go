@@ -37,6 +37,9 @@ var every = []Message{
 	Chunk{1, 3, []byte("ciphertext")},
 	Cancel{3},
 	Ended{4, Missing, "It is gone."},
+	Call{5, "https://relay.example/api/register", []byte("Basic x"), []byte("{}")},
+	Called{5, 409, []byte("{}"), ""},
+	Called{6, 0, []byte{}, "It does not answer."},
 	Enlist{},
 	Enlisted{make([]byte, KeySize), []byte("head")},
 	Duty{"sotto@example.org", []byte("anchor"), []byte("head"), "a@example.org", 1<<32 - 1, []string{"on-call", "physician"}, []byte("ledger"), []byte("delegation")},
@@ -52,7 +55,7 @@ var hostileWords = []string{
 // What the other role says in words has nothing in it that acts on a terminal.
 func TestWordsAreSafe(t *testing.T) {
 	for _, w := range hostileWords {
-		for _, m := range []Message{State{Words: w}, PasswordChanged{w}, Ended{Words: w}} {
+		for _, m := range []Message{State{Words: w}, PasswordChanged{w}, Ended{Words: w}, Called{Words: w}} {
 			typ, f := m.encode()
 			got, err := decode(typ, f)
 			if err != nil {
@@ -65,6 +68,8 @@ func TestWordsAreSafe(t *testing.T) {
 			case PasswordChanged:
 				words = m.Words
 			case Ended:
+				words = m.Words
+			case Called:
 				words = m.Words
 			}
 			checkWords(t, words)

@@ -36,7 +36,7 @@ is kept, and told by the next command.`,
 		RunE: help,
 	}
 	cmd.AddCommand(orgInitCommand(), orgStatusCommand(), orgServeCommand(), orgApproveCommand(), orgConsoleCommand(),
-		orgInviteCommand(), orgWithdrawCommand(), orgPeopleCommand(), orgChangeCommand(),
+		orgAccountsCommand(), orgInviteCommand(), orgWithdrawCommand(), orgPeopleCommand(), orgChangeCommand(),
 		orgSuspendCommand(), orgRestoreCommand(), orgRemoveCommand(), orgRemoveDeviceCommand(),
 		orgPolicyCommand(), orgOrderCommand(), orgOrdersCommand(), orgPartnerCommand(), orgRotateCommand(), orgReportCommand(), recoverCommand(), recoveryKeyCommand())
 	return cmd

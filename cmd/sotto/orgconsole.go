@@ -130,7 +130,11 @@ func (c *conversation) say(r console.Request) (*console.Answer, error) {
 	if len(b) >= console.MaxRequest {
 		return nil, errors.New("this is too much at a time")
 	}
-	if _, err := c.in.Write(append(b, '\n')); err != nil {
+	sent := append(b, '\n')
+	_, err = c.in.Write(sent)
+	clear(b)
+	clear(sent)
+	if err != nil {
 		return nil, errSilent
 	}
 	var line []byte

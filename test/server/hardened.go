@@ -25,6 +25,7 @@ type Hardened struct {
 	People []Person                 // accounts, without contacts, on every host
 	Hosts  []string                 // of the accounts; the first one is that of the configuration
 	Names  []string                 // further names in the certificate
+	API    bool                     // of ejabberd: with ejabberd-accounts.yml, too
 	Plant  func(text string) string // changes the configuration; nil leaves it
 }
 
@@ -202,7 +203,7 @@ func StartHardenedEjabberd(ctx context.Context, dir string, h Hardened) (*Server
 	if err != nil {
 		return nil, err
 	}
-	port, err := FreePorts(2)
+	port, err := FreePorts(3)
 	if err != nil {
 		return nil, err
 	}
@@ -218,6 +219,17 @@ func StartHardenedEjabberd(ctx context.Context, dir string, h Hardened) (*Server
 		return nil, err
 	}
 	config := filepath.Join(dir, "ejabberd.yml")
+	if h.API {
+		more, err := h.read("ejabberd-accounts.yml", "port: 5443", fmt.Sprintf("port: %d", port[2]))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, "accounts.yml"), []byte(more), 0o600)
+		}
+		if err != nil {
+			return nil, err
+		}
+		text += fmt.Sprintf("include_config_file: [%q]\n", filepath.Join(dir, "accounts.yml"))
+		s.API = fmt.Sprintf("https://localhost:%d/api", port[2])
+	}
 	for _, name := range []string{"db", "log", "mnesia"} {
 		err = errors.Join(err, os.Mkdir(filepath.Join(dir, name), 0o700))
 	}

@@ -40,6 +40,7 @@ type Server struct {
 	Version   string // as the server itself says
 	Domain    string // what stands after the @ of its people
 	WebSocket string // wss:// address, with a certificate that CAFile vouches for
+	API       string // of ejabberd: where its HTTP API is; "" where it has none
 	PlainURL  string // the same without TLS, which only loopback may use
 	Addr      string // host:port behind WebSocket, for a proxy in between
 	Client    int    // the port for clients that speak XMPP over TCP (STARTTLS); 0 if there is none

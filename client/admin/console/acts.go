@@ -196,7 +196,7 @@ func (c *Console) invite(ctx context.Context, o *admin.Organisation, r *Request,
 	}
 	defer v.Clear()
 	in := &Invited{Address: v.Person.Address, Name: text.Line(v.Person.Name).String(), Expires: v.Expires}
-	if err := c.account(ctx, v, r, in); err != nil {
+	if err := c.account(ctx, o, v, r, in); err != nil {
 		_, voidErr := o.Withdraw(context.WithoutCancel(ctx), v.Code.ID())
 		return errors.Join(err, voidErr)
 	}
@@ -216,7 +216,7 @@ func written(pin []byte) []byte {
 
 // account has the relay make the account of somebody who is invited, or says what is
 // to be done by hand.
-func (c *Console) account(ctx context.Context, v *admin.Invited, r *Request, in *Invited) error {
+func (c *Console) account(ctx context.Context, o *admin.Organisation, v *admin.Invited, r *Request, in *Invited) error {
 	if v.HasPassword {
 		in.Account = "in use"
 		return nil
@@ -233,9 +233,17 @@ func (c *Console) account(ctx context.Context, v *admin.Invited, r *Request, in 
 	if err := c.online(ctx); err != nil {
 		return err
 	}
-	err := admin.MakeAccount(ctx, c.Client, v)
+	web, err := o.MakeAccountByWeb(ctx, c.Client, v)
+	if !web && err == nil {
+		err = admin.MakeAccount(ctx, c.Client, v)
+	}
 	if errors.Is(err, admin.ErrAccountExists) && r.Reset {
-		if err = admin.ResetAccount(ctx, c.Client, v); err == nil {
+		if web {
+			_, err = o.ResetAccountByWeb(ctx, c.Client, v)
+		} else {
+			err = admin.ResetAccount(ctx, c.Client, v)
+		}
+		if err == nil {
 			in.Account = "taken over"
 			return nil
 		}
@@ -244,8 +252,27 @@ func (c *Console) account(ctx context.Context, v *admin.Invited, r *Request, in 
 	case err == nil:
 		in.Account = "made"
 		return nil
-	case errors.Is(err, admin.ErrNotAdmin), errors.Is(err, admin.ErrNoCommands):
+	case errors.Is(err, admin.ErrNotAdmin), errors.Is(err, admin.ErrNoCommands), errors.Is(err, admin.ErrCaller):
 		return byHand(text.Line(err.Error()).String())
+	}
+	return err
+}
+
+// accounts says and sets which HTTP interface of the relay makes accounts.
+func (c *Console) accounts(ctx context.Context, o *admin.Organisation, r *Request, a *Answer) error {
+	switch {
+	case r.Off:
+		if err := o.SetWeb(ctx, admin.Web{}, nil); err != nil {
+			return err
+		}
+	case r.URL != "":
+		if err := o.SetWeb(ctx, admin.Web{URL: r.URL, User: r.User}, r.Secret); err != nil {
+			return err
+		}
+	}
+	w, ok, err := o.Web(ctx)
+	if ok {
+		a.Web = &Web{URL: text.Line(w.URL).String(), User: text.Line(w.User).String()}
 	}
 	return err
 }

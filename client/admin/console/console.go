@@ -70,6 +70,8 @@ func (c *Console) Talk(ctx context.Context, in io.Reader, out io.Writer) error {
 		} else {
 			a = c.Do(ctx, &r)
 		}
+		clear(r.Secret)
+		clear(lines.Bytes())
 		b, err := json.Marshal(a)
 		a.clear()
 		if err == nil {
@@ -93,7 +95,7 @@ var acts = map[string]func(*Console, context.Context, *admin.Organisation, *Requ
 	"change": (*Console).change, "suspend": (*Console).suspend, "restore": (*Console).restore, "remove": (*Console).remove, "remove-device": (*Console).removeDevice,
 	"check-policy": (*Console).checkPolicy, "set-policy": (*Console).setPolicy, "order": (*Console).order,
 	"propose": (*Console).propose, "read-agreement": (*Console).readAgreement, "accept": (*Console).accept, "end-partner": (*Console).endPartner,
-	"rotate": (*Console).rotate, "settle": (*Console).settled,
+	"rotate": (*Console).rotate, "accounts": (*Console).accounts, "settle": (*Console).settled,
 }
 
 // Do carries out one request.

@@ -40,6 +40,10 @@ type Request struct {
 	Opens      []string      `json:"opens,omitempty"`
 	Note       string        `json:"note,omitempty"`
 	Contact    string        `json:"contact,omitempty"`
+	URL        string        `json:"url,omitempty"` // of the relay's HTTP interface
+	User       string        `json:"user,omitempty"`
+	Secret     Secret        `json:"secret,omitempty"` // password of User, or a token
+	Off        bool          `json:"off,omitempty"`
 }
 
 // Answer is what came of a request. Error is a sentence for people, or "".
@@ -61,6 +65,7 @@ type Answer struct {
 	Note     string    `json:"note,omitempty"`
 	Void     []string  `json:"void,omitempty"` // invitations that a new key has ended
 	Anew     []string  `json:"anew,omitempty"` // partners to agree with again
+	Web      *Web      `json:"accounts-by-http,omitempty"`
 	Found    bool      `json:"found,omitempty"`
 	Agreed   bool      `json:"agreed,omitempty"` // both have signed
 }
@@ -97,6 +102,12 @@ type Status struct {
 	Left        Left          `json:"left"`
 	Serving     bool          `json:"serving"`
 	Online      bool          `json:"online"`
+}
+
+// Web says which HTTP interface makes accounts.
+type Web struct {
+	URL  string `json:"url"`
+	User string `json:"user,omitempty"` // "" with a token
 }
 
 // Invitation is one that was issued.
