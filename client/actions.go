@@ -45,7 +45,7 @@ func (c *Client) compose(ctx context.Context, peer, body string, before, after f
 	body, lifespan := takeLifespan(body)
 	var m Message
 	var fx effects
-	err = c.store.Update(ctx, func(tx *store.Tx) error {
+	err = c.announce(ctx, func(tx *store.Tx) error {
 		fx = effects{}
 		if c.isRemoved() {
 			return declined{errRemoved}
@@ -105,6 +105,8 @@ func (c *Client) compose(ctx context.Context, peer, body string, before, after f
 		}
 		m, err = messageOf(tx, &row)
 		return err
+	}, func() []Event {
+		return slices.Concat([]Event{MessageAdded{m}}, fx.events, []Event{ConversationsChanged{}})
 	})
 	if no, ok := errors.AsType[declined](err); ok {
 		c.auditDeclined(ctx, peer, no)
@@ -116,9 +118,6 @@ func (c *Client) compose(ctx context.Context, peer, body string, before, after f
 	if err != nil {
 		return Message{}, fmt.Errorf("keep the message: %w", err)
 	}
-	c.events.put(MessageAdded{m})
-	c.events.put(fx.events...)
-	c.events.put(ConversationsChanged{})
 	if !m.Expires.IsZero() {
 		c.call(func() { c.expireBy(m.Expires) })
 	}
@@ -137,7 +136,8 @@ func (c *Client) otherOwnDevice(tx *store.Tx) (bool, error) {
 // Resend tries again to send a message that has failed.
 func (c *Client) Resend(ctx context.Context, id int64) error {
 	var fx effects
-	err := c.store.Update(ctx, func(tx *store.Tx) error {
+	err := c.announce(ctx, func(tx *store.Tx) error {
+		fx = effects{}
 		m, err := tx.Message(id)
 		if err != nil {
 			return err
@@ -173,11 +173,10 @@ func (c *Client) Resend(ctx context.Context, id int64) error {
 			fx.events = append(fx.events, Resync{})
 		}
 		return nil
-	})
+	}, func() []Event { return fx.events })
 	if err != nil {
 		return fmt.Errorf("send again: %w", err)
 	}
-	c.events.put(fx.events...)
 	c.call(c.retry)
 	c.wakeFiles()
 	return nil

@@ -126,6 +126,8 @@ type Client struct {
 	ended  chan struct{} // closed when Run does nothing more
 	heard  chan struct{} // see Heard
 
+	announcing sync.Mutex // see announce
+
 	mu       sync.Mutex // guards what follows: written by Run, read by queries
 	state    State
 	presence map[string]map[string]Presence // bare JID, then resource

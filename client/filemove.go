@@ -90,6 +90,7 @@ func (c *Client) moveFiles() {
 		c.log.Error("look for files to move", "err", err)
 		return
 	}
+	c.announced()
 	for i := range list {
 		a := &list[i]
 		n, ok := nameIn(a.Key)

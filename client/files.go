@@ -239,8 +239,6 @@ func (c *Client) Attach(ctx context.Context, peer, name, mediaType string, conte
 		c.files.Remove(key.name)
 		return Message{}, err
 	}
-	c.events.put(MessageAdded{m})
-	c.events.put(ConversationsChanged{})
 	c.wakeFiles()
 	return m, nil
 }
@@ -249,7 +247,7 @@ func (c *Client) Attach(ctx context.Context, peer, name, mediaType string, conte
 func (c *Client) attach(ctx context.Context, peer, name, mediaType string, size int64, key fileKey) (m Message, err error) {
 	stored := key.marshal()
 	defer clear(stored)
-	err = c.store.Update(ctx, func(tx *store.Tx) error {
+	err = c.announce(ctx, func(tx *store.Tx) error {
 		people, err := c.maySend(tx, peer)
 		if err != nil {
 			return err
@@ -280,7 +278,7 @@ func (c *Client) attach(ctx context.Context, peer, name, mediaType string, size 
 		}
 		m, err = messageOf(tx, &row)
 		return err
-	})
+	}, func() []Event { return []Event{MessageAdded{m}, ConversationsChanged{}} })
 	if no, ok := errors.AsType[declined](err); ok {
 		c.auditDeclined(ctx, peer, no)
 		return Message{}, no.error

@@ -31,6 +31,7 @@ func (c *Client) flush() {
 		c.log.Error("read the outbox", "err", err)
 		return
 	}
+	c.announced()
 	outs := make(map[string]*outgoing, len(list))
 	for i := range list {
 		o := c.outs[list[i].OriginID]
