@@ -39,7 +39,7 @@ func TestQueuedIsToldBeforeSent(t *testing.T) {
 	case err := <-done:
 		t.Fatal(err)
 	}
-	c.kick() // unless it is there already
+	c.kick()                           // unless it is there already
 	time.Sleep(100 * time.Millisecond) // what is tested is that nothing happens meanwhile
 	select {
 	case e := <-d.messages:
