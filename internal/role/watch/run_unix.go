@@ -250,9 +250,10 @@ func (w *watch) draw(f func()) {
 }
 
 // redraw has the gate, if one runs, draw all of its screen: somebody else has
-// written to the terminal since it was started, or may have.
+// written to the terminal since it was started, or may have. One that has handed
+// over the key is at its end, and the terminal is another's.
 func (w *watch) redraw() {
-	if w.gate != nil {
+	if w.gate != nil && !w.gateOK {
 		w.gate.Control.Send(&role.Redraw{})
 	}
 }
