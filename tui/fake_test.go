@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -117,8 +118,9 @@ func (f *fake) say(peer, from, body string, ago time.Duration, more ...func(*cli
 	for _, change := range more {
 		change(&m)
 	}
-	f.msgs[peer] = append(f.msgs[peer], m)
-	slices.SortStableFunc(f.msgs[peer], before)
+	all := f.msgs[peer]
+	at := sort.Search(len(all), func(i int) bool { return before(m, all[i]) < 0 })
+	f.msgs[peer] = slices.Insert(all, at, m)
 	return m
 }
 
