@@ -688,9 +688,13 @@ func TestTwoStartWithTheSamePreKey(t *testing.T) {
 	pre := e.Child("", "prekeys")
 	pre.Children = pre.Children[:1]
 	d.mu.Unlock()
-	for i := range 5 {
+	var all []*remote
+	for i := range 5 { // before any is used, or there is another bundle soon
 		r := newRemote(t, d, fmt.Sprintf("p%d@mercy.example", i))
 		r.start(d, c)
+		all = append(all, r)
+	}
+	for i, r := range all {
 		d.deliver(r.write(c, "m", "hello"))
 		x := wait(t, c, func(x MessageAdded) bool { return x.Message.Peer == r.jid })
 		if x.Message.Body.String() != "hello" {

@@ -74,14 +74,14 @@ func (d *double) attach(session uint64, pending ...string) net.Conn {
 				out.close()
 				return
 			}
-			d.handle(m, session, pending)
+			d.handle(out, m, session, pending)
 		}
 	}()
 	d.t.Cleanup(func() { mine.Close() })
 	return theirs
 }
 
-func (d *double) handle(m wire.Message, session uint64, pending []string) {
+func (d *double) handle(out *writer, m wire.Message, session uint64, pending []string) {
 	switch m := m.(type) {
 	case wire.Login:
 		d.mu.Lock()
@@ -90,15 +90,15 @@ func (d *double) handle(m wire.Message, session uint64, pending []string) {
 		if d.mute {
 			return
 		}
-		d.out.send(wire.State{Phase: wire.Online, Address: me + "/test", Session: session})
-		d.out.send(wire.Pending{IDs: pending})
+		out.send(wire.State{Phase: wire.Online, Address: me + "/test", Session: session})
+		out.send(wire.Pending{IDs: pending})
 	case wire.Stored:
 		d.mu.Lock()
 		d.stored = m.Seq
 		d.mu.Unlock()
 	case wire.Enlist:
 		if d.linkKey != nil {
-			d.out.send(wire.Enlisted{Key: d.linkKey, Head: d.linkHead})
+			out.send(wire.Enlisted{Key: d.linkKey, Head: d.linkHead})
 		}
 	case wire.Duty:
 		select {
@@ -109,7 +109,7 @@ func (d *double) handle(m wire.Message, session uint64, pending []string) {
 		d.mu.Lock()
 		back := d.unsent[m.ID]
 		d.mu.Unlock()
-		d.out.send(wire.Withdrawn{ID: m.ID, Back: back})
+		out.send(wire.Withdrawn{ID: m.ID, Back: back})
 	case wire.Put, wire.Get, wire.Want, wire.Chunk, wire.Cancel:
 		if d.transfers != nil {
 			d.transfers <- m
@@ -129,8 +129,11 @@ func (d *double) handle(m wire.Message, session uint64, pending []string) {
 			return
 		}
 		d.messages <- e
-		if d.settle {
-			d.out.send(wire.Settled{ID: m.ID})
+		d.mu.Lock()
+		settle := d.settle
+		d.mu.Unlock()
+		if settle {
+			out.send(wire.Settled{ID: m.ID})
 		}
 	}
 }
