@@ -19,6 +19,9 @@ func (p place) organisation(context.Context) finding {
 	return belongs(copy, time.Now())
 }
 
+// belongs says how that stands. The lease counts from the newest head of which all that
+// it names is here, and only the database knows which that is: from the newest head
+// counts how long the lease is at most.
 func belongs(c *inforce.Copy, now time.Time) finding {
 	if c == nil {
 		return good("none, or not unlocked since joining one")
@@ -27,7 +30,7 @@ func belongs(c *inforce.Copy, now time.Time) finding {
 	if c.Policy == nil {
 		found += ", no policy yet"
 	} else {
-		found += fmt.Sprintf(", policy %d (%s)", c.Policy.Serial, roughly(now.Sub(c.Policy.Issued)))
+		found += fmt.Sprintf(", policy %d (%s)", c.Policy.Serial, short(now.Sub(c.Policy.Issued)))
 	}
 	audit := ""
 	if auditor := c.Policy.Value("auditor"); auditor.Set() {
@@ -47,24 +50,46 @@ func belongs(c *inforce.Copy, now time.Time) finding {
 			"Go online. If that does not help, ask your administrator whether sotto org serve runs."}
 	case left <= lease/4:
 		return finding{Weak, found + fmt.Sprintf("; not heard for %s", roughly(heard)) + audit,
-			fmt.Sprintf("If nothing is heard, sotto locks in %s.", roughly(left)),
+			fmt.Sprintf("If nothing is heard, sotto locks in %s at the latest.", roughly(up(left))),
 			"Go online. If that does not help, ask your administrator whether sotto org serve runs."}
 	default:
-		return good(found + ", lease " + roughly(left) + audit)
+		return good(found + ", lease at most " + short(up(left)) + audit)
 	}
 }
 
-// roughly writes a length of time.
+// roughly writes a length of time, rounded down.
 func roughly(d time.Duration) string {
-	n, unit := int(max(d, 0)/time.Minute), "minute"
-	switch {
-	case d >= 48*time.Hour:
-		n, unit = int(d/(24*time.Hour)), "day"
-	case d >= time.Hour:
-		n, unit = int(d/time.Hour), "hour"
-	}
+	n, unit := measure(d)
 	if n == 1 {
 		return "1 " + unit
 	}
 	return fmt.Sprintf("%d %ss", n, unit)
+}
+
+// short is roughly as policies write times: 12d, 5h, 3m.
+func short(d time.Duration) string {
+	n, unit := measure(d)
+	return fmt.Sprintf("%d%c", n, unit[0])
+}
+
+func measure(d time.Duration) (int, string) {
+	switch {
+	case d >= 48*time.Hour:
+		return int(d / (24 * time.Hour)), "day"
+	case d >= time.Hour:
+		return int(d / time.Hour), "hour"
+	}
+	return int(max(d, 0) / time.Minute), "minute"
+}
+
+// up rounds a length of time up to what roughly and short write, for what is at most.
+func up(d time.Duration) time.Duration {
+	unit := time.Minute
+	switch {
+	case d >= 48*time.Hour:
+		unit = 24 * time.Hour
+	case d >= time.Hour:
+		unit = time.Hour
+	}
+	return (d + unit - 1).Truncate(unit)
 }

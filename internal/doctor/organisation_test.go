@@ -29,7 +29,8 @@ func TestOrganisation(t *testing.T) {
 		found   string
 	}{
 		{nil, 0, Good, "none"},
-		{c, 25 * time.Hour, Good, "hospital.example, policy 3 (25 hours), lease 2 days; the audit log goes to auditor@hospital.example"},
+		{c, 25 * time.Hour, Good, "hospital.example, policy 3 (25h), lease at most 3d; the audit log goes to auditor@hospital.example"},
+		{c, 52*time.Hour + time.Minute, Good, "lease at most 44h"},
 		{c, 73 * time.Hour, Weak, "not heard for 3 days"},
 		{c, 5 * 24 * time.Hour, Bad, "not heard for 5 days"},
 		{c, -time.Hour, Bad, "1 hour in the future"},
@@ -39,6 +40,9 @@ func TestOrganisation(t *testing.T) {
 		if f.verdict != x.verdict || !strings.Contains(f.found, x.found) || (f.verdict == Good) != (f.remedy == "") {
 			t.Errorf("after %v: %+v", x.after, f)
 		}
+	}
+	if f := belongs(c, noon.Add(95*time.Hour+30*time.Second)); !strings.Contains(f.meaning, "locks in 1 hour at the latest") {
+		t.Errorf("%+v", f)
 	}
 }
 

@@ -36,7 +36,7 @@ var allGood = []Check{
 	{ID: "profile.file-system", Found: "ext, 410 GiB free, encrypted disk"},
 	{ID: "profile.vault", Found: "sound, with its device secret in the TPM"},
 	{ID: "profile.store", Found: "2312 KiB, log 4128 KiB"},
-	{ID: "profile.organisation", Found: "hospital.example, policy 3 (12 days), lease 6 days"},
+	{ID: "profile.organisation", Found: "hospital.example, policy 3 (12d), lease at most 6d"},
 	{ID: "relay.address", Found: "wss://chat.hospital.example/ws, 192.0.2.7:443"},
 	{ID: "relay.tls", Found: "TLS 1.3"},
 	{ID: "relay.certificate", Found: "valid until 20 Feb 2027, 89 days"},
