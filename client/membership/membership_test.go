@@ -693,6 +693,29 @@ func TestPartners(t *testing.T) {
 		t.Errorf("after its end: %v", err)
 	}
 
+	// Who has left the partner, or is suspended there, is said so: not that the
+	// agreement does not open them.
+	gone, idle := person("eva@clinic.example", "referral"), person("fay@clinic.example", "referral")
+	update(t, s, func(tx *store.Tx) error {
+		_, err := m.ApplyPartnerDirectory(tx, clinic, show(gone, idle)...)
+		return err
+	})
+	check("open", gone.Address, nil)
+	check("open", idle.Address, nil)
+	gone.State, gone.Devices, idle.State = directory.Removed, nil, directory.Suspended
+	update(t, s, func(tx *store.Tx) error {
+		_, err := m.ApplyPartnerDirectory(tx, clinic, show(gone, idle)...)
+		return err
+	})
+	for range 2 {
+		check("removed", gone.Address, directory.ErrRemoved)
+		check("suspended", idle.Address, directory.ErrSuspended)
+		s, m = again(t, s, path)
+	}
+	if err := m.MayTalk(gone.Address, noon); err == nil || err.Error() != gone.Name+" of "+clinic+" has left" {
+		t.Errorf("%v", err)
+	}
+
 	// A second partner that lists the same person makes it nobody's.
 	l := newSide(t, "lab.example")
 	b := partner.Agreement{Proposer: l.key.Key, Partner: h.key.Key, Serial: 1, Issued: noon, Expires: noon.AddDate(1, 0, 0),

@@ -99,6 +99,12 @@ func (m *Membership) MayTalk(address string, now time.Time) error {
 	own, _ := d.Entry(m.address)
 	m.mu.RLock()
 	defer m.mu.RUnlock()
+	switch p.State { // an agreement opens neither, which is not why
+	case directory.Suspended:
+		return fmt.Errorf("%s of %s %w", p.Name, p.Partner, directory.ErrSuspended)
+	case directory.Removed:
+		return fmt.Errorf("%s of %s %w", p.Name, p.Partner, directory.ErrRemoved)
+	}
 	if err := m.partners.Allows(&own, p.Partner, &p.Entry, now); err != nil {
 		return fmt.Errorf("%s of %s: %w", p.Name, p.Partner, err)
 	}
