@@ -104,10 +104,11 @@ func (c *Client) sendAudit(now time.Time) {
 	}
 	var t targets
 	var e *stanza.Element
+	due := false
 	id := newID()
 	ok = c.update("send the audit log", func(tx *store.Tx, _ *effects) (err error) {
-		e = nil
-		due, err := c.auditDue(tx, key, now)
+		e, due = nil, false
+		due, err = c.auditDue(tx, key, now)
 		if err != nil || !due {
 			return err
 		}
@@ -132,8 +133,14 @@ func (c *Client) sendAudit(now time.Time) {
 		c.askBundle(x, toSend)
 	}
 	if !ok || e == nil {
-		if len(t.missing) > 0 {
+		switch {
+		case len(t.missing) > 0:
 			a.lookAt = now.Add(min(a.pause, listRetry))
+		case ok && due && who != c.self && len(t.ready) == 0:
+			// Asked before the auditor had published them: no news of its devices comes
+			// unasked, unless it is a contact.
+			p.listed = false
+			clear(p.failed)
 		}
 		return
 	}

@@ -151,6 +151,46 @@ func quiet(t *testing.T, c *Client) {
 	}
 }
 
+// TestAuditorWhoComesLater has the log wait for an auditor whose device is not there
+// yet, or whose keys are not, when they are asked for first.
+func TestAuditorWhoComesLater(t *testing.T) {
+	for name, missing := range map[string]func(a *auditorDouble) []string{
+		"no device": func(a *auditorDouble) []string {
+			return []string{vera + " " + stanza.NodeDevices, vera + " " + stanza.NodeBundle(a.dev.ID())}
+		},
+		"no keys": func(a *auditorDouble) []string { return []string{vera + " " + stanza.NodeBundle(a.dev.ID())} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, d := online(t)
+			a := newAuditor(t, d, c)
+			kept := map[string]*stanza.Element{}
+			d.mu.Lock()
+			for _, node := range missing(a) {
+				kept[node] = d.nodes[node]
+				delete(d.nodes, node)
+			}
+			d.mu.Unlock()
+			a.names(c)
+			eventually(t, "it was asked in vain", func() bool {
+				vain := make(chan bool)
+				c.call(func() {
+					p := c.peer(vera)
+					vain <- !p.asked.IsZero() && !p.asking && (len(kept) > 1 || len(p.failed) > 0)
+				})
+				return <-vain
+			})
+			d.mu.Lock()
+			for node, e := range kept {
+				d.nodes[node] = e
+			}
+			d.mu.Unlock()
+			b := a.batch(d)
+			a.answer(d, c, a.take(c, b))
+			a.confirmed(c, has(b))
+		})
+	}
+}
+
 // TestAuditLogIsSent has the log go to the auditor, be confirmed, and go on.
 func TestAuditLogIsSent(t *testing.T) {
 	c, d := online(t)
