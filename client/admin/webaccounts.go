@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -19,6 +18,16 @@ import (
 	"sotto/client/store"
 	"sotto/client/text"
 	"sotto/client/wire"
+)
+
+// Status codes of HTTP (RFC 9110 section 15). The desk, which has no network, must not
+// contain a package that does: net/http.
+const (
+	statusOK           = 200
+	statusUnauthorized = 401
+	statusForbidden    = 403
+	statusNotFound     = 404
+	statusConflict     = 409
 )
 
 // Where an administrator has set it so, accounts are made by ejabberd's HTTP API
@@ -179,14 +188,14 @@ func (w *Web) run(ctx context.Context, c Caller, v *Invited, command, field stri
 		return err
 	}
 	switch status {
-	case http.StatusOK:
+	case statusOK:
 		// register says a sentence, change_password 0, or "" in some versions.
 		return nil
-	case http.StatusConflict:
+	case statusConflict:
 		return ErrAccountExists
-	case http.StatusUnauthorized, http.StatusForbidden:
+	case statusUnauthorized, statusForbidden:
 		return ErrCaller
-	case http.StatusNotFound:
+	case statusNotFound:
 		return errors.New("the relay has no such command at the address of its HTTP interface. Set it again: sotto org accounts")
 	}
 	var said struct{ Message string }
