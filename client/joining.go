@@ -40,6 +40,9 @@ const (
 // joinAgain is after how long a request is sent again that was not answered.
 var joinAgain = [...]time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour}
 
+// maxKeyItems is how many changes of the organisation's key are looked at.
+const maxKeyItems = 256
+
 // Joining is how far this device is on its way into an organisation, fit for a
 // screen. It is zero for a device that is not on its way.
 type Joining struct {
@@ -47,8 +50,8 @@ type Joining struct {
 	Contact      text.Safe // that account
 	Since        time.Time // since when it is under way
 
-	// Verdict is the organisation's answer; "" as long as there is none. It is never
-	// Welcome: then the device has joined.
+	// Verdict is the organisation's answer, or Outdated; "" as long as there is none. It is
+	// never Welcome: then the device has joined.
 	Verdict invitation.Verdict
 	// CutOff says that this device was set up with an invitation which has not come
 	// here: sotto join has to be run again.
@@ -113,6 +116,7 @@ type joining struct {
 	request []byte
 	dueAt   time.Time // of the next step
 	tries   int       // in this session
+	look    bool      // it is to be seen whether the key that the code names is still in force
 	trouble string    // in words; "" if there is none
 	shown   Joining   // guarded by mu
 
@@ -229,20 +233,56 @@ func (c *Client) redeem(tx *store.Tx, ticket *memguard.LockedBuffer) error {
 
 // joinInSession goes on at once in a new session.
 func (c *Client) joinInSession() {
-	c.joining.tries, c.joining.dueAt = 0, time.Time{}
+	c.joining.tries, c.joining.dueAt, c.joining.look = 0, time.Time{}, false
 	c.joinTick(time.Now())
 }
 
 // joinTick does the next step if it is due.
 func (c *Client) joinTick(now time.Time) {
 	j := &c.joining
-	if j.way == nil || j.way.verdict != "" || !c.online || now.Before(j.dueAt) {
+	if j.way == nil || j.way.verdict != "" || !c.online {
 		return
 	}
+	if j.look && c.archiveDone { // where an answer of before the change would be
+		j.look = false
+		c.lookForNewKey()
+	}
+	if now.Before(j.dueAt) {
+		return
+	}
+	j.look = true
 	j.dueAt = now.Add(joinAgain[min(j.tries, len(joinAgain)-1)])
 	j.tries++
 	id := newID()
 	c.out.send(wire.Send{ID: id, Stanza: stanza.JoinRequest(j.way.contact, id, j.request).Bytes()})
+}
+
+// lookForNewKey looks whether the key that the code names has named another since. Then
+// nobody answers: no answer would be believed. Only that key can say so, and a relay that
+// holds it back gains what it gains by holding back the answer.
+func (c *Client) lookForNewKey() {
+	w := c.joining.way
+	c.ask("get", w.contact, stanza.ItemsRequest(stanza.NodeKeys), func(e *stanza.Element, err error) {
+		if err != nil || c.joining.way != w || w.verdict != "" {
+			return
+		}
+		items, _ := stanza.ReadItems(e, stanza.NodeKeys)
+		for _, item := range items[:min(len(items), maxKeyItems)] {
+			note, err := stanza.ReadNote(item.Payload)
+			if err != nil || !w.asked.Replaced(note, w.organisation) {
+				continue
+			}
+			next := *w
+			next.verdict = invitation.Outdated
+			if c.update("keep that the invitation is void", func(tx *store.Tx, _ *effects) error {
+				return tx.SetValue(valueJoining, next.bytes())
+			}) {
+				c.joining.way = &next
+				c.joinTrouble("")
+			}
+			return
+		}
+	})
 }
 
 // joinStanza takes an answer of the organisation, or the relay's word that the
@@ -341,6 +381,8 @@ func (w *way) words(trouble string) string {
 		return fmt.Sprintf("The one-time PIN was wrong, and can be typed %s more. Quit, and run sotto join with your invitation again", times(w.left))
 	case invitation.Used:
 		return "This invitation was used already, by another device. If that was not you, tell your administrator at once. Else ask for another invitation. " + again
+	case invitation.Outdated:
+		return "This invitation is from before your organisation changed its key. Ask for a new one. " + again
 	case invitation.Expired:
 		return "This invitation is too old. Ask your administrator for another one. " + again
 	}

@@ -282,6 +282,72 @@ func TestJoinVerdicts(t *testing.T) {
 	}
 }
 
+// TestJoinOutdated: where the key that the code names has named another since, nobody
+// answers. The device finds that out, says so, and goes on with another invitation.
+func TestJoinOutdated(t *testing.T) {
+	h, d, st := theHospital(), newDouble(t), memoryStore(t)
+	h.shows(t, d)
+	next, other := orgtest.New("mercy.example", "2"), orgtest.New("mercy.example", "relay")
+	changes := func(from *orgtest.Key) {
+		t.Helper()
+		note, err := org.Rotation{Number: 1, Issued: evening, From: from.Key, To: next.Key}.Sign(from, next)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.mu.Lock()
+		d.nodes[theContact+" "+stanza.NodeKeys] = stanza.Note(note)
+		d.mu.Unlock()
+	}
+	looks := func() (n int) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		for _, e := range d.asked {
+			if e.Get("to") == theContact && e.Child(stanza.NSPubSub, "pubsub").Child("", "items").Get("node") == stanza.NodeKeys {
+				n++
+			}
+		}
+		return n
+	}
+	changes(other)
+	c, end := guestOf(t, st, d, 1, h.ticket, []byte("pw"))
+	request := d.sent(isJoin)
+	eventually(t, "it looks for another key", func() bool { return looks() == 1 })
+	d.deliver(stanza.NewChat(me, "last", stanza.Body("done")).With("from", ada+"/x"))
+	wait(t, c, func(x MessageAdded) bool { return x.Message.Body.String() == "done" })
+	if j := c.Joining(); !j.Waiting() {
+		t.Errorf("what another key has signed counts: %+v", j)
+	}
+	end()
+
+	changes(h.key)
+	c, end = guestOf(t, st, d, 2, nil, []byte("pw"))
+	if again := d.sent(isJoin); !bytes.Equal(stanza.ReadJoin(again), stanza.ReadJoin(request)) {
+		t.Error("it asks with another request")
+	}
+	const words = "from before your organisation changed its key. Ask for a new one"
+	eventually(t, "it says so", func() bool { return strings.Contains(c.Joining().Words.String(), words) })
+	if j := c.Joining(); j.Verdict != invitation.Outdated || j.Waiting() || c.In() == nil {
+		t.Errorf("%+v", j)
+	}
+	end()
+	c, end = guestOf(t, st, d, 3, nil, []byte("pw"))
+	if j := c.Joining(); j.Verdict != invitation.Outdated || !strings.Contains(j.Words.String(), words) {
+		t.Errorf("after a restart: %+v", j)
+	}
+	end()
+
+	// Another invitation, here with the key of before, goes on from there.
+	d.mu.Lock()
+	delete(d.nodes, theContact+" "+stanza.NodeKeys)
+	d.mu.Unlock()
+	c, _ = guestOf(t, st, d, 4, h.ticket, []byte("pw"))
+	if j := c.Joining(); !j.Waiting() {
+		t.Errorf("with another invitation: %+v", j)
+	}
+	h.says(t, d, h.answer(t, h.opens(t), d.sent(isJoin)).Answer, h.key)
+	joined(t, c)
+}
+
 // TestJoinHostile is what a relay, or a stranger, can answer.
 func TestJoinHostile(t *testing.T) {
 	h, d, st := theHospital(), newDouble(t), memoryStore(t)

@@ -611,6 +611,32 @@ func TestRotation(t *testing.T) {
 		t.Errorf("%+v %v", r.staff.At(), r.anchor.Number)
 	}
 	newReader(o, org.NewAnchor(o.Anchor().Key, 1)).read(t, c)
+
+	// Who comes with an invitation of before is told of, and gets no answer.
+	b, hash := join(t, open, 6).request(t)
+	if err := st.Update(t.Context(), func(tx *store.Tx) error {
+		kept, err := tx.PutLetter(store.Letter{Kind: store.LetterRequest, Sender: "bob@hospital.example/x", Bare: "bob@hospital.example", Note: b, At: o.now()})
+		if err == nil && !kept {
+			err = errors.New("nobody expects the request")
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	came, err := o.TakeLetters(t.Context())
+	if err != nil || len(came) != 1 || !errors.Is(came[0].Refused, invitation.ErrOutdated) || !strings.Contains(came[0].String(), "from bob@hospital.example") || !strings.Contains(came[0].String(), "invite them again") {
+		t.Errorf("%v, %v", came, err)
+	}
+	if err := st.View(t.Context(), func(tx *store.Tx) error {
+		reply, err := tx.ReplyTo(hash[:])
+		if err == nil && reply != nil {
+			err = fmt.Errorf("it is answered: %s", reply)
+		}
+		return err
+	}); err != nil {
+		t.Error(err)
+	}
+
 	again, err := Open(t.Context(), st)
 	if err != nil || again.Anchor() != o.Anchor() {
 		t.Fatal(err)

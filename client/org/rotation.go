@@ -41,14 +41,15 @@ func (r Rotation) Sign(from, to note.Signer) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := openRotation(b); err != nil {
+	if _, err := OpenRotation(b); err != nil {
 		return nil, fmt.Errorf("signing a change of key: %w", err)
 	}
 	return b, nil
 }
 
-// openRotation reads a rotation and checks both signatures, by the keys that it names.
-func openRotation(b []byte) (r Rotation, err error) {
+// OpenRotation reads a rotation and checks both signatures, by the keys that it names.
+// Whether one of these is to be trusted is the caller's; see Anchor.Follow.
+func OpenRotation(b []byte) (r Rotation, err error) {
 	s, err := Peek(b)
 	if err != nil {
 		return r, err
@@ -83,7 +84,7 @@ func NewAnchor(k Key, number uint64) Anchor { return Anchor{Key: k, Number: numb
 // Follow reads a rotation and returns what is trusted from then on. One that was
 // followed already changes nothing.
 func (a Anchor) Follow(b []byte) (Anchor, error) {
-	r, err := openRotation(b)
+	r, err := OpenRotation(b)
 	if err != nil {
 		return a, err
 	}

@@ -278,6 +278,45 @@ func TestJoinWaits(t *testing.T) {
 	quit(t, c)
 }
 
+// TestJoinOutdated comes with an invitation of before a change of the organisation's key:
+// the screen says so, also the next time, and another invitation goes on from there.
+func TestJoinOutdated(t *testing.T) {
+	w := newClinic(t)
+	code, pin := w.invite(alice)
+	if _, err := w.org.Rotate(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	w.serve()
+	home := t.TempDir()
+	c := roletest.Start(t, at(t, home, "join"), 80, 24)
+	given(c, "Your invitation, or your address:", code+"\r")
+	given(c, "One-time PIN  _", pin+"\r")
+	given(c, "New PIN  _", testPIN+"\r")
+	given(c, "Again  _", testPIN+"\r")
+	c.See("ward.example has not let this device in", "from before your organisation changed its key")
+	c.Type("\x11")
+	if code := c.Exit(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	c = roletest.Start(t, at(t, home), 80, 24)
+	given(c, "PIN  _", testPIN+"\r")
+	c.See("from before your organisation changed its key")
+	c.Type("\x11")
+	if code := c.Exit(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	code, pin = w.invite(alice)
+	c = roletest.Start(t, at(t, home, "join"), 80, 24)
+	given(c, "Your invitation, or your address:", code+"\r")
+	given(c, "PIN  _", testPIN+"\r")
+	given(c, "One-time PIN  _", pin+"\r")
+	c.See("F1 help")
+	quit(t, c)
+	if w.devices() != 1 {
+		t.Errorf("%d devices in the directory", w.devices())
+	}
+}
+
 // TestJoinKilled kills all of sotto where it hurts: once the vault is there, and
 // nobody else knows yet.
 func TestJoinKilled(t *testing.T) {

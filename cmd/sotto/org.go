@@ -395,11 +395,17 @@ to make a change of key of his own.`,
 			question := "Open invitations become void, and agreements with partners end. Change the key?"
 			return s.confirmed(cmd, question, console.Request{Do: "rotate", Reason: reason}, func(w io.Writer, a *console.Answer) {
 				fmt.Fprintf(w, "The organisation has a new key.\n\n  fingerprint  %s\n", halves(a.Print))
+				if len(a.Void) > 0 {
+					fmt.Fprintln(w, "\nThe open invitations have ended. Whom to invite again:")
+				}
 				for _, v := range a.Void {
-					fmt.Fprintf(w, "Invite again: %s\n", v)
+					fmt.Fprintf(w, "  %s\n", v)
+				}
+				if len(a.Anew) > 0 {
+					fmt.Fprintln(w, "\nThe agreements with partners have ended. With whom to agree again:")
 				}
 				for _, p := range a.Anew {
-					fmt.Fprintf(w, "Agree again with: %s\n", p)
+					fmt.Fprintf(w, "  %s\n", p)
 				}
 			})
 		},

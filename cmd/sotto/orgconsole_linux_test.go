@@ -153,9 +153,12 @@ func TestPINBeforeTheQuestion(t *testing.T) {
 	ends(t, c, 1)
 	c.See("nothing was done")
 
+	c = org("invite", "bob@ward.example", "--name", "Bob", "--no-account")
+	given(c, "PIN:", orgPIN+"\r")
+	ends(t, c, 0)
 	c = org("rotate")
 	given(c, "PIN:", orgPIN+"\r")
 	given(c, "[y/N]", "y\r")
 	ends(t, c, 0)
-	c.See("has a new key")
+	c.See("has a new key", "Whom to invite again:", "  bob@ward.example")
 }

@@ -41,12 +41,15 @@ type Invitation struct {
 	Void    bool     // withdrawn
 	Used    org.Hash // the device that has used it; zero before
 
+	// Outdated says that the organisation has changed its key since, which the code names.
+	Outdated bool
+
 	keys *memguard.Enclave // of the code, and of both
 }
 
 // Open reports whether somebody can still join with it.
 func (i *Invitation) Open(now time.Time) bool {
-	return i.Used.IsZero() && !i.Void && i.Wrong < Attempts && now.Before(i.Expires)
+	return i.Used.IsZero() && !i.Void && !i.Outdated && i.Wrong < Attempts && now.Before(i.Expires)
 }
 
 // Book are an organisation's invitations. It is for one caller at a time, who
@@ -68,11 +71,17 @@ func NewBook(key org.Anchor) *Book {
 	return &Book{key, make(map[string]*Invitation), make(map[string]*memguard.Enclave)}
 }
 
-// Renewed returns the book after a change of the organisation's key: without
-// invitations, and with the passwords.
+// Renewed returns the book after a change of the organisation's key: with the
+// passwords, and with the invitations only to know who comes with one of them. Their
+// codes name the key before, so that no answer to them would be believed.
 func (b *Book) Renewed(key org.Anchor) *Book {
 	next := NewBook(key)
 	maps.Copy(next.passwords, b.passwords)
+	for id, i := range b.open {
+		old := *i
+		old.Outdated = true
+		next.open[id] = &old
+	}
 	return next
 }
 
@@ -163,6 +172,9 @@ func (b *Book) Forget(before time.Time) {
 var (
 	ErrUnknown = errors.New("a request to join names no invitation of ours")
 	ErrForged  = errors.New("a request to join was made by somebody who does not have the code, or was changed on its way")
+
+	// ErrOutdated is the administrator's to mend.
+	ErrOutdated = errors.New("its invitation is from before the change of the organisation's key. If this person is to join, invite them again")
 )
 
 // Admission is a request that was answered.
@@ -194,6 +206,9 @@ func (b *Book) Receive(request []byte, now time.Time) (*Admission, error) {
 	code, both := q.prove(keys.Bytes())
 	if !hmac.Equal(code[:], q.code[:]) || q.address != i.For.Address {
 		return nil, ErrForged
+	}
+	if i.Outdated {
+		return nil, ErrOutdated
 	}
 	a := &Admission{Person: i.For, Device: q.device,
 		Answer: Answer{Invitation: i.ID, Request: q.hash, Issued: now, Anchor: b.key}}
@@ -258,6 +273,9 @@ func (b *Book) Append(out []byte) ([]byte, error) {
 		if i.Void {
 			w.Line("void", "yes")
 		}
+		if i.Outdated {
+			w.Line("outdated", "yes")
+		}
 		if !i.Used.IsZero() {
 			w.Line("used", i.Used.String())
 		}
@@ -308,6 +326,7 @@ func ReadBook(key org.Anchor, b []byte) (*Book, error) {
 		i.For.Department = r.Optional("department", 200)
 		i.Expires, i.Wrong = r.Time("expires"), int(min(r.Number("wrong"), Attempts))
 		i.Void = r.Optional("void", 3) != ""
+		i.Outdated = r.Optional("outdated", 3) != ""
 		if r.Has("used") {
 			i.Used = r.Hash("used")
 		}

@@ -462,3 +462,73 @@ func FuzzRequest(f *testing.F) {
 		_, _ = ReadBook(anchor, []byte(text))
 	})
 }
+
+// TestOutdated: with a code that names the key before, nobody comes in; who tries is
+// known, if he has the code; and the device can find out.
+func TestOutdated(t *testing.T) {
+	i, book, next := invite(), invite().book(t), orgtest.New(hospital, "2")
+	rotation := org.Rotation{Number: 1, Issued: noon, From: key.Key, To: next.Key}
+	note, err := rotation.Sign(key, next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := anchor.Follow(note)
+	if err != nil {
+		t.Fatal(err)
+	}
+	book = book.Renewed(after)
+	request, sent := i.request(t, i.keys, laptop)
+	before, code, _ := strings.Cut(peek(t, request), "\ncode: ")
+	digit := "0"
+	if code[0] == '0' {
+		digit = "1"
+	}
+	forged, err := org.Seal(before+"\ncode: "+digit+code[1:], laptop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if all := book.All(); len(all) != 1 || all[0].Open(noon) || !all[0].Outdated {
+			t.Errorf("%+v", all)
+		}
+		if _, err := book.Receive(request, noon); !errors.Is(err, ErrOutdated) {
+			t.Errorf("%v", err)
+		}
+		if _, err := book.Receive(forged, noon); !errors.Is(err, ErrForged) {
+			t.Errorf("without the code: %v", err)
+		}
+		stored, err := book.Append(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if book, err = ReadBook(after, stored); err != nil {
+			t.Fatal(err)
+		}
+	}
+	asked := i.code.Asked(sent)
+	other := orgtest.New(hospital, "relay")
+	rotation.From = other.Key
+	pretended, err := rotation.Sign(other, next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := bytes.Replace(note, []byte("number: 1"), []byte("number: 2"), 1)
+	for what, b := range map[string][]byte{"another key's": pretended, "changed": cut, "a request": request, "nothing": nil} {
+		if asked.Replaced(b, hospital) {
+			t.Errorf("%s counts", what)
+		}
+	}
+	if !asked.Replaced(note, hospital) || asked.Replaced(note, "clinic.example") {
+		t.Error("the change of the key is not known")
+	}
+}
+
+// peek returns the text of a statement.
+func peek(t testing.TB, note []byte) string {
+	t.Helper()
+	s, err := org.Peek(note)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Text
+}

@@ -218,6 +218,10 @@ const (
 	Used     Verdict = "used"
 	Expired  Verdict = "expired"
 	Void     Verdict = "void" // too many wrong PINs, or withdrawn
+
+	// Outdated is in no answer: the organisation has changed its key since, and so could
+	// not sign one. The device finds that out (Asked.Replaced).
+	Outdated Verdict = "outdated"
 )
 
 // Words says in a sentence what a verdict means for the person, and what to do.
@@ -233,6 +237,8 @@ func (v Verdict) Words() string {
 		return "this invitation has expired: ask your administrator for a new one"
 	case Void:
 		return "this invitation is void, because of too many wrong PINs or because it was withdrawn: ask your administrator for a new one"
+	case Outdated:
+		return "this invitation is from before the organisation changed its key: ask your administrator for a new one"
 	}
 	return "the organisation's answer cannot be read"
 }

@@ -68,6 +68,17 @@ func ReadAsked(r *org.Reader) (a Asked) {
 	return a
 }
 
+// Replaced reports whether a note is the word of the key that the code names that the
+// organisation has another since: it will not let anybody in with that code.
+func (a *Asked) Replaced(rotation []byte, organisation string) bool {
+	r, err := org.OpenRotation(rotation)
+	if err != nil || r.From.Name() != organisation {
+		return false
+	}
+	digest := r.From.Fingerprint()
+	return [printSize]byte(digest[:printSize]) == a.print
+}
+
 // Answer reads the answer to the request. The key it is signed with is in it, and
 // the code said that it is the organisation's. Its name is to be shown to the person.
 func (a *Asked) Answer(b []byte) (*Answer, error) {
