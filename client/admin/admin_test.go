@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -66,7 +68,9 @@ type carrier struct {
 	order   []string // of what was published
 	fail    func(what string) error
 	offline bool
-	arrived chan struct{}
+	// unlisted says that it does not list the items of a node.
+	unlisted bool
+	arrived  chan struct{}
 }
 
 func newCarrier() *carrier {
@@ -112,12 +116,27 @@ func (c *carrier) Post(_ context.Context, m *stanza.Element) error {
 func (c *carrier) Ask(_ context.Context, _, _ string, e *stanza.Element) (*stanza.Element, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	b := c.items["head/current"]
+	none := &stanza.StanzaError{Type: "cancel", Condition: "item-not-found"}
+	if e.Is(stanza.NSDiscoItems, "query") {
+		if c.unlisted {
+			return nil, none
+		}
+		list := stanza.New(stanza.NSDiscoItems, "query")
+		for what := range c.items {
+			if node, id := path.Split(what); stanza.NSOrganisation+":"+strings.TrimSuffix(node, "/") == e.Get("node") {
+				list.Add(stanza.New(stanza.NSDiscoItems, "item").With("name", id))
+			}
+		}
+		return stanza.New(stanza.NSClient, "iq", list).With("type", "result"), nil
+	}
+	asked := e.Child(stanza.NSPubSub, "items")
+	node, id := asked.Get("node"), asked.Child(stanza.NSPubSub, "item").Get("id")
+	b := c.items[strings.TrimPrefix(node, stanza.NSOrganisation+":")+"/"+id]
 	if b == nil {
-		return nil, &stanza.StanzaError{Type: "cancel", Condition: "item-not-found"}
+		return nil, none
 	}
 	return stanza.New(stanza.NSClient, "iq", stanza.New(stanza.NSPubSub, "pubsub", stanza.New(stanza.NSPubSub, "items",
-		stanza.New(stanza.NSPubSub, "item", stanza.Note(b)).With("id", "current")).With("node", stanza.NodeHead))), nil
+		stanza.New(stanza.NSPubSub, "item", stanza.Note(b)).With("id", id)).With("node", node))), nil
 }
 func (c *carrier) AskSecretly(context.Context, string, func(string) []byte) (*stanza.Element, error) {
 	return nil, errors.New("no commands here")
@@ -704,6 +723,41 @@ func TestRelayLost(t *testing.T) {
 	case <-time.After(45 * time.Second):
 		cancel()
 		t.Errorf("%d of %d items", len(c.items), all)
+	}
+}
+
+// TestRelayLostAnItem: what is missing at a relay that still shows the head is published
+// again.
+func TestRelayLostAnItem(t *testing.T) {
+	o, c := found(t, database(t)), newCarrier()
+	admit(t, o, "alice", 7, "nurse")
+	if _, err := o.Order(t.Context(), order.Order{Do: order.Lock, For: order.Target{Person: "alice@hospital.example"}, Reason: "drill"}, 0); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, o, c)
+	for _, c.unlisted = range []bool{false, true} {
+		all := maps.Clone(c.items)
+		for what := range all {
+			if what == "head/current" {
+				continue
+			}
+			delete(c.items, what)
+			c.order = nil
+			ctx, cancel := context.WithTimeout(t.Context(), 45*time.Second)
+			err := o.Serve(ctx, c, Serving{Every: time.Hour, Round: func(Left) error {
+				if c.items[what] != nil {
+					cancel()
+				}
+				return nil
+			}})
+			cancel()
+			if err != nil || string(c.items[what]) != string(all[what]) {
+				t.Errorf("%s is not there again: %v", what, err)
+			}
+			if !c.unlisted && slices.ContainsFunc(c.order, func(s string) bool { return s != what && s != "head/current" }) {
+				t.Errorf("%s was lost, and published was %q", what, c.order)
+			}
+		}
 	}
 }
 

@@ -41,6 +41,7 @@ const (
 	tryAgain      = 2 * time.Second  // after the relay could not be reached
 	tryRefused    = 30 * time.Second // after it has refused something
 	MaxHeadEvery  = 4 * time.Minute  // between heads while nothing happens
+	surveyEvery   = time.Hour        // between looks whether the relay still has everything
 )
 
 // Left is what the relay does not have yet.
@@ -127,7 +128,10 @@ func (o *Organisation) Serve(ctx context.Context, r Relay, s Serving) error {
 	defer beat.Stop()
 	again := time.NewTimer(0)
 	defer again.Stop()
+	survey := time.NewTicker(surveyEvery)
+	defer survey.Stop()
 	checked := false
+	var nodes []string // to be looked at, one a round: nothing that is signed waits for all of them
 	for {
 		select {
 		case <-ctx.Done():
@@ -144,16 +148,34 @@ func (o *Organisation) Serve(ctx context.Context, r Relay, s Serving) error {
 			checked = checked && r.Online()
 		case <-o.changed:
 		case <-again.C:
+		case <-survey.C:
+			checked = false
 		}
 		if !checked && r.Online() {
 			err := o.compare(ctx, r)
-			checked = err == nil
+			if checked = err == nil; checked {
+				nodes, err = o.nodes(ctx)
+				if err != nil {
+					return quiet(ctx, err)
+				}
+			}
+		}
+		looked := true
+		if len(nodes) > 0 && r.Online() {
+			if looked = o.compareNode(ctx, r, nodes[0]) == nil; looked {
+				nodes = nodes[1:]
+			}
 		}
 		wait, err := o.round(ctx, r, s.Tell)
 		if err != nil {
 			return quiet(ctx, err)
 		}
-		if wait > 0 {
+		switch {
+		case wait == 0 && !looked:
+			again.Reset(tryAgain)
+		case wait == 0 && len(nodes) > 0:
+			again.Reset(0)
+		case wait > 0:
 			again.Reset(wait)
 		}
 		if !r.Online() {

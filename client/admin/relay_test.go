@@ -283,6 +283,40 @@ func TestOverRelay(t *testing.T) {
 	}
 }
 
+// TestRelayLostOverRelay: a relay that has lost an order, an update, a part of the
+// snapshot or the policy shows it again once the organisation serves.
+func TestRelayLostOverRelay(t *testing.T) {
+	url := hospital(t)
+	st := memory(t)
+	s := start(t, url, "sotto@hospital.example", []byte("password of sotto"), st)
+	o := foundWith(t, s, url)
+	if _, err := o.Order(t.Context(), order.Order{Do: order.Lock, For: order.Target{Person: "sotto@hospital.example"}, Reason: "drill"}, 0); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := o.Settle(t.Context(), s, nil); err != nil || !left.None() {
+		t.Fatalf("%+v, %v", left, err)
+	}
+	lost := [][2]string{{stanza.NodeOrders, "1"}, {stanza.NodeDirectory, "1"}, {stanza.NodeSnapshot, "1"}, {stanza.NodePolicy, stanza.ItemCurrent}}
+	for _, l := range lost {
+		if fetch(t, s, "", l[0], l[1]) == nil {
+			t.Fatalf("%s was not published", l)
+		}
+		if err := s.Retract(t.Context(), l[0], l[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- o.Serve(ctx, s, admin.Serving{Every: time.Hour}) }()
+	for _, l := range lost {
+		eventually(t, l[0]+" is there again", func() bool { return fetch(t, s, "", l[0], l[1]) != nil })
+	}
+	cancel()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestHostileLetters: what anybody sends to the organisation's account is kept only
 // if it is from somebody who may, and leads to nothing else.
 func TestHostileLetters(t *testing.T) {

@@ -127,6 +127,12 @@ func (tx *Tx) ItemPublished(it Item) error {
 	return err
 }
 
+// ItemLost has an item published again, unless it has changed since it was read.
+func (tx *Tx) ItemLost(it Item) error {
+	_, err := tx.change(`UPDATE admin_item SET published = 0 WHERE node = ? AND item = ? AND note = ?`, it.Node, it.ID, it.Note)
+	return err
+}
+
 // Unpublish has all items published again: the relay may have lost them.
 func (tx *Tx) Unpublish() error {
 	_, err := tx.change(`UPDATE admin_item SET published = 0`)

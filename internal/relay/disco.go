@@ -34,6 +34,10 @@ func (c *core) disco(q *request) {
 		}
 		if info {
 			answer.Add(identity("pubsub", "leaf", ""), feature(nsPubSub))
+			break
+		}
+		for _, id := range c.store.itemIDs(q.at.id, node) { // XEP-0060 section 5.5
+			answer.Add(stanza.New(nsDiscoItems, "item").With("jid", q.at.bare).With("name", id))
 		}
 	case node == nsCommands && !info:
 		c.discoCommands(q, answer)

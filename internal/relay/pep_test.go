@@ -70,6 +70,21 @@ func TestPEP(t *testing.T) {
 	alice.refused("item-not-found", "set", "", owner("delete"))
 }
 
+// TestPEPItemIDs: what a node has is listed for whom may read it, without what it says.
+func TestPEPItemIDs(t *testing.T) {
+	s := startRelay(t, Config{}, "alice", "bob")
+	alice, bob := s.online("alice", "a"), s.online("bob", "b")
+	for _, id := range []string{"1", "2"} {
+		alice.must("set", "", publish("many", id, "x", options("pubsub#max_items", "8", "pubsub#access_model", "open")))
+	}
+	list, err := stanza.ReadDiscoItems(bob.must("get", "alice@ward.example", `<query xmlns="`+nsDiscoItems+`" node="many"/>`))
+	if err != nil || len(list) != 2 || list[0].Name != "1" || list[1].Name != "2" || list[0].JID != "alice@ward.example" || list[0].Node != "" {
+		t.Errorf("%+v, %v", list, err)
+	}
+	alice.must("set", "", publish("own", "1", "x", options("pubsub#access_model", "whitelist")))
+	bob.refused("item-not-found", "get", "alice@ward.example", `<query xmlns="`+nsDiscoItems+`" node="own"/>`)
+}
+
 func TestPEPAccess(t *testing.T) {
 	s := startRelay(t, Config{}, "alice", "bob")
 	alice, bob := s.online("alice", "a"), s.online("bob", "b")

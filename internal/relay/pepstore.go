@@ -73,6 +73,15 @@ func (s *store) lastItems(name string) (all []item) {
 	return all
 }
 
+// itemIDs returns the ids of a node's items, the newest last.
+func (s *store) itemIDs(account int64, node string) (ids []string) {
+	s.each(`SELECT item FROM items WHERE account=? AND node=? ORDER BY seq`, func(st *sqlite3.Stmt) bool {
+		ids = append(ids, st.ColumnText(0))
+		return true
+	}, account, node)
+	return ids
+}
+
 func (s *store) hasItem(n *node, id string) bool {
 	return s.number(`SELECT count(*) FROM items WHERE account=? AND node=? AND item=?`, n.account, n.name, id) > 0
 }
