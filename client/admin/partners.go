@@ -29,6 +29,36 @@ const (
 	valueAgreed = "admin.agreed."
 )
 
+// What every relay keeps: each partner takes three nodes, and sotto's own relay has 128
+// for an account; and devices fetch all agreements in one answer.
+const (
+	maxPartners        = 32
+	maxAgreementsBytes = 512 << 10
+)
+
+// room returns an error where an agreement with a partner would be one too many. Those
+// that are over count: what they say stays.
+func (c *change) room(name string, note []byte) error {
+	items, err := c.Items(stanza.NodePartners)
+	if err != nil {
+		return err
+	}
+	others, size := 0, len(note)
+	for _, it := range items {
+		if !strings.HasSuffix(it.ID, ".end") && it.ID != stanza.PartnerItem(name) {
+			others++
+			size += len(it.Note)
+		}
+	}
+	switch {
+	case others >= maxPartners:
+		return fmt.Errorf("there are agreements with %d organisations, which is the most. Those that have ended count until the organisation's key is changed: sotto org rotate", maxPartners)
+	case size > maxAgreementsBytes:
+		return fmt.Errorf("all agreements together would be longer than %d KiB, which is the most. Open roles in place of persons", maxAgreementsBytes>>10)
+	}
+	return nil
+}
+
 func (o *Organisation) resetPartners() {
 	o.partners = partner.New(o.anchor.Key)
 	o.shown = make(map[string]*directory.Directory)
@@ -155,6 +185,9 @@ func (o *Organisation) Propose(ctx context.Context, p Proposal) (note []byte, er
 		if note, err = a.Propose(o.key); err != nil {
 			return err
 		}
+		if err := c.room(p.With.Name(), note); err != nil {
+			return err
+		}
 		return c.SetValue(valueAgreed+p.With.Name(), []byte(stanza.NumberItem(a.Serial)))
 	})
 	return note, err
@@ -232,6 +265,9 @@ func (o *Organisation) Accept(ctx context.Context, b []byte, contact string) (no
 			return partner.ErrExpired
 		}
 		name := other.Name()
+		if err := c.room(name, note); err != nil {
+			return err
+		}
 		last, err := c.lastAgreement(name)
 		if err != nil {
 			return err

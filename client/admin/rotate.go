@@ -15,6 +15,9 @@ import (
 	"sotto/client/store"
 )
 
+// maxChanges is how many changes of the key are shown: relays keep no more.
+const maxChanges = manyItems - 56
+
 // Rotated says what a change of the key has left behind.
 type Rotated struct {
 	Invitations []invitation.Invitation // that were open, and are void
@@ -81,6 +84,11 @@ func (o *Organisation) Rotate(ctx context.Context, reason string) (*Rotated, err
 		o.resetPartners()
 		if err := c.PutItem(stanza.NodeKeys, stanza.NumberItem(r.Number), b); err != nil {
 			return err
+		}
+		if r.Number > maxChanges { // who has missed more joins again
+			if err := c.PutItem(stanza.NodeKeys, stanza.NumberItem(r.Number-maxChanges), nil); err != nil {
+				return err
+			}
 		}
 		if o.staff, err = o.readDirectory(c.Tx, "staff", stanza.NodeSnapshot, stanza.NodeDirectory); err != nil {
 			return err
