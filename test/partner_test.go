@@ -198,18 +198,27 @@ func (p *person) closes(display string, since time.Time) {
 		}
 		if refused {
 			p.t.Logf("%s: %s is closed after %v", p.name, display, time.Since(since).Round(time.Millisecond))
-			// The line is there again, unless it went just before.
-			p.Until("with nothing written", func(screen string) bool {
-				if strings.Contains(screen, ">  s") {
-					p.Press("BSpace")
-					return false
-				}
-				return true
-			})
+			p.empties()
 			return
 		}
 		if time.Now().After(late) {
 			p.t.Fatalf("%s still writes to %s:\n%s", p.name, display, p.Screen())
+		}
+	}
+}
+
+// empties takes away what a refusal has put back into the line, perhaps a moment after
+// it was said.
+func (p *person) empties() {
+	p.t.Helper()
+	written := regexp.MustCompile(`(?m)^ >  \S`)
+	for empty, late := 0, time.Now().Add(4*terminal.Patience); empty < 20; time.Sleep(50 * time.Millisecond) {
+		if empty++; written.MatchString(p.Screen()) {
+			p.Press("C-u")
+			empty = 0
+		}
+		if time.Now().After(late) {
+			p.t.Fatalf("%s cannot empty the line:\n%s", p.name, p.Screen())
 		}
 	}
 }

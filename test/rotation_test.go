@@ -20,7 +20,7 @@ func TestChangeOfKey(t *testing.T) {
 	h.org("order", "lock", "rana@"+s.Domain, "--reason", "a drill", "--yes")
 
 	out := h.runs("org", "rotate", "--reason", "once a year", "--pin-file", h.pinFile, "--yes", "--wait", "1m")
-	if !strings.Contains(out, "Invite again: late@"+s.Domain) {
+	if !strings.Contains(out, "Whom to invite again:\n  late@"+s.Domain) {
 		t.Errorf("what became void is not said: %q", out)
 	}
 	if st := h.org("status").Status; st.Keys != 1 || len(st.Invitations) != 0 || st.Left.Items != 0 {
