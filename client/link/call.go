@@ -119,8 +119,9 @@ func post(ctx context.Context, dial func(context.Context, string, string) (net.C
 	} else if !loopbackConn(c) {
 		return 0, nil, errReply("has no TLS and is another computer. Nothing was sent")
 	}
-	q := make([]byte, 0, 4096+len(m.Auth)+len(m.Body)) // never moved: what is secret in it is cleared
-	q = fmt.Appendf(q, "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: sotto\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n", u.RequestURI(), u.Host, len(m.Body))
+	head := fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: sotto\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n", u.RequestURI(), u.Host, len(m.Body))
+	q := make([]byte, 0, len(head)+len("Authorization: \r\n\r\n")+len(m.Auth)+len(m.Body)) // never moved: what is secret in it is cleared
+	q = append(q, head...)
 	if len(m.Auth) > 0 {
 		q = append(append(append(q, "Authorization: "...), m.Auth...), "\r\n"...)
 	}
