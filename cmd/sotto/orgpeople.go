@@ -57,7 +57,7 @@ func orgInviteCommand() *cobra.Command {
 	var s office
 	var name, department, expires string
 	var roles []string
-	var device, reset, byHand, qrCode, noQR bool
+	var device, reset, byHand, qrCode bool
 	cmd := &cobra.Command{
 		Use:   "invite ADDRESS --name NAME",
 		Short: "Invite somebody, or another device of somebody",
@@ -131,10 +131,11 @@ sotto org serve or approve as soon as it has proved that it has both.`,
 	f.BoolVar(&reset, "reset", false, "if the account exists, give it a new password; other devices of it are locked out")
 	f.BoolVar(&byHand, "no-account", false, "do not make the account: print the password that it has to get")
 	f.BoolVar(&qrCode, "qr", false, "draw the invitation as a QR code, too")
-	f.BoolVar(&noQR, "no-qr", false, "draw none")
-	f.MarkHidden("no-qr") // what is so anyway now
 	return cmd
 }
+
+// page is how wide a page of words is, in columns of a terminal.
+const page = 80
 
 func showInvitation(w io.Writer, i *console.Invited, draw bool) {
 	fmt.Fprintf(w, "Invitation for %s (%s), good until %s:\n\n  ", i.Name, i.Address, i.Expires.Local().Format("Mon 2 Jan 2006 15:04"))
@@ -151,9 +152,9 @@ func showInvitation(w io.Writer, i *console.Invited, draw bool) {
 		fmt.Fprintln(w, "The account stays as it is, and its other devices with it.")
 	case "by hand":
 		if i.Why != "" {
-			fmt.Fprintf(w, "%s\n", sentenced(i.Why))
+			fmt.Fprintln(w, folded(sentenced(i.Why), page))
 		}
-		fmt.Fprintf(w, "Make the account %s at the relay, or change it, so that it has this password:\n\n  ", i.Address)
+		fmt.Fprintf(w, "%s\n\n  ", folded(fmt.Sprintf("Make the account %s at the relay, or change it, so that it has this password:", i.Address), page))
 		w.Write(i.Password)
 		fmt.Fprint(w, "\n\nsotto replaces it when the person joins.\n")
 	}
