@@ -279,25 +279,6 @@ func (c *Client) Trust(ctx context.Context, peer string, fp omemo.Fingerprint, t
 	return nil
 }
 
-// ChangePassword sets another password for the account (XEP-0077); the words
-// that come back are empty on success. The slice is cleared.
-func (c *Client) ChangePassword(ctx context.Context, password []byte) (words string, err error) {
-	defer clear(password)
-	answer := make(chan string, 1)
-	own := append([]byte(nil), password...)
-	clear(password)
-	c.call(func() {
-		c.passwordChanged = answer
-		c.out.send(wire.ChangePassword{Password: own}) // cleared once it is written
-	})
-	select {
-	case words = <-answer:
-		return words, nil
-	case <-ctx.Done():
-		return "", fmt.Errorf("change the password: %w", ctx.Err())
-	}
-}
-
 // Block has the relay keep everything from peer away (XEP-0191), or let it
 // through again. The relay's refusal comes as a NoticeEvent.
 func (c *Client) Block(peer string, block bool) error {

@@ -72,14 +72,11 @@ func TestNotSentIsLogged(t *testing.T) {
 	if got := logged(t, c); !slices.Contains(got, "message-not-sent peer=eve@elsewhere.example reason=not-a-member") {
 		t.Errorf("the log has %q", got)
 	}
-	done := make(chan struct{})
-	c.call(func() {
+	inRun(t, c, func() {
 		c.mu.Lock()
 		c.removed = true
 		c.mu.Unlock()
-		close(done)
 	})
-	<-done
 	if _, err := c.Send(ctx, ada, "a"); err == nil {
 		t.Error("sent from a device that was removed")
 	}

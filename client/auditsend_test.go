@@ -50,14 +50,11 @@ func (a *auditorDouble) names(c *Client) {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	done := make(chan struct{})
-	c.call(func() {
+	inRun(a.t, c, func() {
 		c.auditing.pause, c.auditing.again = 10*time.Millisecond, 50*time.Millisecond
 		c.auditing.lookAt = time.Time{}
 		c.held.Store(&inForce{policy: p})
-		close(done)
 	})
-	<-done
 }
 
 func isAudit(e *stanza.Element) bool { return stanza.IsAudit(e) && hasPayload(e) }
@@ -172,12 +169,10 @@ func TestAuditorWhoComesLater(t *testing.T) {
 			d.mu.Unlock()
 			a.names(c)
 			eventually(t, "it was asked in vain", func() bool {
-				vain := make(chan bool)
-				c.call(func() {
+				return ofRun(t, c, func() bool {
 					p := c.peer(vera)
-					vain <- !p.asked.IsZero() && !p.asking && (len(kept) > 1 || len(p.failed) > 0)
+					return !p.asked.IsZero() && !p.asking && (len(kept) > 1 || len(p.failed) > 0)
 				})
-				return <-vain
 			})
 			d.mu.Lock()
 			for node, e := range kept {

@@ -41,9 +41,7 @@ func TestBookmarkOfAPerson(t *testing.T) {
 	caught(t, c)
 	d.published(c)
 	eventually(t, "the bookmarks are here", func() bool {
-		done := make(chan bool, 1)
-		c.call(func() { done <- c.bookmarks != nil })
-		return <-done
+		return ofRun(t, c, func() bool { return c.bookmarks != nil })
 	})
 	r.start(d, c)
 	d.deliver(r.write(c, "m", "K is 6.8"))

@@ -14,9 +14,7 @@ func TestInventionsAreBounded(t *testing.T) {
 	c := run(t, memoryStore(t), d.attach(1))
 	wait(t, c, func(CaughtUp) bool { return true })
 	count := func() (pending, peers int) {
-		done := make(chan struct{})
-		c.call(func() { pending, peers = len(c.window.given), len(c.peers); close(done) })
-		<-done
+		inRun(t, c, func() { pending, peers = len(c.window.given), len(c.peers) })
 		return pending, peers
 	}
 	for i := range 10 {

@@ -122,7 +122,7 @@ type Client struct {
 
 	events *events
 	wake   chan struct{} // something in the store is to be sent
-	calls  chan func()   // things only Run may do
+	calls  *calls        // things only Run may do
 	ended  chan struct{} // closed when Run does nothing more
 	heard  chan struct{} // see Heard
 
@@ -161,7 +161,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	c := &Client{
 		cfg: cfg, self: self.String(), selfID: self, store: cfg.Store, log: cfg.Logger,
-		events: newEvents(), wake: make(chan struct{}, 1), calls: make(chan func(), 64), ended: make(chan struct{}), heard: make(chan struct{}),
+		events: newEvents(), wake: make(chan struct{}, 1), calls: newCalls(), ended: make(chan struct{}), heard: make(chan struct{}),
 		presence: make(map[string]map[string]Presence), names: make(map[string]string),
 	}
 	c.state = State{Words: lineOf("connecting")}
@@ -297,13 +297,7 @@ func (c *Client) Logoff() {
 }
 
 // call has Run do f. It does not wait, and does nothing once Run has ended.
-func (c *Client) call(f func()) {
-	select {
-	case c.calls <- f:
-	default: // Run is far behind, or has ended
-		c.log.Warn("too many calls waiting")
-	}
-}
+func (c *Client) call(f func()) { c.calls.put(f) }
 
 // kick has Run look at the outbox.
 func (c *Client) kick() {

@@ -340,7 +340,7 @@ func TestChangedKeyIsNotTrusted(t *testing.T) {
 func TestNobodyToEncryptTo(t *testing.T) {
 	c, d := online(t)
 	c.call(func() { c.listPatience = time.Second })
-	settledNow(c)
+	settledNow(t, c)
 	m, err := c.Send(ctx, "phone@mercy.example", "secret")
 	if err != nil {
 		t.Fatal(err)

@@ -444,6 +444,23 @@ func eventually(t testing.TB, what string, f func() bool) {
 	}
 }
 
+// inRun has the client's Run do f, and waits until it has.
+func inRun(t testing.TB, c *Client, f func()) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err := c.do(ctx, func(done chan<- error) { f(); done <- nil }); err != nil {
+		t.Fatalf("Run does not do what it was asked for: %v", err)
+	}
+}
+
+// ofRun is what f returns, called by the client's Run.
+func ofRun[T any](t testing.TB, c *Client, f func() T) (x T) {
+	t.Helper()
+	inRun(t, c, func() { x = f() })
+	return x
+}
+
 func messages(t testing.TB, c *Client, peer string) []Message {
 	t.Helper()
 	list, err := c.Messages(context.Background(), peer, 0, 10000)

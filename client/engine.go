@@ -92,10 +92,9 @@ type engine struct {
 	joining   joining   // an organisation
 	following following // the organisation
 
-	timers          []deferred
-	passwordChanged chan<- string
-	told            State           // the state last told to the screen
-	said            map[string]bool // notices said in this run
+	timers []deferred
+	told   State           // the state last told to the screen
+	said   map[string]bool // notices said in this run
 }
 
 // deferred is something to do later in the same session.
@@ -174,9 +173,11 @@ func (c *Client) loop(ctx context.Context, in <-chan inbound) error {
 			if err := c.handle(gather(m, src, c.paging())); err != nil {
 				return err
 			}
-		case f := <-c.calls:
-			f()
-			c.refill()
+		case <-c.calls.some:
+			for _, f := range c.calls.take() {
+				f()
+				c.refill()
+			}
 		case <-c.wake:
 			c.flush()
 		case <-c.out.drained:
@@ -348,11 +349,6 @@ func (c *Client) some(list []inbound) (n int, err error) {
 		c.onEnlisted(m)
 	case wire.Called:
 		c.wasCalled(m)
-	case wire.PasswordChanged:
-		if c.passwordChanged != nil {
-			c.passwordChanged <- text.Line(m.Words).String()
-			c.passwordChanged = nil
-		}
 	default:
 		if !c.fileMessage(m) {
 			c.log.Warn("unexpected message from the link")

@@ -72,7 +72,7 @@ func (c *Client) downloaded(t *transfer) {
 	t.busy = true
 	go func() {
 		err := c.check(t)
-		c.callSurely(func() {
+		c.call(func() {
 			if t.busy = false; c.mover.all[t.id] == t {
 				c.checked(t, err)
 			}

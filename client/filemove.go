@@ -139,21 +139,7 @@ func (c *Client) fileTick(now time.Time) {
 }
 
 // wakeFiles has Run look at what the store says is to be moved.
-func (c *Client) wakeFiles() { c.callSurely(c.moveFiles) }
-
-// callSurely is call for what must not be left out.
-func (c *Client) callSurely(f func()) {
-	select {
-	case c.calls <- f:
-	default:
-		go func() {
-			select {
-			case c.calls <- f:
-			case <-c.ended:
-			}
-		}()
-	}
-}
+func (c *Client) wakeFiles() { c.call(c.moveFiles) }
 
 // retryFiles has everything that waits be tried now: the network is back.
 func (c *Client) retryFiles() {

@@ -24,15 +24,11 @@ func TestLookForUploadsAgain(t *testing.T) {
 		return n
 	}
 	unsure := func() (n int, left time.Duration) {
-		done := make(chan bool)
-		c.call(func() { n, left = c.mover.unsure, time.Until(c.mover.askAt); close(done) })
-		<-done
+		inRun(t, c, func() { n, left = c.mover.unsure, time.Until(c.mover.askAt) })
 		return n, left
 	}
 	eventually(t, "the first question is answered", func() bool {
-		busy := make(chan bool, 1)
-		c.call(func() { busy <- c.mover.asking || c.mover.askAt.IsZero() })
-		return !<-busy
+		return !ofRun(t, c, func() bool { return c.mover.asking || c.mover.askAt.IsZero() })
 	})
 	d.mu.Lock()
 	d.hook = refusal(domain, "wait", "remote-server-timeout")

@@ -195,12 +195,10 @@ func (a *absent) session() {
 func (a *absent) idle() {
 	a.t.Helper()
 	eventually(a.t, "all is taken over", func() bool {
-		idle := make(chan bool, 1)
-		a.c.call(func() {
+		return ofRun(a.t, a.c, func() bool {
 			r := a.c.rooms[icu]
-			idle <- a.c.filling == nil && a.c.archive.done && a.c.archive.query == "" && (r == nil || r.archive.done && r.archive.query == "")
+			return a.c.filling == nil && a.c.archive.done && a.c.archive.query == "" && (r == nil || r.archive.done && r.archive.query == "")
 		})
-		return <-idle
 	})
 }
 

@@ -293,9 +293,7 @@ var attacks = []struct {
 			return err
 		})
 		b.mu.Unlock()
-		done := make(chan bool)
-		b.c.call(func() { b.c.askBundle(omemo.Address{JID: ada, Device: b.ada.dev.ID()}, toLook); close(done) })
-		<-done
+		inRun(b.t, b.c, func() { b.c.askBundle(omemo.Address{JID: ada, Device: b.ada.dev.ID()}, toLook) })
 		eventually(b.t, "the other key is seen", func() bool { return b.trustOf(b.ada.dev.ID()) == store.Undecided })
 		if m, err := b.c.Send(ctx, ada, "not to this key"); err != nil {
 			b.t.Error(err)
@@ -339,7 +337,7 @@ var attacks = []struct {
 		const w = "\x1b]52;c;aGk=\x07\u202e\u009b2J"
 		b.deliver(stanza.NewChat(me, "w"+w, stanza.TextElement(stanza.NSClient, "subject", w)).With("from", ada+"/"+"x"))
 		b.deliver(stanza.New(stanza.NSClient, "presence", stanza.TextElement(stanza.NSClient, "status", "away\u202e")).With("from", ada+"/x"))
-		b.out.send(wire.State{Phase: wire.Online, Address: me + "/test", Session: b.c.sessionNow(), Words: w})
+		b.out.send(wire.State{Phase: wire.Online, Address: me + "/test", Session: sessionNow(b.t, b.c), Words: w})
 	}},
 	{"says things out of turn", "", func(b *besieged) {
 		b.out.send(wire.Settled{ID: "unknown"})
@@ -412,10 +410,8 @@ func (b *besieged) state(id int64) store.State {
 }
 
 // sessionNow is the session that the client is in.
-func (c *Client) sessionNow() uint64 {
-	n := make(chan uint64, 1)
-	c.call(func() { n <- c.session })
-	return <-n
+func sessionNow(t testing.TB, c *Client) uint64 {
+	return ofRun(t, c, func() uint64 { return c.session })
 }
 
 // notices are what is said on the screen, but not in a conversation.

@@ -73,8 +73,7 @@ func (o *mercy) decides(body string) {
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	done := make(chan error)
-	o.c.call(func() {
+	err = ofRun(o.t, o.c, func() error {
 		var f *inForce
 		err := o.c.store.Update(ctx, func(tx *store.Tx) (err error) {
 			if err := o.member.Follow(tx, headNote); err != nil {
@@ -89,9 +88,9 @@ func (o *mercy) decides(body string) {
 		if err == nil {
 			o.c.obey(f)
 		}
-		done <- err
+		return err
 	})
-	if err := <-done; err != nil {
+	if err != nil {
 		o.t.Fatal(err)
 	}
 }

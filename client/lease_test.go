@@ -15,9 +15,7 @@ import (
 
 // standsAt has the client look how it stands when its clock says something.
 func (s *staffed) standsAt(now time.Time) policy.Standing {
-	stands := make(chan policy.Standing, 1)
-	s.c.call(func() { s.c.followTick(now); stands <- s.c.following.standing })
-	return <-stands
+	return ofRun(s.double.t, s.c, func() policy.Standing { s.c.followTick(now); return s.c.following.standing })
 }
 
 // hasAll waits until the client has found that everything that the newest head names is

@@ -256,7 +256,7 @@ func TestUnconfirmedIsSentAgain(t *testing.T) {
 	c, d, r := talking(t)
 	after := func(again time.Duration) {
 		c.call(func() { c.resendAfter = []time.Duration{50 * time.Millisecond, again, again} })
-		settledNow(c)
+		settledNow(t, c)
 	}
 	after(time.Hour) // nothing goes out a third time before it is confirmed
 	confirm := func(e *stanza.Element) {

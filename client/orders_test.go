@@ -400,9 +400,7 @@ func TestTwoOrdersWithOneNumber(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan error, 1)
-	s.c.call(func() { done <- s.c.takeOrder(1, note) })
-	if err := <-done; !errors.Is(err, org.ErrFork) {
+	if err := ofRun(t, s.c, func() error { return s.c.takeOrder(1, note) }); !errors.Is(err, org.ErrFork) {
 		t.Error(err)
 	}
 	s.says("two different statements have the same number")
@@ -491,9 +489,7 @@ func TestOwnDeviceOfTheOrganisation(t *testing.T) {
 	s.begin(1)
 	x := s.order(order.Wipe, func(x *order.Order) { x.For = order.Target{} })
 	note := s.note(stanza.NodeOrders, "1")
-	done := make(chan error, 1)
-	s.c.call(func() { done <- s.c.takeOrder(1, note) })
-	if err := <-done; err != nil {
+	if err := ofRun(t, s.c, func() error { return s.c.takeOrder(1, note) }); err != nil {
 		t.Fatal(err)
 	}
 	e := s.sent(func(e *stanza.Element) bool { _, ok := stanza.ReadAcknowledgement(e); return ok })

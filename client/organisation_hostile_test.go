@@ -23,9 +23,7 @@ func (s *staffed) round() {
 	before := s.times(stanza.NodeHead, stanza.ItemCurrent)
 	s.c.call(s.c.follow)
 	eventually(s.double.t, "the organisation is followed", func() bool {
-		busy := make(chan bool, 1)
-		s.c.call(func() { busy <- s.c.following.busy })
-		return s.times(stanza.NodeHead, stanza.ItemCurrent) > before && !<-busy
+		return s.times(stanza.NodeHead, stanza.ItemCurrent) > before && !ofRun(s.double.t, s.c, func() bool { return s.c.following.busy })
 	})
 }
 

@@ -226,7 +226,7 @@ func (c *Client) bringParts(b *book, parts [][]byte, of int, after head.Mark, do
 func (c *Client) loadSnapshot(b *book, parts [][]byte, done func(error)) {
 	go func() {
 		save, changes, err := b.load(parts)
-		f := func() {
+		c.call(func() {
 			if err != nil {
 				done(err)
 				return
@@ -239,11 +239,7 @@ func (c *Client) loadSnapshot(b *book, parts [][]byte, done func(error)) {
 				return c.directoryChanged(tx, fx, b, changes)
 			}, &refused)
 			done(refused)
-		}
-		select {
-		case c.calls <- f:
-		case <-c.ended:
-		}
+		})
 	}()
 }
 

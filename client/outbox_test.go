@@ -224,14 +224,14 @@ func TestForget(t *testing.T) {
 	const typo = "okafr@mercy.example"
 	c, d := online(t)
 	c.call(func() { c.listPatience = 0 })
-	settledNow(c)
+	settledNow(t, c)
 	m, err := c.Send(ctx, typo, "typo")
 	if err != nil {
 		t.Fatal(err)
 	}
 	wait(t, c, func(x MessageChanged) bool { return x.Message.ID == m.ID && x.Message.State == store.Failed })
 	c.call(func() { c.listPatience = time.Hour })
-	settledNow(c)
+	settledNow(t, c)
 	if _, err := c.Send(ctx, typo, "queued"); err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +295,7 @@ func TestMistypedAddress(t *testing.T) {
 			t.Parallel()
 			c, d := online(t)
 			c.call(func() { c.listPatience, c.serverPatience = time.Second, x.patience })
-			settledNow(c)
+			settledNow(t, c)
 			d.mu.Lock()
 			d.hook = refusal(typo, "cancel", x.condition)
 			d.mu.Unlock()
@@ -321,7 +321,7 @@ func TestMistypedAddress(t *testing.T) {
 func TestKnownPersonIsNoTypo(t *testing.T) {
 	c, d := online(t)
 	c.call(func() { c.serverPatience = 0 })
-	settledNow(c)
+	settledNow(t, c)
 	r := newRemote(t, d, ada)
 	r.start(d, c)
 	d.deliver(r.write(c, "m1", "hello"))
@@ -390,7 +390,7 @@ func TestNotesToSelf(t *testing.T) {
 func TestUnconfirmedByWhoNeverConfirms(t *testing.T) {
 	c, d := online(t)
 	c.call(func() { c.resendAfter = []time.Duration{50 * time.Millisecond, 300 * time.Millisecond, time.Second} })
-	settledNow(c)
+	settledNow(t, c)
 	newRemote(t, d, ada)
 	presence := func(typ, resource string) {
 		e := stanza.New(stanza.NSClient, "presence").With("from", ada+"/"+resource)
@@ -406,9 +406,7 @@ func TestUnconfirmedByWhoNeverConfirms(t *testing.T) {
 	d.deliver(stanza.NewChat(me, "m", stanza.Body("hm?")).With("from", ada+"/x"))
 	wait(t, c, func(x MessageAdded) bool { return !x.Message.Outgoing })
 	eventually(t, "the session is not new any more", func() bool {
-		is := make(chan bool, 1)
-		c.call(func() { is <- time.Since(c.onlineAt) > c.resendAfter[0] })
-		return <-is
+		return ofRun(t, c, func() bool { return time.Since(c.onlineAt) > c.resendAfter[0] })
 	})
 	presence("", "x")
 	if again := d.sent(hasPayload); again.String() != one.String() {

@@ -28,11 +28,9 @@ func (d *double) relist(ids ...uint32) {
 }
 
 // settledNow waits until the client has done what it was told before.
-func settledNow(c *Client) {
+func settledNow(t testing.TB, c *Client) {
 	for range 3 {
-		done := make(chan bool)
-		c.call(func() { close(done) })
-		<-done
+		inRun(t, c, func() {})
 	}
 }
 
@@ -59,11 +57,11 @@ func TestRemovedStaysRemoved(t *testing.T) {
 	for range 3 { // and whatever the list says, it does not come back by itself
 		noThrottle(c)
 		d.relist(other.dev.ID())
-		settledNow(c)
+		settledNow(t, c)
 	}
 	d.next(2)
 	caught(t, c)
-	settledNow(c)
+	settledNow(t, c)
 	if ids := d.listed(); !slices.Equal(ids, []uint32{other.dev.ID()}) {
 		t.Errorf("it put itself back: %v", ids)
 	}
@@ -115,7 +113,7 @@ func TestLostFromTheListIsPutBack(t *testing.T) {
 		}
 	}
 	wait(t, c, func(e NoticeEvent) bool { return strings.Contains(e.Text.String(), "again and again") })
-	settledNow(c)
+	settledNow(t, c)
 	if c.isRemoved() || slices.Contains(d.listed(), c.device.ID()) {
 		t.Errorf("removed %v, list %v", c.isRemoved(), d.listed())
 	}
@@ -172,7 +170,7 @@ func TestRemoveDevice(t *testing.T) {
 	// It comes back by itself, or by a relay's hand: nothing is encrypted to it.
 	other.publish(d)
 	d.deliver(listFrom(me, c.device.ID(), other.dev.ID()))
-	settledNow(c)
+	settledNow(t, c)
 	c.Send(ctx, ada, "not to it")
 	e = d.sent(hasPayload)
 	if got, err := other.read(e); err == nil {
@@ -201,7 +199,7 @@ func TestNoTrustOnFirstUseAfterComparing(t *testing.T) {
 	}
 	late.publish(d)
 	c.call(c.retry)
-	settledNow(c) // or the message goes while the keys of the late one still count as missing
+	settledNow(t, c) // or the message goes while the keys of the late one still count as missing
 	c.Send(ctx, ada, "two")
 	e := d.sent(hasPayload)
 	if got, err := late.read(e); err == nil {
@@ -238,14 +236,11 @@ func TestRefusedWhileQueued(t *testing.T) {
 	e := d.sent(hasPayload)
 	r.read(e)
 	evil.read(e)
-	full := make(chan bool)
-	c.call(func() { // the link has enough
+	inRun(t, c, func() { // the link has enough
 		for i := range maxGiven {
 			c.window.given[string(rune('a'+i))] = 0
 		}
-		close(full)
 	})
-	<-full
 	m, err := c.Send(ctx, ada, "two")
 	if err != nil {
 		t.Fatal(err)

@@ -115,8 +115,6 @@ func (w *writer) run() {
 		for _, m := range list {
 			err := wire.Write(w.conn, m)
 			switch m := m.(type) {
-			case wire.ChangePassword:
-				clear(m.Password)
 			case wire.Call:
 				clear(m.Auth)
 				clear(m.Body)

@@ -164,9 +164,7 @@ func (p *person) unlock() {
 	p.t.Helper()
 	p.attach()
 	eventually(p.t, p.name+" has caught up and is published", func() bool {
-		done := make(chan bool, 1)
-		p.call(func() { done <- p.devicesDone })
-		return p.State().CaughtUp && <-done
+		return p.State().CaughtUp && ofRun(p.t, p.Client, func() bool { return p.devicesDone })
 	})
 }
 

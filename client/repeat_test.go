@@ -61,9 +61,7 @@ func TestRepeatedInANewSession(t *testing.T) {
 	fourth, four := write("four") // and nothing that is confirmed before it
 	// She goes and comes: what goes with her session goes again.
 	eventually(t, "the session is not new any more", func() bool {
-		is := make(chan bool, 1)
-		c.call(func() { is <- time.Since(c.onlineAt) > repeatAfter })
-		return <-is
+		return ofRun(t, c, func() bool { return time.Since(c.onlineAt) > repeatAfter })
 	})
 	d.deliver(stanza.New(stanza.NSClient, "presence").With("from", ada+"/new"))
 	next("she appears", four)

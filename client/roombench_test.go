@@ -122,9 +122,7 @@ func BenchmarkCatchUpRoom(b *testing.B) {
 		case <-c.Events():
 		case <-time.After(time.Second):
 		}
-		was := make(chan bool, 1)
-		c.call(func() { r := c.rooms[icu]; was <- r != nil && r.archive.done })
-		done = <-was
+		done = ofRun(b, c, func() bool { r := c.rooms[icu]; return r != nil && r.archive.done })
 	}
 	watch.stop()
 	list, err := c.Messages(ctx, icu, 0, 2*b.N)

@@ -46,10 +46,8 @@ func hostileRoom(t *testing.T, answer hostileArchive, sender string) (a *absent,
 	a.n++
 	a.c = run(t, a.st, a.attach(a.n))
 	eventually(t, "the room's archive is left", func() bool {
-		over := make(chan bool, 1)
-		a.c.call(func() { r := a.c.rooms[icu]; over <- r != nil && r.archive.done && r.archive.query == "" })
 		said = append(said, notices(t, a.c)...)
-		return <-over
+		return ofRun(t, a.c, func() bool { r := a.c.rooms[icu]; return r != nil && r.archive.done && r.archive.query == "" })
 	})
 	said = append(said, notices(t, a.c)...)
 	a.mu.Lock()

@@ -39,16 +39,14 @@ func TestLostEcho(t *testing.T) {
 		return s
 	}
 	lose := func() (waits bool) {
-		done := make(chan bool, 1)
-		l.c.call(func() {
+		return ofRun(t, l.c, func() bool {
 			found := false
 			for _, o := range l.c.outs {
 				found = found || !o.settled.IsZero()
 			}
 			l.c.tendRooms(time.Now().Add(echoPatience + time.Second))
-			done <- found
+			return found
 		})
-		return <-done
 	}
 	eventually(t, "the relay has it, and the room is waited for", lose)
 	if s := state(); s != store.Queued {

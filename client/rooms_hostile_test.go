@@ -68,19 +68,13 @@ func newLair(t *testing.T) *lair {
 
 // ready reports whether the client would write there.
 func (l *lair) ready() bool {
-	done := make(chan bool, 1)
-	l.c.call(func() { r := l.c.rooms[icu]; done <- r != nil && l.c.roomReady(icu) })
-	return <-done
+	return ofRun(l.t, l.c, func() bool { r := l.c.rooms[icu]; return r != nil && l.c.roomReady(icu) })
 }
 
 // relisted has the client ask anew who belongs to the room, and waits for the answers.
 func (l *lair) relisted() {
 	l.t.Helper()
-	done := make(chan bool, 1)
-	listing := func() bool {
-		l.c.call(func() { done <- l.c.rooms[icu].listing })
-		return <-done
-	}
+	listing := func() bool { return ofRun(l.t, l.c, func() bool { return l.c.rooms[icu].listing }) }
 	eventually(l.t, "nothing is being asked", func() bool { return !listing() })
 	l.c.call(func() { l.c.askMembers(l.c.rooms[icu]) })
 	eventually(l.t, "the room has said who belongs to it", func() bool { return !listing() })

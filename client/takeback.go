@@ -31,13 +31,7 @@ type withdrawal struct {
 // do has Run do f and waits until it has. An error means that it has not.
 func (c *Client) do(ctx context.Context, f func(done chan<- error)) error {
 	done := make(chan error, 1)
-	select {
-	case c.calls <- func() { f(done) }:
-	case <-c.ended:
-		return errEnding
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	c.call(func() { f(done) })
 	select {
 	case err := <-done:
 		return err

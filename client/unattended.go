@@ -102,16 +102,11 @@ func (c *Client) Meet(ctx context.Context, peer string) (met bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	answer := make(chan bool, 1)
-	c.call(func() { answer <- c.meet(peer) })
-	select {
-	case met = <-answer:
-		return met, nil
-	case <-c.ended:
-		return false, ErrLinkEnded
-	case <-ctx.Done():
-		return false, ctx.Err()
-	}
+	err = c.do(ctx, func(done chan<- error) {
+		met = c.meet(peer)
+		done <- nil
+	})
+	return met, err
 }
 
 func (c *Client) meet(peer string) bool {
