@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sotto/client/store"
+	"sotto/client/wire"
 )
 
 // find returns the message whose text begins with words, or the one with the id.
@@ -243,6 +244,7 @@ func TestRecallOfWhatHasNotLeft(t *testing.T) {
 	a.has(b, "hello")
 	a.unplug(true)
 	a.cut()
+	eventually(t, "it is offline", func() bool { return a.State().Phase != wire.Online }) // or it counts as given to the link
 	wrong := a.say(b, "Give 100 mg of midazolam")
 	withdrawn, err := a.Recall(ctx, b.jid, wrong.ID)
 	if err != nil || !withdrawn {
