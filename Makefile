@@ -9,6 +9,13 @@ FUZZTIME = 10s
 # What the end-to-end tests write down about the programs they met.
 REPORT = $(CURDIR)/.cache/exercised
 
+# $(call kept,NAME,COMMAND) runs a command, keeps what it prints in
+# .cache/NAME.log beside the screen, and leaves its exit code in $$status.
+kept = mkdir -p .cache; { $(2) 2>&1; echo $$? >.cache/$(1).status; } | tee .cache/$(1).log; read -r status <.cache/$(1).status
+
+# What says at the end what failed; "make test" does it once for all.
+SUMMARY = test/summary
+
 .DEFAULT_GOAL := help
 .PHONY: help run build test install-test-needs lint unit e2e bench fuzz clean
 
@@ -25,8 +32,9 @@ build: ## build bin/sotto
 test: ## check everything: lint, unit tests, end to end with real servers and clients
 	@test/install
 	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory unit
-	@$(MAKE) --no-print-directory e2e
+	@status=0; mkdir -p .cache; : >.cache/unit.log; : >.cache/e2e.log; \
+	for part in unit e2e; do $(MAKE) --no-print-directory SUMMARY=: $$part || status=1; done; \
+	test/summary .cache/unit.log .cache/e2e.log; exit $$status
 
 lint: ## gofmt, go vet and staticcheck
 	@bad=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
@@ -35,12 +43,14 @@ lint: ## gofmt, go vet and staticcheck
 	go tool staticcheck ./...
 
 unit: ## the tests of every package
-	go test $$(go list ./... | grep -v '^sotto/test')
+	@$(call kept,unit,go test $$(go list ./... | grep -v '^sotto/test')); \
+	$(SUMMARY) .cache/unit.log; exit $$status
 
 e2e: ## the tests with real servers, clients and terminals, and what they met
 	@mkdir -p $(dir $(REPORT)) && : > $(REPORT)
-	@status=0; SOTTO_REPORT=$(REPORT) go test -count=1 -timeout 60m ./test/... || status=$$?; \
-	echo; echo "exercised:"; sort -u $(REPORT) | sed 's/^/  /'; exit $$status
+	@$(call kept,e2e,SOTTO_REPORT=$(REPORT) go test -count=1 -timeout 60m ./test/...); \
+	echo; echo "exercised:"; sort -u $(REPORT) | sed 's/^/  /'; \
+	$(SUMMARY) .cache/e2e.log; exit $$status
 
 bench: ## measure speed, bytes and memory beside their budgets
 	@go run ./test/bench
