@@ -145,9 +145,13 @@ func (c *Client) Backup(ctx context.Context, f *os.File, s BackupPlan) (BackedUp
 	if !goesOn {
 		state = backupState{Series: newSeries(), Segment: -1}
 	}
+	place := &backupFile{f: f}
 	now := time.Now().UTC().Truncate(time.Second)
 	done := BackedUp{Series: state.Series, Segment: state.Segment + 1, Keys: len(keys)}
-	w, err := backup.NewWriter(f, recipients, backup.Header{Address: c.self, Organisation: name, Series: done.Series, Segment: done.Segment, Made: now})
+	w, err := backup.NewWriter(place, recipients, backup.Header{Address: c.self, Organisation: name, Series: done.Series, Segment: done.Segment, Made: now})
+	if place.lacks != nil {
+		return done, fmt.Errorf("begin the backup: %w", place.lacks)
+	}
 	if err != nil {
 		return done, err
 	}
@@ -170,7 +174,7 @@ func (c *Client) Backup(ctx context.Context, f *os.File, s BackupPlan) (BackedUp
 	if err != nil {
 		return done, err
 	}
-	if err := f.Sync(); err != nil {
+	if err := place.Sync(); err != nil {
 		return done, fmt.Errorf("write the backup: %w", err)
 	}
 	info, err := f.Stat()
