@@ -47,7 +47,7 @@ func TestQueuedIsToldBeforeSent(t *testing.T) {
 	default:
 	}
 	close(tell)
-	if err := <-done; err != nil {
+	if err := from(t, done, "end of announce"); err != nil {
 		t.Fatal(err)
 	}
 	added := false

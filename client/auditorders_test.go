@@ -114,7 +114,7 @@ func TestWipeIsLogged(t *testing.T) {
 			break
 		}
 	}
-	if got := <-s.ordered; got.Do != order.Wipe {
+	if got := from(t, s.ordered, "order"); got.Do != order.Wipe {
 		t.Errorf("%+v", got)
 	}
 }

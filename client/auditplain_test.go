@@ -57,7 +57,7 @@ func TestNobodyIsKeptFromAText(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		ended := make(chan struct{})
 		go func() { c.Run(ctx); close(ended) }()
-		t.Cleanup(func() { cancel(); <-ended })
+		t.Cleanup(func() { cancel(); from(t, ended, "end of Run") })
 		wait(t, c, func(CaughtUp) bool { return true })
 		r := newRemote(t, d, ada)
 		r.start(d, c)

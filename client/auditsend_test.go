@@ -301,7 +301,7 @@ func TestCollectorTakesLogs(t *testing.T) {
 	}
 	first := write("b1", batch)
 	d.deliver(first)
-	if got := <-all; got.from != (audit.Device{Owner: audit.PersonOf(ada), ID: r.dev.ID()}) || !bytes.Equal(got.batch, batch) {
+	if got := from(t, all, "batch"); got.from != (audit.Device{Owner: audit.PersonOf(ada), ID: r.dev.ID()}) || !bytes.Equal(got.batch, batch) {
 		t.Errorf("came from %v: %q", got.from, got.batch)
 	}
 	e := d.sent(isAudit)
@@ -312,7 +312,7 @@ func TestCollectorTakesLogs(t *testing.T) {
 	d.deliver(write("b2", []byte("words"))) // a mark hides no words
 	wait(t, c, func(x MessageAdded) bool { return x.Message.Body.String() == "words" })
 	d.deliver(write("b3", append(batch, '!')))
-	if got := <-all; !bytes.HasSuffix(got.batch, []byte("!")) {
+	if got := from(t, all, "batch"); !bytes.HasSuffix(got.batch, []byte("!")) {
 		t.Errorf("came %q", got.batch)
 	}
 	if got := bodies(t, c, ada); got != "words" {

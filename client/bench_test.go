@@ -99,7 +99,7 @@ func BenchmarkEndInCatchUp(b *testing.B) {
 	r := newRemote(b, d, ada)
 	r.start(d, c)
 	conn.Close()
-	<-c.ended
+	from(b, c.ended, "end of Run")
 	for i := range 2000 {
 		d.archive = append(d.archive, r.write(c, "m"+strconv.Itoa(i), "Calcium gluconate 10 ml now. "+strconv.Itoa(i)))
 	}

@@ -13,7 +13,7 @@ func TestCallsWhileBusy(t *testing.T) {
 	c, _ := online(t)
 	busy, goOn := make(chan bool), make(chan bool)
 	c.call(func() { close(busy); <-goOn })
-	<-busy
+	from(t, busy, "call that Run does")
 	const n = 500
 	var did []int
 	for i := range n {
@@ -21,7 +21,7 @@ func TestCallsWhileBusy(t *testing.T) {
 	}
 	met := make(chan error, 1)
 	go func() {
-		_, err := c.Meet(ctx, ada)
+		_, err := c.Meet(soon(t), ada)
 		met <- err
 	}()
 	time.AfterFunc(50*time.Millisecond, func() { close(goOn) })

@@ -366,7 +366,7 @@ func runWith(t testing.TB, st *store.Store, conn net.Conn, files *locker.Locker)
 			t.Errorf("Run: %v", err)
 		}
 	}()
-	t.Cleanup(func() { cancel(); <-ended })
+	t.Cleanup(func() { cancel(); from(t, ended, "end of Run") })
 	return c
 }
 
@@ -441,6 +441,26 @@ func eventually(t testing.TB, what string, f func() bool) {
 		if time.Now().After(end) {
 			t.Fatalf("never: %s", what)
 		}
+	}
+}
+
+// soon is a context for what needs somebody else to answer: it ends when a test's
+// patience does.
+func soon(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// from returns the next value of a channel, or fails the test.
+func from[T any](t testing.TB, c <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(patience):
+		t.Fatalf("no %s", what)
+		panic("unreachable")
 	}
 }
 

@@ -327,7 +327,7 @@ func TestUploadFails(t *testing.T) {
 	if x := why(t, c, ada, m.ID, "Not sent: mercy.example does not take"); x.State != store.Failed {
 		t.Errorf("failed as %+v", x)
 	}
-	if err := c.CancelFile(ctx, m.Files[0].ID); err != nil {
+	if err := c.CancelFile(soon(t), m.Files[0].ID); err != nil {
 		t.Fatal(err)
 	}
 	if l := messages(t, c, ada); len(l) != 0 {

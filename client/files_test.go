@@ -184,7 +184,7 @@ func TestCancelFile(t *testing.T) {
 	a.unplug(true)
 	a.cut()
 	m := a.attachFile(b, "notes.pdf", file(1000), "")
-	if err := a.CancelFile(ctx, m.Files[0].ID); err != nil {
+	if err := a.CancelFile(soon(t), m.Files[0].ID); err != nil {
 		t.Fatal(err)
 	}
 	a.unplug(false)
@@ -195,12 +195,12 @@ func TestCancelFile(t *testing.T) {
 	if a.keeps() != 0 {
 		t.Error("the file is kept")
 	}
-	if err := a.CancelFile(ctx, m.Files[0].ID); !errors.Is(err, errNoFile) {
+	if err := a.CancelFile(soon(t), m.Files[0].ID); !errors.Is(err, errNoFile) {
 		t.Errorf("cancelled twice: %v", err)
 	}
 	m = a.attachFile(b, "notes.pdf", file(1000), "")
 	a.delivered(b, m)
-	if err := a.CancelFile(ctx, m.Files[0].ID); !errors.Is(err, errLeft) {
+	if err := a.CancelFile(soon(t), m.Files[0].ID); !errors.Is(err, errLeft) {
 		t.Errorf("cancelled after it was sent: %v", err)
 	}
 	got := b.offered(a, "notes.pdf")
@@ -209,11 +209,11 @@ func TestCancelFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.fileIs(a, got.Files[0].ID, store.Downloading)
-	if err := b.CancelFile(ctx, got.Files[0].ID); err != nil {
+	if err := b.CancelFile(soon(t), got.Files[0].ID); err != nil {
 		t.Fatal(err)
 	}
 	b.fileIs(a, got.Files[0].ID, store.Offered)
-	if err := b.CancelFile(ctx, got.Files[0].ID); err == nil {
+	if err := b.CancelFile(soon(t), got.Files[0].ID); err == nil {
 		t.Error("cancelled what does not move")
 	}
 }

@@ -183,7 +183,7 @@ func (a *absent) session() {
 	conn := a.attach(a.n)
 	a.c = run(a.t, a.st, conn)
 	c := a.c
-	a.stop = func() { conn.Close(); <-c.ended }
+	a.stop = func() { conn.Close(); from(a.t, c.ended, "end of Run") }
 	caught(a.t, a.c)
 	if a.room {
 		eventually(a.t, "the client is in the room", a.ready)
@@ -265,14 +265,14 @@ func TestGapIsFilled(t *testing.T) {
 			if got := strings.Join(a.shelf.questions(), ", "); strings.Count(got, "after s19") != 2 {
 				t.Errorf("asked: %s", got)
 			}
-			n, err := a.c.FillGap(ctx, gaps[0].ID)
+			n, err := a.c.FillGap(soon(t), gaps[0].ID)
 			if n != 0 || !errors.Is(err, ErrGapStays) {
 				t.Errorf("asked in vain: %d, %v", n, err)
 			}
 
 			const half = 480
 			a.shelf.hide(0, half)
-			if n, err := a.c.FillGap(ctx, gaps[0].ID); n != late-half || err != nil {
+			if n, err := a.c.FillGap(soon(t), gaps[0].ID); n != late-half || err != nil {
 				t.Errorf("half of it: %d, %v", n, err)
 			}
 			a.has("half filled", append(span(0, early), span(half, end)...)...)
@@ -286,7 +286,7 @@ func TestGapIsFilled(t *testing.T) {
 			if gaps = a.gaps(); len(gaps) != 0 {
 				t.Errorf("filled, gaps: %+v", gaps)
 			}
-			if n, err := a.c.FillGap(ctx, 1); n != 0 || err != nil {
+			if n, err := a.c.FillGap(soon(t), 1); n != 0 || err != nil {
 				t.Errorf("what is no gap any more: %d, %v", n, err)
 			}
 		})
@@ -317,10 +317,10 @@ func TestGapFilledInTwoSessions(t *testing.T) {
 			}
 			a.mu.Unlock()
 			filled := make(chan error, 1)
-			go func() { _, err := a.c.FillGap(ctx, gap.ID); filled <- err }()
-			<-cut
+			go func() { _, err := a.c.FillGap(soon(t), gap.ID); filled <- err }()
+			from(t, cut, "question for what the gap holds")
 			a.stop()
-			if err := <-filled; err == nil {
+			if err := from(t, filled, "end of filling the gap"); err == nil {
 				t.Error("it is said to be filled")
 			}
 			a.mu.Lock()
@@ -407,7 +407,7 @@ func TestGapOfAHostileArchive(t *testing.T) {
 					return stanza.NewIQ("result", me+"/test", iq.Get("id"), fin).With("from", iq.Get("to"))
 				}
 				a.mu.Unlock()
-				a.c.FillGap(ctx, before[0].ID)
+				a.c.FillGap(soon(t), before[0].ID)
 				a.idle()
 				if n > x.asked {
 					t.Errorf("asked for %d pages", n)

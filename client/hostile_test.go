@@ -68,7 +68,7 @@ func besiege(t *testing.T, seed uint64) *besieged {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { c.Run(ctx); close(ended) }()
-	t.Cleanup(func() { cancel(); <-ended })
+	t.Cleanup(func() { cancel(); from(t, ended, "end of Run") })
 	caught(t, c)
 	b.published(c)
 	b.ada, b.fake = newRemote(t, b.double, ada), newRemote(t, nil, ada)
@@ -252,7 +252,7 @@ var attacks = []struct {
 			b.iq(iq)
 		})
 		b.c.call(func() { b.c.peer(ada).asked = time.Time{}; b.c.askList(ada) })
-		<-asked
+		from(b.t, asked, "question for what Ada has")
 	}},
 	{"answers what nobody asked", "", func(b *besieged) {
 		b.deliver(stanza.NewIQ("result", me+"/test", "guess", stanza.New(stanza.NSRoster, "query",

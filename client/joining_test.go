@@ -74,7 +74,7 @@ func guestOf(t testing.TB, st *store.Store, d *double, session uint64, ticket, p
 			t.Errorf("Run: %v", err)
 		}
 	}()
-	end = sync.OnceFunc(func() { cancel(); <-ended })
+	end = sync.OnceFunc(func() { cancel(); from(t, ended, "end of Run") })
 	t.Cleanup(end)
 	return c, end
 }

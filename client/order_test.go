@@ -407,7 +407,7 @@ func TestNewSessionDuringCatchUp(t *testing.T) {
 	}
 	d.mu.Unlock()
 	d.next(2)
-	<-cut
+	from(t, cut, "question in the second session")
 	d.next(3)
 	caught(t, c)
 	list := messages(t, c, ada)

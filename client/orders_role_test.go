@@ -18,7 +18,7 @@ func TestOrderForANewRole(t *testing.T) {
 	s.nudge()
 	s.upToDate()
 	s.acknowledged(x)
-	if got := <-s.ordered; got.Number != x.Number {
+	if got := from(t, s.ordered, "order"); got.Number != x.Number {
 		t.Errorf("%+v", got)
 	}
 }

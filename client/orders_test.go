@@ -112,7 +112,7 @@ func (s *commanded) missing() []uint64 {
 func (s *staffed) again(session uint64) {
 	s.double.t.Helper()
 	s.c.cfg.Link.Close()
-	<-s.c.ended
+	from(s.double.t, s.c.ended, "end of Run")
 	for len(s.messages) > 0 {
 		<-s.messages
 	}
@@ -182,7 +182,7 @@ func TestLockAndLogOffByOrder(t *testing.T) {
 		if a := s.acknowledged(x); a.Result != order.Obeyed {
 			t.Errorf("%+v", a)
 		}
-		got := <-s.ordered
+		got := from(t, s.ordered, "order")
 		if got.Do != do || got.Number != x.Number || got.Hash != x.Hash() || !strings.Contains(got.Words.String(), mercyOrg+" has lo") || !strings.Contains(got.Words.String(), "(it was found)") {
 			t.Errorf("%+v", got)
 		}
@@ -191,7 +191,7 @@ func TestLockAndLogOffByOrder(t *testing.T) {
 		s.nudge() // and stays so
 		s.upToDate()
 		s.again(2)
-		<-s.c.Heard()
+		from(t, s.c.Heard(), "word from the organisation")
 		if len(s.ordered) > 0 {
 			t.Error("it was carried out twice")
 		}
@@ -208,11 +208,11 @@ func TestWipeByOrder(t *testing.T) {
 	if a := s.acknowledged(x); a.Result != order.Obeyed {
 		t.Errorf("%+v", a)
 	}
-	if got := <-s.ordered; got.Do != order.Wipe || string(got.Note) != string(s.note(stanza.NodeOrders, "2")) {
+	if got := from(t, s.ordered, "order"); got.Do != order.Wipe || string(got.Note) != string(s.note(stanza.NodeOrders, "2")) {
 		t.Errorf("%+v", got)
 	}
 	s.again(2)
-	if got := <-s.ordered; got.Do != order.Wipe {
+	if got := from(t, s.ordered, "order"); got.Do != order.Wipe {
 		t.Errorf("%+v", got)
 	}
 	select {
@@ -232,7 +232,7 @@ func TestDeafRelayAndAWipe(t *testing.T) {
 	s.double.mu.Unlock()
 	s.order(order.Wipe, nil)
 	s.nudge()
-	if got := <-s.ordered; got.Do != order.Wipe {
+	if got := from(t, s.ordered, "order"); got.Do != order.Wipe {
 		t.Errorf("%+v", got)
 	}
 	if s.owed() != 1 {
@@ -280,7 +280,7 @@ func TestColdStart(t *testing.T) {
 // TestOpenModeHearsNothing.
 func TestOpenModeHearsNothing(t *testing.T) {
 	c, d := online(t)
-	<-c.Heard()
+	from(t, c.Heard(), "word from the organisation")
 	if len(d.duties) > 0 {
 		t.Error("the link was told of an organisation")
 	}
@@ -307,7 +307,7 @@ func TestDealtWithMeanwhile(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	s.acknowledged(wipe)
-	if got := <-s.ordered; got.Do != order.Wipe {
+	if got := from(t, s.ordered, "order"); got.Do != order.Wipe {
 		t.Errorf("%+v", got)
 	}
 
@@ -315,7 +315,7 @@ func TestDealtWithMeanwhile(t *testing.T) {
 	s.config.Dealt = []Dealt{{other.Number, org.HashOf("another")}}
 	s.beat()
 	s.again(3)
-	if got := <-s.ordered; got.Do != order.Wipe { // the strictest
+	if got := from(t, s.ordered, "order"); got.Do != order.Wipe { // the strictest
 		t.Errorf("%+v", got)
 	}
 }
@@ -349,7 +349,7 @@ func TestHostileOrders(t *testing.T) {
 			s.nudge()
 			s.says("Order 1 of " + mercyOrg + " that the relay shows was refused: " + c.words)
 			if len(s.ordered) > 0 {
-				t.Errorf("it was obeyed: %+v", <-s.ordered)
+				t.Errorf("it was obeyed: %+v", from(t, s.ordered, "order"))
 			}
 			if n := s.missing(); len(n) != 1 {
 				t.Errorf("missing: %v", n)
@@ -360,7 +360,7 @@ func TestHostileOrders(t *testing.T) {
 			}
 			s.put(stanza.NodeOrders, "1", note)
 			s.nudge()
-			if got := <-s.ordered; got.Do != order.Wipe {
+			if got := from(t, s.ordered, "order"); got.Do != order.Wipe {
 				t.Errorf("%+v", got)
 			}
 		})
@@ -383,7 +383,7 @@ func TestOrdersForOthers(t *testing.T) {
 	s.upToDate()
 	eventually(t, "all were looked at", func() bool { return len(s.missing()) == 0 })
 	if len(s.ordered) > 0 || s.owed() > 0 {
-		t.Errorf("it was obeyed: %+v", <-s.ordered)
+		t.Errorf("it was obeyed: %+v", from(t, s.ordered, "order"))
 	}
 }
 
@@ -421,7 +421,7 @@ func TestWithheldOrder(t *testing.T) {
 	s.says("does not come from the relay")
 	s.put(stanza.NodeOrders, "1", note)
 	s.nudge()
-	if got := <-s.ordered; got.Do != order.Wipe {
+	if got := from(t, s.ordered, "order"); got.Do != order.Wipe {
 		t.Errorf("%+v", got)
 	}
 }
@@ -453,7 +453,7 @@ func TestLinkIsTold(t *testing.T) {
 	if err != nil || string(got.To.Public()) != string(key.Public()) || got.To.Name() != org.DeviceName(d.Device) {
 		t.Errorf("%+v %v", got, err)
 	}
-	w := <-s.warrants
+	w := from(t, s.warrants, "warrant")
 	if string(w.Anchor) != string(d.Anchor) || w.Self.Address != me || w.Self.Device != d.Device || !w.Since.Equal(s.c.Membership().Added()) {
 		t.Errorf("%+v", w)
 	}

@@ -238,7 +238,7 @@ func (s *staffed) begin(session uint64) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { c.Run(ctx); close(ended) }()
-	t.Cleanup(func() { cancel(); <-ended })
+	t.Cleanup(func() { cancel(); from(t, ended, "end of Run") })
 	wait(t, c, func(CaughtUp) bool { return true })
 	s.published(c)
 }

@@ -93,7 +93,7 @@ func (h *house) nudge(people ...*person) {
 	h.t.Helper()
 	note := h.beat()
 	for _, p := range people {
-		if err := h.account.Post(ctx, stanza.Nudge(p.jid, note)); err != nil {
+		if err := h.account.Post(soon(h.t), stanza.Nudge(p.jid, note)); err != nil {
 			h.t.Fatal(err)
 		}
 	}
@@ -111,7 +111,7 @@ func TestOrganisationRoom(t *testing.T) {
 	outsider := h.person("eve")
 	peer := a.create("Night shift", b, c)
 	a.knows(peer, a, b, c)
-	if err := a.Invite(ctx, peer, outsider.jid); err == nil || !strings.Contains(err.Error(), "is not in the directory") {
+	if err := a.Invite(soon(t), peer, outsider.jid); err == nil || !strings.Contains(err.Error(), "is not in the directory") {
 		t.Errorf("an outsider is invited: %v", err)
 	}
 	a.tell(peer, "Bed 9 goes to theatre")
@@ -119,12 +119,12 @@ func TestOrganisationRoom(t *testing.T) {
 	c.hears(peer, a, "Bed 9 goes to theatre")
 	// Somebody slips the outsider in: the relay's administrator, say.
 	for _, p := range []*person{a} {
-		if _, err := p.Ask(ctx, "set", peer, stanza.SetAffiliations(stanza.RoomItem{Affiliation: stanza.Member, JID: outsider.selfID})); err != nil {
+		if _, err := p.Ask(soon(t), "set", peer, stanza.SetAffiliations(stanza.RoomItem{Affiliation: stanza.Member, JID: outsider.selfID})); err != nil {
 			t.Fatal(err)
 		}
 	}
 	a.knows(peer, a, outsider, b, c)
-	if err := outsider.JoinRoom(ctx, peer); err != nil {
+	if err := outsider.JoinRoom(soon(t), peer); err != nil {
 		t.Fatal(err)
 	}
 	if sec, err := a.Security(ctx, peer); err != nil || !sec.Warn || !strings.Contains(sec.Words.String(), "not of mercy.example") {

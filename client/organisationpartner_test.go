@@ -84,7 +84,7 @@ func TestEndlessPartner(t *testing.T) {
 	x := s.order(order.Wipe, nil)
 	s.nudge()
 	s.acknowledged(x)
-	if got := <-s.ordered; got.Number != x.Number {
+	if got := from(t, s.ordered, "order"); got.Number != x.Number {
 		t.Errorf("%+v", got)
 	}
 }

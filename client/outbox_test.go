@@ -145,26 +145,26 @@ func TestWithdraw(t *testing.T) {
 	kept, _ := c.Send(ctx, ada, "with the link")
 	id := d.sent(hasPayload).Get("id")
 	for _, m := range []Message{left, kept} {
-		if err := c.Withdraw(ctx, ada, m.ID); err == nil || !strings.Contains(err.Error(), "has left already") {
+		if err := c.Withdraw(soon(t), ada, m.ID); err == nil || !strings.Contains(err.Error(), "has left already") {
 			t.Errorf("withdrawing %q: %v", m.Body, err)
 		}
 	}
 	d.mu.Lock()
 	d.unsent = map[string]bool{id: true} // the network is down
 	d.mu.Unlock()
-	if err := c.Withdraw(ctx, ada, kept.ID); err != nil {
+	if err := c.Withdraw(soon(t), ada, kept.ID); err != nil {
 		t.Error(err)
 	}
 	wait(t, c, func(Resync) bool { return true })
 	typo, _ := c.Send(ctx, "okafr@mercy.example", "typo")
 	wait(t, c, func(x MessageChanged) bool { return x.Message.ID == typo.ID && !x.Message.Why.Empty() })
-	if err := c.Withdraw(ctx, ada, typo.ID); err == nil {
+	if err := c.Withdraw(soon(t), ada, typo.ID); err == nil {
 		t.Error("a message of another conversation was withdrawn")
 	}
-	if err := c.Withdraw(ctx, "okafr@mercy.example", typo.ID); err != nil {
+	if err := c.Withdraw(soon(t), "okafr@mercy.example", typo.ID); err != nil {
 		t.Error(err)
 	}
-	if err := c.Withdraw(ctx, "okafr@mercy.example", typo.ID); err == nil || !strings.Contains(err.Error(), "not here any more") {
+	if err := c.Withdraw(soon(t), "okafr@mercy.example", typo.ID); err == nil || !strings.Contains(err.Error(), "not here any more") {
 		t.Errorf("withdrawn twice: %v", err)
 	}
 	if got := bodies(t, c, ada); got != "left" {
@@ -188,7 +188,7 @@ func TestWithdraw(t *testing.T) {
 	r.start(d, c)
 	d.deliver(r.write(c, "m1", "hers"))
 	x := wait(t, c, func(x MessageAdded) bool { return !x.Message.Outgoing })
-	if err := c.Withdraw(ctx, ada, x.Message.ID); err == nil {
+	if err := c.Withdraw(soon(t), ada, x.Message.ID); err == nil {
 		t.Error("a received message was withdrawn")
 	}
 }
@@ -205,16 +205,16 @@ func TestWithdrawFromAnUnknownLink(t *testing.T) {
 	m, _ := c.Send(ctx, ada, "perhaps sent")
 	d.sent(hasPayload)
 	conn.Close()
-	<-c.ended
-	if err := c.Withdraw(ctx, ada, m.ID); err == nil {
+	from(t, c.ended, "end of Run")
+	if err := c.Withdraw(soon(t), ada, m.ID); err == nil {
 		t.Error("withdrawn after the end")
 	}
 	d.mute = true
 	c = run(t, st, d.attach(1))
-	if err := c.Withdraw(ctx, ada, m.ID); err == nil || !strings.Contains(err.Error(), "may have left") {
+	if err := c.Withdraw(soon(t), ada, m.ID); err == nil || !strings.Contains(err.Error(), "may have left") {
 		t.Errorf("withdrawing it: %v", err)
 	}
-	if err := c.Forget(ctx, ada); err == nil {
+	if err := c.Forget(soon(t), ada); err == nil {
 		t.Error("forgotten with what may have been sent")
 	}
 }
@@ -241,10 +241,10 @@ func TestForget(t *testing.T) {
 	d.deliver(stanza.NewIQ("set", me+"/test", "push", stanza.New(stanza.NSRoster, "query",
 		stanza.New(stanza.NSRoster, "item").With("jid", ada).With("name", "Okafor, Ada").With("subscription", "both"))).With("from", me))
 	eventually(t, "she is a contact", func() bool { l, _ := c.Conversations(ctx); return len(l) == 2 })
-	if err := c.Forget(ctx, ada); err == nil || !strings.Contains(err.Error(), "Okafor is one of your contacts") {
+	if err := c.Forget(soon(t), ada); err == nil || !strings.Contains(err.Error(), "Okafor is one of your contacts") {
 		t.Errorf("forgetting a contact: %v", err)
 	}
-	if err := c.Forget(ctx, typo); err != nil {
+	if err := c.Forget(soon(t), typo); err != nil {
 		t.Fatal(err)
 	}
 	wait(t, c, func(Resync) bool { return true })
@@ -255,10 +255,10 @@ func TestForget(t *testing.T) {
 		t.Errorf("messages %v", l)
 	}
 	eventually(t, "nothing is queued", func() bool { return c.State().Queued == 0 })
-	if err := c.Forget(ctx, typo); err != nil {
+	if err := c.Forget(soon(t), typo); err != nil {
 		t.Errorf("forgetting what is not there: %v", err)
 	}
-	if err := c.Forget(ctx, ada); err == nil {
+	if err := c.Forget(soon(t), ada); err == nil {
 		t.Error("a contact was forgotten")
 	}
 }

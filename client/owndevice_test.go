@@ -82,12 +82,12 @@ func TestRemovedStaysRemoved(t *testing.T) {
 	if err := c.store.View(ctx, again.readRemoved); err != nil || !again.removed {
 		t.Errorf("after a restart: %v %v", again.removed, err)
 	}
-	if err := c.Rejoin(ctx); err != nil {
+	if err := c.Rejoin(soon(t)); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "it is back", func() bool { return slices.Contains(d.listed(), c.device.ID()) })
 	d.published(c)
-	if c.Rejoin(ctx) == nil {
+	if c.Rejoin(soon(t)) == nil {
 		t.Error("back twice")
 	}
 	if _, err := c.Send(ctx, ada, "here again"); err != nil {
@@ -140,13 +140,13 @@ func TestRemoveDevice(t *testing.T) {
 		t.Fatalf("%q %v", got, err)
 	}
 	r.read(e)
-	if err := c.RemoveDevice(ctx, c.device.ID()); err == nil {
+	if err := c.RemoveDevice(soon(t), c.device.ID()); err == nil {
 		t.Error("it removed itself")
 	}
-	if err := c.RemoveDevice(ctx, 4711); err == nil {
+	if err := c.RemoveDevice(soon(t), 4711); err == nil {
 		t.Error("it removed what is not there")
 	}
-	if err := c.RemoveDevice(ctx, other.dev.ID()); err != nil {
+	if err := c.RemoveDevice(soon(t), other.dev.ID()); err != nil {
 		t.Fatal(err)
 	}
 	if ids := d.listed(); !slices.Equal(ids, []uint32{c.device.ID()}) {

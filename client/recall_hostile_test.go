@@ -183,7 +183,7 @@ func TestAnswersNobodyGave(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "it is sent", func() bool { return textOf(t, c, "Give 100 mg").State == store.Sent })
-	if _, err := c.Recall(ctx, ada, mine.ID); err != nil {
+	if _, err := c.Recall(soon(t), ada, mine.ID); err != nil {
 		t.Fatal(err)
 	}
 	recall := d.sent(hasPayload)

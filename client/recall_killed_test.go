@@ -52,7 +52,7 @@ func (m *mortal) killed() {
 		}
 	}
 	m.link.Close() // whatever the first still does, nobody hears
-	<-m.ended
+	from(m.t, m.ended, "end of Run")
 	for len(m.d.messages) > 0 { // and what it had said is lost
 		<-m.d.messages
 	}
@@ -84,7 +84,7 @@ func TestKilledBetweenRecallAndAnswer(t *testing.T) {
 	m.d.settle = false // from here on the relay has nothing
 	m.d.deliver(recallOf(r, m.Client, "x", "Give 100 mg", "Give 100 mg"))
 	eventually(t, "it is carried out", func() bool { return textOf(t, m.Client, "Give 100 mg") == nil })
-	if _, err := m.Recall(ctx, ada, mine.ID); err != nil {
+	if _, err := m.Recall(soon(t), ada, mine.ID); err != nil {
 		t.Fatal(err)
 	}
 	m.killed()

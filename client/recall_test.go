@@ -77,7 +77,7 @@ func TestRecallLeavesEverySotto(t *testing.T) {
 		t.Fatal(err)
 	}
 	a1.delivered(b, wrong)
-	withdrawn, err := a1.Recall(ctx, b.jid, wrong.ID)
+	withdrawn, err := a1.Recall(soon(t), b.jid, wrong.ID)
 	if err != nil || withdrawn {
 		t.Fatal(withdrawn, err)
 	}
@@ -127,12 +127,12 @@ func TestRecallLeavesEverySotto(t *testing.T) {
 			}
 		}
 	}
-	if _, err := a1.Recall(ctx, b.jid, wrong.ID); err == nil {
+	if _, err := a1.Recall(soon(t), b.jid, wrong.ID); err == nil {
 		t.Error("what is gone was taken back again")
 	}
 	if m, _ := a1.find(b.jid, ""); m.Recall.ID == 0 {
 		t.Error("the line does not know its recall")
-	} else if _, err := a1.Recall(ctx, b.jid, m.Recall.ID); err == nil {
+	} else if _, err := a1.Recall(soon(t), b.jid, m.Recall.ID); err == nil {
 		t.Error("a recall was taken back")
 	}
 }
@@ -213,7 +213,7 @@ func TestRecallReachesWhoIsAway(t *testing.T) {
 	wrong := a.say(b, "Give 100 mg of midazolam")
 	a.delivered(b, wrong)
 	b.lock()
-	if _, err := a.Recall(ctx, b.jid, wrong.ID); err != nil {
+	if _, err := a.Recall(soon(t), b.jid, wrong.ID); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the recall is with the relay", func() bool { m, _ := a.find(b.jid, ""); return m.ID == wrong.ID && m.Recall.State == store.Sent })
@@ -246,7 +246,7 @@ func TestRecallOfWhatHasNotLeft(t *testing.T) {
 	a.cut()
 	eventually(t, "it is offline", func() bool { return a.State().Phase != wire.Online }) // or it counts as given to the link
 	wrong := a.say(b, "Give 100 mg of midazolam")
-	withdrawn, err := a.Recall(ctx, b.jid, wrong.ID)
+	withdrawn, err := a.Recall(soon(t), b.jid, wrong.ID)
 	if err != nil || !withdrawn {
 		t.Fatal(withdrawn, err)
 	}
@@ -274,11 +274,11 @@ func TestRecallInARoom(t *testing.T) {
 	wrong := b.tell(peer, "Give 100 mg of midazolam")
 	a.hears(peer, b, "Give 100 mg of midazolam")
 	c.hears(peer, b, "Give 100 mg of midazolam")
-	if _, err := c.Recall(ctx, peer, firstID(t, c, peer, "Give 100")); err == nil {
+	if _, err := c.Recall(soon(t), peer, firstID(t, c, peer, "Give 100")); err == nil {
 		t.Error("a member took back what somebody else wrote")
 	}
 	c.lock()
-	if _, err := b.Recall(ctx, peer, wrong.ID); err != nil {
+	if _, err := b.Recall(soon(t), peer, wrong.ID); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "it is gone at ada's", func() bool { return !a.holds("midazolam") })
@@ -291,7 +291,7 @@ func TestRecallInARoom(t *testing.T) {
 	a.hears(peer, c, "Something that must not be here")
 	b.hears(peer, c, "Something that must not be here")
 	eventually(t, "the room's moderator takes it out", func() bool {
-		_, err := a.Recall(ctx, peer, firstID(t, a, peer, "Something"))
+		_, err := a.Recall(soon(t), peer, firstID(t, a, peer, "Something"))
 		return err == nil
 	})
 	for _, p := range []*person{a, b, c} {
@@ -317,7 +317,7 @@ func TestTwoRecallsAreTwoAnswers(t *testing.T) {
 	}
 	for _, m := range sent[:2] {
 		a.delivered(b, m)
-		if _, err := a.Recall(ctx, b.jid, m.ID); err != nil {
+		if _, err := a.Recall(soon(t), b.jid, m.ID); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -429,7 +429,7 @@ func TestRecallOfAFile(t *testing.T) {
 	a.delivered(b, m)
 	got := b.offered(a, "ecg.png")
 	b.fetches(a, got, content)
-	if _, err := a.Recall(ctx, b.jid, m.ID); err != nil {
+	if _, err := a.Recall(soon(t), b.jid, m.ID); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "it is gone", func() bool { return b.row(a.jid, got.ID).Gone == store.Recalled })

@@ -57,7 +57,7 @@ func newWardIn(t testing.TB, folder string, names ...string) *ward {
 				t.Errorf("relay: %v", err)
 			}
 		}()
-		return func() { r.Close(); <-served }
+		return func() { r.Close(); from(t, served, "end of the relay") }
 	}
 	w := &ward{t: t, r: r, url: "ws://" + address + "/ws", store: folder}
 	end := serve(r, ln)
@@ -127,7 +127,7 @@ func (p *person) connect() {
 	ended := make(chan struct{})
 	l := p.link
 	go func() { l.Run(context.Background()); close(ended) }()
-	p.t.Cleanup(func() { l.Close(); <-ended })
+	p.t.Cleanup(func() { l.Close(); from(p.t, ended, "end of the link") })
 }
 
 // unplug takes the network away from what dials, or gives it back.
@@ -181,7 +181,7 @@ func (p *person) attach() {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { c.Run(ctx); close(ended) }()
-	p.end = sync.OnceFunc(func() { cancel(); <-ended })
+	p.end = sync.OnceFunc(func() { cancel(); from(p.t, ended, "end of Run") })
 	p.t.Cleanup(p.end)
 	p.Client = c
 }

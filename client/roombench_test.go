@@ -91,7 +91,7 @@ func BenchmarkCatchUpRoom(b *testing.B) {
 	l.c = c
 	eventually(b, "the client is in the room", l.ready)
 	conn.Close()
-	<-c.ended
+	from(b, c.ended, "end of Run")
 	history.add(b.N+b.N/20, func(i int) *stanza.Element {
 		p := people[i/3%writers] // they talk with each other
 		from := stanza.RoomUser{Items: []stanza.RoomItem{roomItem(p.jid+"/phone", stanza.Member)}}.Element()

@@ -145,7 +145,7 @@ func TestPendingGapIsAskedFor(t *testing.T) {
 		if err != nil || len(gaps) != 1 || !gaps[0].Pending() {
 			t.Fatalf("gaps: %+v, %v", gaps, err)
 		}
-		if n, err := c.FillGap(ctx, gaps[0].ID); n != 0 || err != nil {
+		if n, err := c.FillGap(soon(t), gaps[0].ID); n != 0 || err != nil {
 			t.Errorf("asked: %d, %v", n, err)
 		}
 		eventually(t, "the rest comes", func() bool { return strings.Count(bodies(t, c, peer), "later") == 5 })

@@ -14,7 +14,7 @@ import (
 func (p *person) role(peer string, who *person, want stanza.Affiliation) {
 	p.t.Helper()
 	eventually(p.t, fmt.Sprintf("%s sees %s as %s", p.name, who.name, want), func() bool {
-		list, err := p.Members(ctx, peer)
+		list, err := p.Members(soon(p.t), peer)
 		for _, m := range list {
 			if m.Address == who.jid {
 				return m.Affiliation == string(want) && err == nil
@@ -28,40 +28,40 @@ func TestRoomRoles(t *testing.T) {
 	w := newWard(t, "ada", "per", "rana")
 	a, b, c := w.person("ada"), w.person("per"), w.person("rana")
 	peer := a.create("Ward", b)
-	if err := b.Invite(ctx, peer, c.jid); err == nil || !strings.Contains(err.Error(), "only those who run this room") {
+	if err := b.Invite(soon(t), peer, c.jid); err == nil || !strings.Contains(err.Error(), "only those who run this room") {
 		t.Errorf("a member invites: %v", err)
 	}
-	if err := b.SetAffiliation(ctx, peer, b.jid, stanza.Owner); err == nil {
+	if err := b.SetAffiliation(soon(t), peer, b.jid, stanza.Owner); err == nil {
 		t.Error("a member made itself the owner")
 	}
-	if err := a.SetAffiliation(ctx, peer, a.jid, stanza.Member); err == nil || !strings.Contains(err.Error(), "only owner") {
+	if err := a.SetAffiliation(soon(t), peer, a.jid, stanza.Member); err == nil || !strings.Contains(err.Error(), "only owner") {
 		t.Errorf("the last owner: %v", err)
 	}
-	if err := a.SetAffiliation(ctx, peer, c.jid, stanza.Admin); err == nil || !strings.Contains(err.Error(), "/invite") {
+	if err := a.SetAffiliation(soon(t), peer, c.jid, stanza.Admin); err == nil || !strings.Contains(err.Error(), "/invite") {
 		t.Errorf("somebody who is not in it: %v", err)
 	}
-	if err := a.SetAffiliation(ctx, peer, b.jid, "king"); err == nil {
+	if err := a.SetAffiliation(soon(t), peer, b.jid, "king"); err == nil {
 		t.Error("made a king")
 	}
-	if err := a.SetAffiliation(ctx, peer, b.jid, stanza.Admin); err != nil {
+	if err := a.SetAffiliation(soon(t), peer, b.jid, stanza.Admin); err != nil {
 		t.Fatal(err)
 	}
 	a.role(peer, b, stanza.Admin)
 	b.role(peer, b, stanza.Admin)
 	b.invite(peer, c) // may do so now
 	a.knows(peer, a, b, c)
-	if err := a.SetAffiliation(ctx, peer, b.jid, stanza.Member); err != nil {
+	if err := a.SetAffiliation(soon(t), peer, b.jid, stanza.Member); err != nil {
 		t.Fatal(err)
 	}
 	b.role(peer, b, stanza.Member)
-	if err := a.SetAffiliation(ctx, peer, c.jid, stanza.Owner); err != nil {
+	if err := a.SetAffiliation(soon(t), peer, c.jid, stanza.Owner); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.SetAffiliation(ctx, peer, a.jid, stanza.Member); err != nil {
+	if err := a.SetAffiliation(soon(t), peer, a.jid, stanza.Member); err != nil {
 		t.Fatal(err)
 	}
 	c.role(peer, a, stanza.Member)
-	if err := c.Remove(ctx, peer, a.jid); err != nil {
+	if err := c.Remove(soon(t), peer, a.jid); err != nil {
 		t.Fatal(err)
 	}
 	b.knows(peer, b, c)
@@ -71,17 +71,17 @@ func TestDecline(t *testing.T) {
 	w := newWard(t, "ada", "per", "rana")
 	a, b, c := w.person("ada"), w.person("per"), w.person("rana")
 	peer := a.create("Ward", c)
-	if err := b.Decline(ctx, peer); err == nil {
+	if err := b.Decline(soon(t), peer); err == nil {
 		t.Error("declined without being invited")
 	}
-	if err := c.Decline(ctx, peer); err == nil || !strings.Contains(err.Error(), "/leave") {
+	if err := c.Decline(soon(t), peer); err == nil || !strings.Contains(err.Error(), "/leave") {
 		t.Errorf("declined from within: %v", err)
 	}
-	if err := a.Invite(ctx, peer, b.jid); err != nil {
+	if err := a.Invite(soon(t), peer, b.jid); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the invitation", func() bool { return strings.Contains(bodies(t, b.Client, peer), "invites you") })
-	if err := b.Decline(ctx, peer); err != nil {
+	if err := b.Decline(soon(t), peer); err != nil {
 		t.Fatal(err)
 	}
 	if got := bodies(t, b.Client, peer); !strings.Contains(got, "turned this invitation down") {
@@ -95,16 +95,16 @@ func TestDecline(t *testing.T) {
 	if err != nil || len(list) != 1 || list[0].Address != c.jid {
 		t.Errorf("written to %+v %v", list, err)
 	}
-	if err := b.Decline(ctx, peer); err == nil {
+	if err := b.Decline(soon(t), peer); err == nil {
 		t.Error("declined twice")
 	}
 	// Another invitation is one.
 	b2 := len(messages(t, b.Client, peer))
-	if err := a.Invite(ctx, peer, b.jid); err != nil {
+	if err := a.Invite(soon(t), peer, b.jid); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "another invitation", func() bool { return len(messages(t, b.Client, peer)) > b2 })
-	if err := b.JoinRoom(ctx, peer); err != nil {
+	if err := b.JoinRoom(soon(t), peer); err != nil {
 		t.Fatal(err)
 	}
 	a.knows(peer, a, b, c)
@@ -182,7 +182,7 @@ func TestRoomRelayRestarts(t *testing.T) {
 			t.Errorf("has %s", got)
 		}
 	}
-	if list, err := a.Members(ctx, peer); len(list) != 2 || err != nil {
+	if list, err := a.Members(soon(t), peer); len(list) != 2 || err != nil {
 		t.Errorf("members: %+v %v", list, err)
 	}
 }

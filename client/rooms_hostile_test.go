@@ -59,7 +59,7 @@ func newLair(t *testing.T) *lair {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { c.Run(ctx); close(ended) }()
-	t.Cleanup(func() { cancel(); <-ended })
+	t.Cleanup(func() { cancel(); from(t, ended, "end of Run") })
 	caught(t, c)
 	l.published(c)
 	eventually(t, "the client is in the room", func() bool { return l.ready() })
@@ -322,7 +322,7 @@ func TestRoomThatOpens(t *testing.T) {
 	l.list.Store(&many)
 	l.relisted()
 	eventually(t, "nothing is sent there", func() bool { return !l.ready() })
-	if list, err := l.c.Members(ctx, icu); err != nil || len(list) != 2 {
+	if list, err := l.c.Members(soon(t), icu); err != nil || len(list) != 2 {
 		t.Errorf("%d members, %v", len(list), err)
 	}
 	whole := []stanza.RoomItem{roomItem(me, stanza.Member), {Affiliation: stanza.Owner, JID: jid.MustParse("mercy.example")}}
@@ -348,7 +348,7 @@ func TestRoomThatOpens(t *testing.T) {
 		t.Errorf("sent to an open room: %s", e.Bytes())
 	default:
 	}
-	if err := l.c.JoinRoom(ctx, icu); err == nil || !strings.Contains(err.Error(), "more than its members") {
+	if err := l.c.JoinRoom(soon(t), icu); err == nil || !strings.Contains(err.Error(), "more than its members") {
 		t.Errorf("entered an open room: %v", err)
 	}
 	// Nor does the address of a person become a room.
@@ -362,7 +362,7 @@ func TestRoomThatOpens(t *testing.T) {
 	if got := bodies(t, l.c, eve); got != "" {
 		t.Errorf("invited into a person: %s", got)
 	}
-	if err := l.c.JoinRoom(ctx, eve); err == nil {
+	if err := l.c.JoinRoom(soon(t), eve); err == nil {
 		t.Error("entered a person")
 	}
 }

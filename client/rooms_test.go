@@ -1,7 +1,6 @@
 package client
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,7 +12,7 @@ import (
 // create has somebody make a room and invite others, who enter it.
 func (p *person) create(name string, guests ...*person) string {
 	p.t.Helper()
-	peer, err := p.CreateRoom(ctx, name)
+	peer, err := p.CreateRoom(soon(p.t), name)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -25,13 +24,13 @@ func (p *person) create(name string, guests ...*person) string {
 
 func (p *person) invite(peer string, g *person) {
 	p.t.Helper()
-	if err := p.Invite(ctx, peer, g.jid); err != nil {
+	if err := p.Invite(soon(p.t), peer, g.jid); err != nil {
 		p.t.Fatal(err)
 	}
 	eventually(p.t, g.name+" is invited", func() bool {
 		return strings.Contains(bodies(p.t, g.Client, peer), "invites you")
 	})
-	if err := g.JoinRoom(ctx, peer); err != nil {
+	if err := g.JoinRoom(soon(p.t), peer); err != nil {
 		p.t.Fatal(err)
 	}
 }
@@ -88,7 +87,7 @@ func (p *person) knows(peer string, want ...*person) {
 		}
 	})
 	eventually(p.t, p.name+" knows who belongs to the room", func() bool {
-		list, err := p.Members(ctx, peer)
+		list, err := p.Members(soon(p.t), peer)
 		if err != nil {
 			p.t.Fatal(err)
 		}
@@ -115,7 +114,7 @@ func (p *person) row(peer string, id int64) Message {
 func TestRoomOfThree(t *testing.T) {
 	w := newWard(t, "ada", "per", "rana")
 	a, b, c := w.person("ada"), w.person("per"), w.person("rana")
-	if services, err := a.RoomServices(ctx); err != nil || len(services) != 1 || services[0] != "rooms.mercy.example" {
+	if services, err := a.RoomServices(soon(t)); err != nil || len(services) != 1 || services[0] != "rooms.mercy.example" {
 		t.Errorf("services %q, %v", services, err)
 	}
 	peer := a.create("Night shift, ward 4", b, c)
@@ -157,7 +156,7 @@ func TestRoomOfThree(t *testing.T) {
 		return x.State == store.Delivered && x.Progress.Read == 1 && x.Progress.Delivered == 2
 	})
 
-	if err := b.SetTopic(ctx, peer, "Bed 9"); err != nil {
+	if err := b.SetTopic(soon(t), peer, "Bed 9"); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the topic is known", func() bool {
@@ -166,10 +165,10 @@ func TestRoomOfThree(t *testing.T) {
 	})
 
 	// Members do not put others out, and owners do.
-	if err := b.Remove(ctx, peer, c.jid); err == nil {
+	if err := b.Remove(soon(t), peer, c.jid); err == nil {
 		t.Error("a member removed another one")
 	}
-	if err := a.Remove(ctx, peer, c.jid); err != nil {
+	if err := a.Remove(soon(t), peer, c.jid); err != nil {
 		t.Fatal(err)
 	}
 	a.knows(peer, a, b)
@@ -187,7 +186,7 @@ func TestRoomOfThree(t *testing.T) {
 	}
 
 	// The last owner leaves, and the room goes on.
-	if err := a.Leave(ctx, peer); err != nil {
+	if err := a.Leave(soon(t), peer); err != nil {
 		t.Fatal(err)
 	}
 	b.knows(peer, b)
@@ -197,8 +196,8 @@ func TestRoomOfThree(t *testing.T) {
 	if _, err := b.Send(ctx, peer, "hello?"); err == nil || !strings.Contains(err.Error(), "nobody else") {
 		t.Errorf("alone: %v", err)
 	}
-	eventually(t, "the heir may invite", func() bool { return b.Invite(ctx, peer, c.jid) == nil })
-	if err := c.JoinRoom(ctx, peer); err != nil {
+	eventually(t, "the heir may invite", func() bool { return b.Invite(soon(t), peer, c.jid) == nil })
+	if err := c.JoinRoom(soon(t), peer); err != nil {
 		t.Fatal(err)
 	}
 	b.tell(peer, "welcome back")
@@ -271,7 +270,7 @@ func TestRoomPointsOutWhoIsNew(t *testing.T) {
 	if n, ok = errors.AsType[*NewReaders](err); !ok || len(n.Readers) != 1 || !n.Readers[0].Known || n.Readers[0].Devices[0] != c2.device.ID() {
 		t.Fatalf("%+v, %v", n, err)
 	}
-	if err := c2.JoinRoom(ctx, peer); err != nil {
+	if err := c2.JoinRoom(soon(t), peer); err != nil {
 		t.Fatal(err)
 	}
 	b.tell(peer, "six")
@@ -307,7 +306,7 @@ func TestRoomOnAllOwnDevices(t *testing.T) {
 	b.tell(peer, "to both")
 	a1.hears(peer, b, "to both")
 	a2.hears(peer, b, "to both")
-	if err := a1.Leave(ctx, peer); err != nil {
+	if err := a1.Leave(soon(t), peer); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the other own device has left, too", func() bool {
@@ -423,7 +422,7 @@ func TestRoomWithoutKeysOfSomebody(t *testing.T) {
 	w := newWard(t, "ada", "per", "rana") // Rana has never signed in
 	a, b := w.person("ada"), w.person("per")
 	peer := a.create("Ward", b)
-	if err := a.Invite(context.Background(), peer, "rana@mercy.example"); err != nil {
+	if err := a.Invite(soon(t), peer, "rana@mercy.example"); err != nil {
 		t.Fatal(err)
 	}
 	m := a.tell(peer, "for all")
@@ -470,7 +469,7 @@ func TestInvitedWhileAway(t *testing.T) {
 	b.lock()
 	b.link.Close()
 	peer := a.create("Ward")
-	if err := a.Invite(ctx, peer, b.jid); err != nil {
+	if err := a.Invite(soon(t), peer, b.jid); err != nil {
 		t.Fatal(err)
 	}
 	m := a.tell(peer, "before you came")
@@ -488,14 +487,14 @@ func TestInvitedWhileAway(t *testing.T) {
 	if _, err := b.Send(ctx, peer, "too early"); err == nil || !strings.Contains(err.Error(), "not in this room") {
 		t.Errorf("too early: %v", err)
 	}
-	if err := b.JoinRoom(ctx, peer); err != nil {
+	if err := b.JoinRoom(soon(t), peer); err != nil {
 		t.Fatal(err)
 	}
 	// It was encrypted for a member who had not come yet.
 	b.hears(peer, a, "before you came")
 	b.tell(peer, "here I am")
 	a.hears(peer, b, "here I am")
-	if err := b.Forget(ctx, peer); err == nil {
+	if err := b.Forget(soon(t), peer); err == nil {
 		t.Error("a room was forgotten that we are in")
 	}
 }

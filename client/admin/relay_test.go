@@ -44,6 +44,25 @@ func eventually(t testing.TB, what string, so func() bool) {
 	}
 }
 
+// from returns the next value of a channel, or fails the test.
+func from[T any](t testing.TB, c <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(wait):
+		t.Fatalf("no %s", what)
+		panic("unreachable")
+	}
+}
+
+// soon is a context for what needs the relay to answer.
+func soon(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), wait)
+	t.Cleanup(cancel)
+	return ctx
+}
+
 // somebody is one account's device.
 type somebody struct {
 	*client.Client
@@ -72,9 +91,9 @@ func start(t testing.TB, url, address string, password []byte, st *store.Store) 
 		if !ended {
 			ended = true
 			cancel()
-			<-ran
+			from(t, ran, "end of the client")
 			l.Close()
-			<-linked
+			from(t, linked, "end of the link")
 		}
 	}}
 	t.Cleanup(s.end)
@@ -118,7 +137,7 @@ func hospital(t testing.TB, names ...string) (url string) {
 	}
 	served := make(chan error, 1)
 	go func() { served <- r.Serve(context.Background(), ln) }()
-	t.Cleanup(func() { r.Close(); <-served })
+	t.Cleanup(func() { r.Close(); from(t, served, "end of the relay") })
 	return "ws://" + ln.Addr().String() + "/ws"
 }
 
@@ -162,7 +181,7 @@ func foundWith(t testing.TB, s *somebody, url string) *admin.Organisation {
 // fetch returns a note that an account shows, or nil.
 func fetch(t testing.TB, s *somebody, of, node, id string) []byte {
 	t.Helper()
-	answer, err := s.Ask(t.Context(), "get", of, stanza.ItemRequest(node, id))
+	answer, err := s.Ask(soon(t), "get", of, stanza.ItemRequest(node, id))
 	if no, ok := errors.AsType[*stanza.StanzaError](err); ok && no.Condition == "item-not-found" {
 		return nil
 	}
@@ -181,7 +200,7 @@ func TestOverRelay(t *testing.T) {
 	st := memory(t)
 	s := start(t, url, "sotto@hospital.example", []byte("password of sotto"), st)
 	o := foundWith(t, s, url)
-	if left, err := o.Settle(t.Context(), s, nil); err != nil || !left.None() {
+	if left, err := o.Settle(soon(t), s, nil); err != nil || !left.None() {
 		t.Fatalf("%+v, %v", left, err)
 	}
 	v, err := o.Invite(t.Context(), admin.Invite{Person: invitation.Person{Address: "alice@hospital.example", Name: "Alice", Roles: []string{"physician"}}})
@@ -192,7 +211,7 @@ func TestOverRelay(t *testing.T) {
 	if v.HasPassword {
 		t.Error("the password of an account that nobody has joined with is known")
 	}
-	if err := admin.MakeAccount(t.Context(), s, v); err != nil {
+	if err := admin.MakeAccount(soon(t), s, v); err != nil {
 		t.Fatal(err)
 	}
 	code, err := invitation.ParseCode(v.Code.Append(nil))
@@ -218,7 +237,7 @@ func TestOverRelay(t *testing.T) {
 	}
 	// Nobody serves: the request waits in the archive.
 	s.end()
-	if err := alice.Post(t.Context(), stanza.JoinRequest(code.Contact, "", request)); err != nil {
+	if err := alice.Post(soon(t), stanza.JoinRequest(code.Contact, "", request)); err != nil {
 		t.Fatal(err)
 	}
 	s = start(t, url, "sotto@hospital.example", []byte("password of sotto"), st)
@@ -262,7 +281,7 @@ func TestOverRelay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := alice.Post(t.Context(), stanza.Acknowledgement{Note: note}.Message(code.Contact, "")); err != nil {
+	if err := alice.Post(soon(t), stanza.Acknowledgement{Note: note}.Message(code.Contact, "")); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the acknowledgement is read", func() bool {
@@ -270,7 +289,7 @@ func TestOverRelay(t *testing.T) {
 		return err == nil && len(list) == 1 && len(list[0].Devices) == 1 && list[0].Devices[0].Result == order.Obeyed
 	})
 	cancel()
-	if err := <-served; err != nil {
+	if err := from(t, served, "end of Serve"); err != nil {
 		t.Error(err)
 	}
 	if want := "Alice (alice@hospital.example) has joined"; len(told) == 0 || !strings.HasPrefix(told[0], want) {
@@ -293,7 +312,7 @@ func TestRelayLostOverRelay(t *testing.T) {
 	if _, err := o.Order(t.Context(), order.Order{Do: order.Lock, For: order.Target{Person: "sotto@hospital.example"}, Reason: "drill"}, 0); err != nil {
 		t.Fatal(err)
 	}
-	if left, err := o.Settle(t.Context(), s, nil); err != nil || !left.None() {
+	if left, err := o.Settle(soon(t), s, nil); err != nil || !left.None() {
 		t.Fatalf("%+v, %v", left, err)
 	}
 	lost := [][2]string{{stanza.NodeOrders, "1"}, {stanza.NodeDirectory, "1"}, {stanza.NodeSnapshot, "1"}, {stanza.NodePolicy, stanza.ItemCurrent}}
@@ -301,7 +320,7 @@ func TestRelayLostOverRelay(t *testing.T) {
 		if fetch(t, s, "", l[0], l[1]) == nil {
 			t.Fatalf("%s was not published", l)
 		}
-		if err := s.Retract(t.Context(), l[0], l[1]); err != nil {
+		if err := s.Retract(soon(t), l[0], l[1]); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -312,7 +331,7 @@ func TestRelayLostOverRelay(t *testing.T) {
 		eventually(t, l[0]+" is there again", func() bool { return fetch(t, s, "", l[0], l[1]) != nil })
 	}
 	cancel()
-	if err := <-served; err != nil {
+	if err := from(t, served, "end of Serve"); err != nil {
 		t.Error(err)
 	}
 }
@@ -332,7 +351,7 @@ func TestHostileLetters(t *testing.T) {
 		stanza.Acknowledgement{Note: []byte("hello"), Delegation: giant}.Message("sotto@hospital.example", ""),
 		stanza.New(stanza.NSClient, "message", stanza.New(stanza.NSOrganisation, "join")).With("to", "sotto@hospital.example").With("type", "normal"),
 	} {
-		if err := mallory.Post(t.Context(), e); err != nil {
+		if err := mallory.Post(soon(t), e); err != nil {
 			t.Fatal(err)
 		}
 	}

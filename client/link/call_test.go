@@ -38,9 +38,9 @@ func TestCall(t *testing.T) {
 	if a.Status != http.StatusConflict || string(a.Body) != `{"message":"it is there"}` || a.Words != "" {
 		t.Errorf("%+v", a)
 	}
-	q := <-got
+	q := await(t, got, "request")
 	if q.Method != http.MethodPost || q.URL.Path != "/api/register" || q.Header.Get("Authorization") != "Basic eDp5" ||
-		q.Header.Get("Content-Type") != "application/json" || q.TLS == nil || !strings.HasSuffix(at, q.Host) || string(<-body) != `{"user":"x"}` {
+		q.Header.Get("Content-Type") != "application/json" || q.TLS == nil || !strings.HasSuffix(at, q.Host) || string(await(t, body, "body")) != `{"user":"x"}` {
 		t.Errorf("asked %s %s %v of %s", q.Method, q.URL, q.Header, q.Host)
 	}
 }

@@ -161,7 +161,7 @@ func (p *peer) rst() {
 		tc.SetLinger(0)
 	}
 	p.raw.Close()
-	<-p.closed
+	await(p.s.t, p.closed, "end of a connection")
 }
 
 // open answers <open/> with features.

@@ -149,13 +149,13 @@ func TestPut(t *testing.T) {
 	if begun != 0 || end != (wire.Ended{ID: 7}) {
 		t.Fatalf("begun at %d, ended %+v", begun, end)
 	}
-	q := <-got
+	q := await(t, got, "request")
 	if q.URL.Path != "/slot/x" || q.ContentLength != int64(len(content)) || q.Header.Get("Content-Type") != "application/octet-stream" ||
 		q.Header.Get("Authorization") != "Bearer token" || q.Header.Get("Cookie") != "a=b" || q.Header.Get("X-Other") != "" || q.Header.Get("Expires") != "" ||
 		q.Header.Get("X-Injected") != "" || !strings.HasPrefix(at, "https://"+q.Host) || q.Header.Get("Content-Range") != "" {
 		t.Errorf("asked %s %v of %s", q.URL, q.Header, q.Host)
 	}
-	if !bytes.Equal(<-body, content) {
+	if !bytes.Equal(await(t, body, "body"), content) {
 		t.Error("another file was put")
 	}
 }
@@ -259,7 +259,7 @@ func TestPutGoesOn(t *testing.T) {
 			if begun != x.begun || end.Outcome != x.outcome {
 				t.Errorf("begun at %d, ended %+v", begun, end)
 			}
-			if end.Outcome == wire.Complete && begun < 500_000 && !bytes.Equal(<-body, content[begun:]) {
+			if end.Outcome == wire.Complete && begun < 500_000 && !bytes.Equal(await(t, body, "body"), content[begun:]) {
 				t.Error("the rest is another")
 			}
 		})
