@@ -143,7 +143,7 @@ func TestArchivesThatLie(t *testing.T) {
 	})
 	t.Run("with too much on a page", func(t *testing.T) {
 		c, _, _ := endless(t, func(n int, after string) ([]string, func(int) time.Time, string, string, bool) {
-			return ids("a", 3*maxResults), onward, "text", "", true
+			return ids("a", maxResults+pageSize), onward, "text", "", true
 		})
 		list, err := c.Messages(ctx, ada, 0, 10*maxResults)
 		if err != nil || len(list) != maxResults {

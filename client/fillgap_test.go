@@ -373,7 +373,7 @@ func TestGapOfAHostileArchive(t *testing.T) {
 			{"the same page again", 6, func(int) (int, int, bool) { return 100, 110, false }},
 			{"what is behind the gap", 4, func(n int) (int, int, bool) { return 200 + 10*n, 210 + 10*n, false }},
 			{"backwards", 12, func(n int) (int, int, bool) { return 190 - 20*n, 200 - 20*n, false }},
-			{"too much on a page", 4, func(int) (int, int, bool) { return 11, 11 + 3*maxResults, true }},
+			{"too much on a page", 4, func(int) (int, int, bool) { return 11, 11 + maxResults + pageSize, true }},
 			{"nothing", 4, func(n int) (int, int, bool) { return 0, 0, false }},
 		} {
 			t.Run(fmt.Sprint(x.name, ", room ", room), func(t *testing.T) {

@@ -95,7 +95,7 @@ func TestRoomArchivesThatLie(t *testing.T) {
 	})
 	t.Run("with too much on a page", func(t *testing.T) {
 		a, _, _ := hostileRoom(t, func(n int, after string) ([]string, func(int) time.Time, string, string, bool) {
-			return ids("a", 3*maxResults), onward, "text", "", true
+			return ids("a", maxResults+pageSize), onward, "text", "", true
 		}, icu)
 		texts := 0
 		for _, m := range messages(t, a.c, icu) {

@@ -108,7 +108,8 @@ func post(ctx context.Context, dial func(context.Context, string, string) (net.C
 		return 0, nil, err
 	}
 	defer c.Close()
-	stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })
+	raw := c // what c is changes below, which the end of the context may meet
+	stop := context.AfterFunc(ctx, func() { raw.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if u.Scheme == "https" {
 		t := tls.Client(c, conf)

@@ -78,6 +78,8 @@ type Relay struct {
 	open    atomic.Int64   // WebSockets
 	waiting atomic.Int64   // those that have no session yet
 	sockets sync.WaitGroup // all of them
+	entry   sync.Mutex     // guards shut, after which nobody comes in
+	shut    bool
 	ctx     context.Context
 	cancel  context.CancelFunc
 }
@@ -192,6 +194,9 @@ func (r *Relay) Close() error {
 	r.closing.Do(func() {
 		close(r.stop)
 		<-r.stopped
+		r.entry.Lock()
+		r.shut = true
+		r.entry.Unlock()
 		finished := make(chan struct{})
 		go func() { r.sockets.Wait(); close(finished) }()
 		select {
@@ -253,9 +258,23 @@ func (r *Relay) account(ctx context.Context, name string) (acc *account, err err
 	return acc, err
 }
 
+// enter counts a connection among those that Close waits for, or reports that the
+// relay is closing.
+func (r *Relay) enter() bool {
+	r.entry.Lock()
+	defer r.entry.Unlock()
+	if !r.shut {
+		r.sockets.Add(1)
+	}
+	return !r.shut
+}
+
 // accept upgrades a request and runs the connection to its end.
 func (r *Relay) accept(w http.ResponseWriter, q *http.Request) {
-	r.sockets.Add(1)
+	if !r.enter() {
+		http.Error(w, "the relay is closing", http.StatusServiceUnavailable)
+		return
+	}
 	defer r.sockets.Done()
 	defer r.open.Add(-1)
 	if r.open.Add(1) > int64(r.cfg.Limits.Connections) || r.waiting.Load() >= int64(r.cfg.Limits.Unauthenticated) || r.ctx.Err() != nil {

@@ -2,6 +2,8 @@ package relay
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
@@ -315,4 +317,18 @@ func TestDeadSession(t *testing.T) {
 	three.none("what was passed on already", hasBody("for the first"))
 	four := s.online("bob", "4")
 	four.none("anything delivered to another", func(e *stanza.Element) bool { return e.Local == "message" })
+}
+
+// TestNobodyComesIntoAClosingRelay: Close waits for those who are connected, so nobody
+// joins them once it has begun to, and finds the store closed.
+func TestNobodyComesIntoAClosingRelay(t *testing.T) {
+	s := startRelay(t, Config{})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	s.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/ws", nil))
+	if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "closing") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
 }
