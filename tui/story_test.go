@@ -193,7 +193,9 @@ func TestWhatCouldNotBeSentIsADraft(t *testing.T) {
 	term := start(t, terminalSetup{fake: func(f *fake) { f.ward(); f.broken = errors.New("the disk is full") }})
 	term.fake.slow = make(chan struct{})
 	term.sees("online").press("last words", keyEnter, keyCtrlL)
+	// The screen is blank before the keys have their turn: what fails before Ctrl+L has it is still said there.
 	term.until("a blank screen", func() bool { return strings.TrimSpace(term.text()) == "" })
+	term.until("it is locked", func() bool { term.mu.Lock(); defer term.mu.Unlock(); return len(term.locks) > 0 })
 	close(term.fake.slow)
 	<-term.ended
 	if term.err == nil || !strings.Contains(term.err.Error(), "the disk is full") || !term.result.Locked() {
