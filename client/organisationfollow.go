@@ -25,7 +25,7 @@ import (
 const (
 	followEvery  = 5 * time.Minute
 	followRetry  = 10 * time.Second // doubled with each round that fails, up to followEvery
-	followSoon   = 5 * time.Second  // after nudges that were too many to look at
+	followSoon   = 5 * time.Second  // after nudges that were too many to look at, or name what is known
 	nudgeBurst   = 8                // nudges that are looked at at once
 	nudgeEvery   = 2 * time.Second  // and one more so often
 	maxRotations = 64               // in one round
@@ -38,8 +38,11 @@ const (
 
 // following is how far an organisation is followed in this session.
 type following struct {
-	busy       bool      // a round is under way
+	round      uint64    // that began last, of all sessions
+	began      time.Time // when
+	busy       bool      // it is under way
 	again      bool      // and another is to follow it
+	told       bool      // meanwhile somebody has sent the head that is known
 	at         time.Time // of the next round; zero: none is due
 	failures   int       // rounds in a row that have not brought what the head names
 	nudges     int       // that were looked at, less those that are forgiven
@@ -57,7 +60,7 @@ type following struct {
 
 // beginFollowing asks for the head in a new session.
 func (c *Client) beginFollowing() {
-	c.following = following{standing: c.following.standing, clockAt: c.following.clockAt}
+	c.following = following{standing: c.following.standing, clockAt: c.following.clockAt, round: c.following.round}
 	c.mu.Lock()
 	c.followed = false
 	c.mu.Unlock()
@@ -74,7 +77,8 @@ func (c *Client) follow() {
 		f.again = true
 		return
 	}
-	f.busy, f.again, f.at = true, false, time.Time{}
+	f.begin()
+	f.again, f.at = false, time.Time{}
 	c.fetchItem(stanza.NodeHead, stanza.ItemCurrent, func(note []byte, err error) {
 		if err == nil && note == nil {
 			err = fmt.Errorf("the head: %w", errWithheld)
@@ -118,7 +122,11 @@ func (c *Client) followTick(now time.Time) {
 // at; what is wrong with one is said of whoever sent it only to the log.
 func (c *Client) nudged(note []byte, from string) {
 	m, f := c.Membership(), &c.following
-	if m == nil || bytes.Equal(note, m.HeadNote()) {
+	switch {
+	case m == nil:
+		return
+	case bytes.Equal(note, m.HeadNote()):
+		f.toldAgain()
 		return
 	}
 	now := time.Now()
@@ -148,7 +156,7 @@ func (c *Client) nudged(note []byte, from string) {
 			c.fetchOrders(func(error) {})
 			return
 		}
-		f.busy = true
+		f.begin()
 		c.fetchNamed()
 	case errors.Is(refused, org.ErrFork):
 		c.refused("the head", refused)
@@ -157,6 +165,24 @@ func (c *Client) nudged(note []byte, from string) {
 	default: // or there is a new key
 		c.log.Warn("nudge refused", "from", from, "err", refused)
 		f.soon(now.Add(followSoon))
+	}
+}
+
+// begin notes that a round begins.
+func (f *following) begin() {
+	f.round++
+	f.busy, f.told, f.began = true, false, time.Now()
+}
+
+// toldAgain has the next round begin soon where a head is sent that is known, and what
+// it names has not come: perhaps it is there now. Anybody can send one as often as
+// they like, so no round begins for it sooner than followSoon after the one before.
+func (f *following) toldAgain() {
+	switch {
+	case f.busy:
+		f.told = true // if the round brings everything, that is all
+	case f.failures > 0:
+		f.soon(f.began.Add(followSoon))
 	}
 }
 
@@ -224,12 +250,24 @@ func (c *Client) takeHead(note []byte, rotated bool, rotations int, done func(er
 // fetchNamed fetches what the head names and is not here, each kind after the other:
 // one that does not come keeps the others from nothing.
 func (c *Client) fetchNamed() {
-	steps := []func(done func(error)){c.fetchOrders, c.fetchPolicy, c.fetchDirectory, c.fetchLateOrders, c.complete, c.fetchPartners}
+	c.fetchBy([]func(done func(error)){c.fetchOrders, c.fetchPolicy, c.fetchDirectory, c.fetchLateOrders, c.complete, c.fetchPartners})
+}
+
+// fetchBy goes through the steps of a round, and ends it. It ends early where the relay
+// is gone. A step that is over only in the next session ends nothing there.
+func (c *Client) fetchBy(steps []func(done func(error))) {
+	round := c.following.round
 	var failed error
 	var next func()
 	next = func() {
-		if len(steps) == 0 || !c.online {
+		switch {
+		case c.following.round != round:
+			return
+		case len(steps) == 0:
 			c.roundEnded(failed)
+			return
+		case !c.online:
+			c.roundEnded(cmp.Or(failed, errOffline))
 			return
 		}
 		step := steps[0]
@@ -276,6 +314,9 @@ func (c *Client) roundEnded(err error) {
 		c.log.Info("the organisation could not be followed", "err", err)
 		f.soon(now.Add(min(followRetry<<min(f.failures, 10), followEvery)))
 		f.failures++
+		if f.told {
+			f.toldAgain()
+		}
 		if errors.Is(err, org.ErrGap) && f.failures >= withheldAfter {
 			words = lineOf("What %s has signed does not come from the relay: %v. Who has left may still seem to belong to it", m.Organisation(), err)
 			c.sayOnce("", "%s. If it goes on, this device locks", words)
@@ -286,8 +327,9 @@ func (c *Client) roundEnded(err error) {
 	if changed {
 		c.withheld = words
 	}
-	changed = changed || !c.followed && err == nil
-	c.followed = c.followed || err == nil
+	all := err == nil && !f.again // otherwise there is a head that this round did not begin with
+	changed = changed || !c.followed && all
+	c.followed = c.followed || all
 	c.mu.Unlock()
 	if changed {
 		c.events.put(OrganisationChanged{})

@@ -132,6 +132,7 @@ func (o *Organisation) Serve(ctx context.Context, r Relay, s Serving) error {
 	defer survey.Stop()
 	checked := false
 	var nodes []string // to be looked at, one a round: nothing that is signed waits for all of them
+	lost := false      // the relay had lost something
 	for {
 		select {
 		case <-ctx.Done():
@@ -152,7 +153,8 @@ func (o *Organisation) Serve(ctx context.Context, r Relay, s Serving) error {
 			checked = false
 		}
 		if !checked && r.Online() {
-			err := o.compare(ctx, r)
+			all, err := o.compare(ctx, r)
+			lost = lost || all
 			if checked = err == nil; checked {
 				nodes, err = o.nodes(ctx)
 				if err != nil {
@@ -162,8 +164,17 @@ func (o *Organisation) Serve(ctx context.Context, r Relay, s Serving) error {
 		}
 		looked := true
 		if len(nodes) > 0 && r.Online() {
-			if looked = o.compareNode(ctx, r, nodes[0]) == nil; looked {
+			some, err := o.compareNode(ctx, r, nodes[0])
+			lost = lost || some
+			if looked = err == nil; looked {
 				nodes = nodes[1:]
+			}
+		}
+		if lost && len(nodes) == 0 {
+			lost = false
+			beat.Reset(every)
+			if err := o.Beat(ctx); err != nil {
+				return quiet(ctx, err)
 			}
 		}
 		wait, err := o.round(ctx, r, s.Tell)
@@ -449,15 +460,15 @@ const valuePublished = "admin.published"
 
 // compare looks whether the relay shows the head that it took last. If not, it has
 // lost something, and gets everything again.
-func (o *Organisation) compare(ctx context.Context, r Relay) error {
+func (o *Organisation) compare(ctx context.Context, r Relay) (lost bool, err error) {
 	var had uint64
-	err := o.st.View(ctx, func(tx *store.Tx) error {
+	err = o.st.View(ctx, func(tx *store.Tx) error {
 		b, err := tx.Value(valuePublished)
 		had, _ = org.ParseNumber(string(b))
 		return err
 	})
 	if err != nil || had == 0 {
-		return err // it has not had one
+		return false, err // it has not had one
 	}
 	ask, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()
@@ -465,14 +476,14 @@ func (o *Organisation) compare(ctx context.Context, r Relay) error {
 	no, refused := errors.AsType[*stanza.StanzaError](err)
 	switch {
 	case err != nil && !(refused && no.Condition == "item-not-found"):
-		return err
+		return false, err
 	case err == nil:
 		note, err := stanza.ReadItemNote(answer, stanza.NodeHead, stanza.ItemCurrent)
 		if err == nil && note != nil {
 			if n, err := headNumber(note); err == nil && n >= had {
-				return nil
+				return false, nil
 			}
 		}
 	}
-	return o.st.Update(ctx, func(tx *store.Tx) error { return tx.Unpublish() })
+	return true, o.st.Update(ctx, func(tx *store.Tx) error { return tx.Unpublish() })
 }

@@ -13,6 +13,7 @@ import (
 // A head counts for the lease only where everything is that it names. So a relay that
 // has lost one order locks every device, though it still shows the head: in each
 // session, and every hour, each node is looked at, and what is missing published again.
+// A new head follows: devices ask ever more seldom for what did not come.
 
 // nodes returns the nodes of what the relay has taken, without that of the head.
 func (o *Organisation) nodes(ctx context.Context) (nodes []string, err error) {
@@ -28,22 +29,23 @@ func (o *Organisation) nodes(ctx context.Context) (nodes []string, err error) {
 	return nodes, err
 }
 
-// compareNode has published again what a node should show and does not.
-func (o *Organisation) compareNode(ctx context.Context, r Relay, node string) error {
+// compareNode has published again what a node should show and does not. It reports
+// whether there is such a thing.
+func (o *Organisation) compareNode(ctx context.Context, r Relay, node string) (again bool, err error) {
 	var items []store.Item
-	err := o.st.View(ctx, func(tx *store.Tx) (err error) {
+	err = o.st.View(ctx, func(tx *store.Tx) (err error) {
 		items, err = tx.Items(node)
 		return err
 	})
 	if err != nil {
-		return err
+		return false, err
 	}
 	items = slices.DeleteFunc(items, func(it store.Item) bool { return !it.Published })
 	lost, err := missing(ctx, r, node, items)
 	if err != nil || len(lost) == 0 {
-		return err
+		return false, err
 	}
-	return o.st.Update(ctx, func(tx *store.Tx) error {
+	return true, o.st.Update(ctx, func(tx *store.Tx) error {
 		for _, it := range lost {
 			if err := tx.ItemLost(it); err != nil {
 				return err

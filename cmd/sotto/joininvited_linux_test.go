@@ -125,9 +125,13 @@ func (w *clinic) signIn() {
 
 // serve lets in who asks, until stop is called.
 func (w *clinic) serve() (stop func()) {
+	return w.serveWith(admin.Serving{Every: time.Minute})
+}
+
+func (w *clinic) serveWith(s admin.Serving) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- w.org.Serve(ctx, w.c, admin.Serving{Every: time.Minute}) }()
+	go func() { done <- w.org.Serve(ctx, w.c, s) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {

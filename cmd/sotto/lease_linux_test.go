@@ -8,8 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"sotto/client/admin"
 	"sotto/client/membership"
 	"sotto/client/org/order"
+	"sotto/client/stanza"
 	"sotto/client/store"
 	"sotto/internal/inforce"
 	"sotto/internal/role/roletest"
@@ -120,6 +122,33 @@ func TestLeaseIsOver(t *testing.T) {
 	if out := string(c.Output()); strings.Contains(out, potassium) || strings.Contains(out, "Ctrl+K") {
 		t.Error("something was shown before")
 	}
+}
+
+// TestLeaseWhereTheRelayLostAnItem: a device that is locked because of what its relay has
+// lost opens once the organisation serves, and does not wait for its next regular head.
+func TestLeaseWhereTheRelayLostAnItem(t *testing.T) {
+	w := newClinic(t)
+	home, stop := w.leased()
+	stop()
+	if _, err := w.org.SetPolicy(t.Context(), w.org.Policy().Body+"# word for word\n"); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := w.org.Settle(t.Context(), w.c, nil); err != nil || !left.None() {
+		t.Fatalf("%+v, %v", left, err)
+	}
+	if err := w.c.Retract(t.Context(), stanza.NodePolicy, stanza.ItemCurrent); err != nil {
+		t.Fatal(err)
+	}
+	late(t, home, lease)
+	c := roletest.Start(t, at(t, home), 80, 24)
+	given(c, "PIN  _", memberPIN+"\r")
+	says(c, "sotto has not heard from ward.example since", "The relay is online.")
+	if out := string(c.Output()); strings.Contains(out, potassium) {
+		t.Error("something was shown")
+	}
+	w.serveWith(admin.Serving{Every: time.Hour})
+	c.See(potassium, "online")
+	quit(t, c)
 }
 
 // TestLeaseWithTheClockSetBack says so, whatever the organisation says meanwhile.
