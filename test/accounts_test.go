@@ -25,12 +25,12 @@ func TestAccountsOverHTTP(t *testing.T) {
 	if err != nil {
 		missing(t, err)
 	}
-	t.Cleanup(s.Stop)
+	stops(t, s)
 	s.WebSocket = "wss://localhost" + s.Addr[strings.LastIndex(s.Addr, ":"):] + "/ws"
 	o := &office{&program{person: newPerson(t, "sotto"), address: "sotto@" + s.Domain}, s}
 	o.pinFile = o.secret("pin", "pin-of-the-hospital-7391")
 	r := o.does("", "org", "init", "hospital.example", "--relay", s.WebSocket, "--ca", s.CAFile,
-		"--pin-file", o.pinFile, "--password-file", o.secret("password", "the hospital's own"))
+		"--pin-file", o.pinFile, "--password-file", o.secret("password", "the hospital's own"), "--wait", patience.String())
 	if r.code != 0 {
 		t.Fatalf("founding: %+v", r)
 	}

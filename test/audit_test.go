@@ -147,7 +147,7 @@ func (a *auditor) verifies(dir string, more ...string) ran {
 func tells(from, to *program, in *listener, text string) {
 	from.t.Helper()
 	from.until("delivered: "+text, func() bool {
-		r := from.send(to.address, text, "--wait", "20s")
+		r := from.send(to.address, text, "--wait", "1m")
 		return r.code == 0 && parse(from.t, r.out).State == "delivered"
 	})
 	for in.next("message").Text != text {

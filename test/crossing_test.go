@@ -56,7 +56,7 @@ func TestCut(t *testing.T) {
 
 // patience is how long headless sottos may take for what takes seconds: a bound
 // for what never comes, on any machine.
-const patience = 3 * time.Minute
+const patience = 5 * time.Minute
 
 // through returns the server's address as it is behind a proxy.
 func through(s *server.Server, p *proxy.Proxy) string {

@@ -39,7 +39,7 @@ func onRelay(t *testing.T, s *server.Server, sql string) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if err := db.Exec(`PRAGMA busy_timeout=10000; BEGIN IMMEDIATE; ` + sql + `; COMMIT`); err != nil {
+	if err := db.Exec(`PRAGMA busy_timeout=120000; BEGIN IMMEDIATE; ` + sql + `; COMMIT`); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -48,7 +48,7 @@ func TestNothingLost(t *testing.T) {
 			if err != nil {
 				missing(t, err)
 			}
-			t.Cleanup(s.Stop)
+			stops(t, s)
 			exercised(t, s.Name+" "+s.Version)
 			return relay{s.Domain, s.WebSocket, s.CAFile, []*server.Server{s}}, team(t, s, names...)
 		}},
@@ -57,7 +57,7 @@ func TestNothingLost(t *testing.T) {
 			if err != nil {
 				missing(t, err)
 			}
-			t.Cleanup(c.Stop)
+			stops(t, c)
 			exercised(t, "ejabberd "+c.Nodes[0].Version+", two nodes")
 			var people []server.Person
 			for i, name := range names {

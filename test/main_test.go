@@ -69,14 +69,23 @@ func embedded(t *testing.T) *server.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	stops(t, s)
+	exercised(t, "sotto relay")
+	return s
+}
+
+// stops has a server of a test's own end with the test, and say what it logged last
+// if the test has failed.
+func stops(t *testing.T, s interface {
+	Stop()
+	Log(lines int) string
+}) {
 	t.Cleanup(func() {
 		s.Stop()
 		if t.Failed() {
 			t.Log(s.Log(25))
 		}
 	})
-	exercised(t, "sotto relay")
-	return s
 }
 
 func stopServers() {

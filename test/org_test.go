@@ -133,10 +133,12 @@ func (o *office) serve() (end func(syscall.Signal)) {
 			return
 		}
 		over = true
+		all := family(o.t, cmd.Process.Pid)
 		cmd.Process.Signal(s)
 		if err := <-ended; s == syscall.SIGTERM && err != nil {
 			o.t.Errorf("sotto org serve: %v", err)
 		}
+		gone(o.t, all) // its door, too
 	}
 	o.t.Cleanup(func() { end(syscall.SIGKILL) })
 	o.until("it serves", func() bool {

@@ -30,7 +30,7 @@ func TestPartnerOrganisations(t *testing.T) {
 		person := func(h *hospital, name string) string { return name + "@" + h.domain }
 		refused := func(p *program, to, words string) {
 			t.Helper()
-			r := p.send(to, "is anybody there?", "--wait", "20s")
+			r := p.send(to, "is anybody there?")
 			if r.code == 0 || !strings.Contains(r.out+r.err, words) {
 				t.Errorf("%s to %s: %+v, and not %q", p.name, to, r, words)
 			}
@@ -184,18 +184,16 @@ func (p *person) closes(display string, since time.Time) {
 	p.t.Helper()
 	for n, late := 1, time.Now().Add(4*terminal.Patience); ; n++ {
 		line := fmt.Sprintf("still there, %d?", n)
-		p.Type(line)
-		p.See(">  " + line)
-		p.Press("Enter")
-		refused := false
-		p.Until("sending or refusing what was written", func(screen string) bool {
-			refused = refusal(screen)
-			return refused || strings.Contains(screen, line) && !strings.Contains(screen, ">  "+line)
+		p.Type(line) // which takes away what was said before
+		p.Until("writing, with no refusal left", func(screen string) bool {
+			return strings.Contains(screen, ">  "+line) && !refusal(screen)
 		})
-		for i := 0; i < 20 && !refused; i++ { // the refusal may come after the line
-			time.Sleep(100 * time.Millisecond)
-			refused = refusal(p.Screen())
-		}
+		p.Press("Enter")
+		refused, went := false, regexp.MustCompile(regexp.QuoteMeta(line)+`\s+(sent|delivered|read)`)
+		p.partnerShows("that "+line+" went or was refused", func(screen string) bool {
+			refused = refusal(screen)
+			return refused || went.MatchString(screen)
+		})
 		if refused {
 			p.t.Logf("%s: %s is closed after %v", p.name, display, time.Since(since).Round(time.Millisecond))
 			p.empties()
@@ -204,21 +202,14 @@ func (p *person) closes(display string, since time.Time) {
 		if time.Now().After(late) {
 			p.t.Fatalf("%s still writes to %s:\n%s", p.name, display, p.Screen())
 		}
+		time.Sleep(time.Second) // until the next try
 	}
 }
 
-// empties takes away what a refusal has put back into the line, perhaps a moment after
-// it was said.
+// empties takes away what a refusal has put back into the line.
 func (p *person) empties() {
 	p.t.Helper()
+	p.Press("C-u")
 	written := regexp.MustCompile(`(?m)^ >  \S`)
-	for empty, late := 0, time.Now().Add(4*terminal.Patience); empty < 20; time.Sleep(50 * time.Millisecond) {
-		if empty++; written.MatchString(p.Screen()) {
-			p.Press("C-u")
-			empty = 0
-		}
-		if time.Now().After(late) {
-			p.t.Fatalf("%s cannot empty the line:\n%s", p.name, p.Screen())
-		}
-	}
+	p.Until("empty where messages are written", func(screen string) bool { return !written.MatchString(screen) })
 }

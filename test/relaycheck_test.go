@@ -38,12 +38,7 @@ func hardened(t *testing.T, start func(context.Context, string, server.Hardened)
 	if err != nil {
 		missing(t, err)
 	}
-	t.Cleanup(func() {
-		s.Stop()
-		if t.Failed() {
-			t.Log(s.Log(25))
-		}
-	})
+	stops(t, s)
 	exercised(t, s.Name+" "+s.Version)
 	return s
 }
@@ -146,12 +141,7 @@ func TestRelayCheckCluster(t *testing.T) {
 	if err != nil {
 		missing(t, err)
 	}
-	t.Cleanup(func() {
-		c.Stop()
-		if t.Failed() {
-			t.Log(c.Log(25))
-		}
-	})
+	stops(t, c)
 	exercised(t, "ejabberd "+c.Nodes[0].Version+", two nodes")
 	for i, s := range c.Nodes {
 		slots := 0

@@ -27,7 +27,7 @@ func TestPINFromAPipe(t *testing.T) {
 		}
 	}()
 	// It was opened: what it says is that nobody has compared anything.
-	if r := alarm.does("text", "send", s.Address(people[1]), "--pin-file", fifo); r.code != 5 {
+	if r := alarm.does("text", "send", s.Address(people[1]), "--pin-file", fifo, "--wait", patience.String()); r.code != 5 {
 		t.Errorf("with the PIN from a pipe: %+v", r)
 	}
 }

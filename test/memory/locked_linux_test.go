@@ -189,7 +189,7 @@ func TestLockedMeansGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.LockAfter, c.LogoffAfter = 3*time.Second, 2*time.Second
+	c.LockAfter, c.LogoffAfter = 20*time.Second, 2*time.Second // time enough to be told who runs
 	if err := config.Save(c); err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,12 @@ func TestTalk(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Run(s.Name, func(t *testing.T) {
-			defer s.Stop()
+			t.Cleanup(func() {
+				s.Stop()
+				if t.Failed() {
+					t.Log(s.Log(25))
+				}
+			})
 			ada := server.Person{Name: "ada", Display: "Okafor, Ada", Password: "Pw-Ada-1"}
 			per := server.Person{Name: "per", Display: "Lind, Per", Password: "Pw-Per-1"}
 			if err := s.AddTeam(t.Context(), "Cardiology", ada, per); err != nil {

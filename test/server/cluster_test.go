@@ -13,7 +13,12 @@ func TestCluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Stop()
+	t.Cleanup(func() {
+		c.Stop()
+		if t.Failed() {
+			t.Log(c.Log(25))
+		}
+	})
 	for _, killed := range [][]int{{0}, {1}, {0, 1}} {
 		for _, i := range killed {
 			c.Nodes[i].Kill()

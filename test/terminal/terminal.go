@@ -32,12 +32,14 @@ type Options struct {
 	Set           []string // further commands for tmux, such as "set -g alternate-screen off"
 }
 
-// Terminal is a terminal with a program in it. It is used by one goroutine.
+// Terminal is a terminal with a program in it. It is used by one goroutine,
+// beside those of Watch.
 type Terminal struct {
 	t      testing.TB
 	name   string
 	socket string
 	dumped bool // the failure has already shown this screen
+	closed bool
 }
 
 // Start opens a terminal and runs the command in it. The terminal is closed at
@@ -75,7 +77,7 @@ func Start(t testing.TB, name string, o Options, command ...string) *Terminal {
 		t.Fatalf("%s: opening a terminal: %v: %s", name, err, out)
 	}
 	t.Cleanup(func() {
-		if t.Failed() && !tm.dumped {
+		if t.Failed() && !tm.dumped && !tm.closed {
 			t.Logf("%s's screen at the end:\n%s", name, tm.frame())
 		}
 		tm.Close()
@@ -86,6 +88,7 @@ func Start(t testing.TB, name string, o Options, command ...string) *Terminal {
 
 // Close closes the terminal; what runs in it is hung up on.
 func (tm *Terminal) Close() {
+	tm.closed = true
 	_, _ = tm.tmux("kill-server")
 }
 
@@ -200,6 +203,31 @@ func (tm *Terminal) Until(what string, wanted func(screen string) bool) {
 	tm.t.Helper()
 	if !tm.poll(Patience, func() bool { return wanted(tm.Screen()) }) {
 		tm.t.Fatalf("%s: not %s after %v:\n%s", tm.name, what, Patience, tm.frame())
+	}
+}
+
+// Watch looks from now on for a text that may stand on the screen for a short time
+// only, while the test does something else. What it returns waits until it was there.
+func (tm *Terminal) Watch(text string) (seen func()) {
+	found := make(chan bool, 1)
+	ctx := tm.t.Context()
+	go func() {
+		// Until the test ends: what the text comes from may take long.
+		for ctx.Err() == nil {
+			if strings.Contains(tm.Screen(), text) {
+				found <- true
+				return
+			}
+			time.Sleep(look)
+		}
+	}()
+	return func() {
+		tm.t.Helper()
+		select {
+		case <-found:
+		case <-time.After(Patience):
+			tm.t.Fatalf("%s: not showing %q by %v after it was due:\n%s", tm.name, text, Patience, tm.frame())
+		}
 	}
 }
 
