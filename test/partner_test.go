@@ -152,8 +152,9 @@ func (p *person) finds(display, partner string) {
 	p.SeeMatch(`\A ` + display)
 	p.partnerShows("that "+display+" can be written to", func(screen string) bool {
 		first, _, _ := strings.Cut(screen, "\n")
-		return strings.Contains(first, partner)
+		return strings.Contains(first, partner) && !strings.Contains(first, "nothing can be sent")
 	})
+	p.empties()
 }
 
 // partnerShows waits for what a partner shows, which is looked at every half minute.
@@ -184,10 +185,8 @@ func (p *person) closes(display string, since time.Time) {
 	p.t.Helper()
 	for n, late := 1, time.Now().Add(4*terminal.Patience); ; n++ {
 		line := fmt.Sprintf("still there, %d?", n)
-		p.Type(line) // which takes away what was said before
-		p.Until("writing, with no refusal left", func(screen string) bool {
-			return strings.Contains(screen, ">  "+line) && !refusal(screen)
-		})
+		p.Type(line)
+		p.See(">  " + line)
 		p.Press("Enter")
 		refused, went := false, regexp.MustCompile(regexp.QuoteMeta(line)+`\s+(sent|delivered|read)`)
 		p.partnerShows("that "+line+" went or was refused", func(screen string) bool {
@@ -206,10 +205,20 @@ func (p *person) closes(display string, since time.Time) {
 	}
 }
 
-// empties takes away what a refusal has put back into the line.
+// empties takes away what a refusal has put back into the line. Where the refusal stood
+// there before anything was written, it puts it back a moment later.
 func (p *person) empties() {
 	p.t.Helper()
-	p.Press("C-u")
 	written := regexp.MustCompile(`(?m)^ >  \S`)
-	p.Until("empty where messages are written", func(screen string) bool { return !written.MatchString(screen) })
+	var pressed time.Time
+	p.Until("empty where messages are written", func(screen string) bool {
+		if !written.MatchString(screen) {
+			return true
+		}
+		if time.Since(pressed) > time.Second {
+			p.Press("C-u")
+			pressed = time.Now()
+		}
+		return false
+	})
 }
