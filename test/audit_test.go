@@ -79,11 +79,7 @@ func (a *auditor) collects() {
 func (a *auditor) stops() {
 	a.t.Helper()
 	a.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-a.ended:
-	case <-time.After(2 * time.Minute):
-		a.t.Fatal("sotto audit collect does not end")
-	}
+	ends(a.t, "sotto audit collect", a.ended)
 	if code := a.cmd.ProcessState.ExitCode(); code != 0 {
 		a.t.Errorf("sotto audit collect ended with %d", code)
 	}
@@ -96,7 +92,7 @@ func (a *auditor) dies() {
 	for _, p := range all {
 		syscall.Kill(p.pid, syscall.SIGKILL)
 	}
-	<-a.ended
+	ends(a.t, "sotto audit collect", a.ended)
 	gone(a.t, all)
 }
 

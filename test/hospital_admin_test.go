@@ -125,8 +125,9 @@ func (h *hospital) serve() {
 	}
 	h.t.Cleanup(func() {
 		cmd.Process.Signal(os.Interrupt)
-		err := cmd.Wait()
-		if err != nil {
+		late := time.AfterFunc(terminal.Patience, func() { cmd.Process.Kill() })
+		defer late.Stop()
+		if err := cmd.Wait(); err != nil {
 			h.t.Errorf("sotto org serve: %v", err)
 		}
 		if h.t.Failed() {

@@ -132,7 +132,7 @@ func (a *hospitalAuditor) follows(id, from, to string) {
 func (a *hospitalAuditor) ends() {
 	a.t.Helper()
 	a.cmd.Process.Signal(syscall.SIGTERM)
-	<-a.ended
+	ends(a.t, "sotto audit collect", a.ended)
 	if code := a.cmd.ProcessState.ExitCode(); code != 0 {
 		a.t.Fatalf("sotto audit collect ended with %d:\n%s", code, a.out.String())
 	}

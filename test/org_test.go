@@ -125,8 +125,12 @@ func (o *office) serve() (end func(syscall.Signal)) {
 	if err := cmd.Start(); err != nil {
 		o.t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan struct{})
+	var err error
+	go func() {
+		defer close(ended)
+		err = cmd.Wait()
+	}()
 	over := false
 	end = func(s syscall.Signal) {
 		if over {
@@ -135,7 +139,7 @@ func (o *office) serve() (end func(syscall.Signal)) {
 		over = true
 		all := family(o.t, cmd.Process.Pid)
 		cmd.Process.Signal(s)
-		if err := <-ended; s == syscall.SIGTERM && err != nil {
+		if ends(o.t, "sotto org serve", ended); s == syscall.SIGTERM && err != nil {
 			o.t.Errorf("sotto org serve: %v", err)
 		}
 		gone(o.t, all) // its door, too

@@ -174,8 +174,21 @@ func (p *program) listen(arguments ...string) *listener {
 	p.t.Cleanup(func() {
 		l.cmd.Process.Kill()
 		<-l.ended
+		if p.t.Failed() {
+			p.t.Logf("sotto listen of %s wrote: %s", p.name, l.errs.String())
+		}
 	})
 	return l
+}
+
+// ends waits until a process has ended that was told to.
+func ends(t *testing.T, what string, ended <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-ended:
+	case <-time.After(terminal.Patience):
+		t.Fatalf("%s was told to end, and runs on after %v", what, terminal.Patience)
+	}
 }
 
 // next returns the next line of a type.
@@ -202,7 +215,7 @@ func (l *listener) next(typ string) line {
 func (l *listener) stop() {
 	l.t.Helper()
 	l.cmd.Process.Signal(syscall.SIGTERM)
-	<-l.ended
+	ends(l.t, "sotto listen", l.ended)
 	if code := l.cmd.ProcessState.ExitCode(); code != 0 {
 		l.t.Errorf("sotto listen ended with %d after SIGTERM: %s", code, l.errs.String())
 	}
@@ -585,7 +598,7 @@ func TestListenKilled(t *testing.T) {
 				victim.Kill()
 			}
 		}
-		<-l.ended
+		ends(t, "sotto listen, of which a process was killed,", l.ended)
 		gone(t, victims)
 	}
 	<-sent

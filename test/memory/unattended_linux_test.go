@@ -5,9 +5,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"sotto/internal/role/roletest"
 )
@@ -50,16 +52,19 @@ func (p *proof) listens(pinFile string) *listening {
 // hears waits for a line that has all of some words.
 func (l *listening) hears(words ...string) {
 	l.t.Helper()
-	for line := range l.lines {
-		all := true
-		for _, w := range words {
-			all = all && strings.Contains(line, w)
-		}
-		if all {
-			return
+	for late := time.After(roletest.Patience); ; {
+		select {
+		case line, ok := <-l.lines:
+			if !ok {
+				l.t.Fatalf("it ended without a line with %q", words)
+			}
+			if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
+				return
+			}
+		case <-late:
+			l.t.Fatalf("no line with %q after %v", words, roletest.Patience)
 		}
 	}
-	l.t.Fatalf("it ended without a line with %q", words)
 }
 
 // look searches every process of it.
@@ -83,9 +88,18 @@ func (l *listening) goes(do func()) {
 		l.t.Fatalf("it is %v, %v; not three processes", family, err)
 	}
 	do()
-	for range l.lines {
-	}
-	<-l.ended
+	go func() {
+		for range l.lines {
+		}
+	}()
+	wait(l.t, "sotto listen has ended", func() bool {
+		select {
+		case <-l.ended:
+			return true
+		default:
+			return false
+		}
+	})
 	for _, f := range family {
 		wait(l.t, "the "+f.Role+" has ended with it", func() bool { return roletest.Gone(f.PID) })
 	}
