@@ -158,15 +158,17 @@ func (o *Organisation) byWeb(ctx context.Context, c Caller, v *Invited, command,
 		return ok, err
 	}
 	defer w.clear()
-	if err = w.run(ctx, c, v, command, field); err != nil {
+	password := v.Keys.Password() // letters and digits
+	defer password.Destroy()
+	if err = w.run(ctx, c, v.Person.Address, command, field, password.Bytes()); err != nil {
 		err = fmt.Errorf("%s %s: %w", doing, v.Person.Address, err)
 	}
 	return true, err
 }
 
-// run runs a command that gives the invitation's password in a field.
-func (w *Web) run(ctx context.Context, c Caller, v *Invited, command, field string) error {
-	j, err := jid.Parse(v.Person.Address)
+// run runs a command about an account, with a field whose value needs no escaping.
+func (w *Web) run(ctx context.Context, c Caller, address, command, field string, value []byte) error {
+	j, err := jid.Parse(address)
 	if err != nil {
 		return err
 	}
@@ -178,18 +180,16 @@ func (w *Web) run(ctx context.Context, c Caller, v *Invited, command, field stri
 	if err != nil {
 		return err
 	}
-	password := v.Keys.Password() // letters and digits
-	defer password.Destroy()
 	body := make([]byte, 0, wire.MaxCall)
 	body = fmt.Appendf(body, `{"user":%s,"host":%s,"%s":"`, user, host, field)
-	body = append(append(body, password.Bytes()...), `"}`...)
+	body = append(append(body, value...), `"}`...)
 	status, reply, err := c.Call(ctx, strings.TrimSuffix(w.URL, "/")+"/"+command, w.auth(), body)
 	if err != nil {
-		return err
+		return later{err}
 	}
 	switch status {
 	case statusOK:
-		// register says a sentence, change_password 0, or "" in some versions.
+		// register says a sentence, the others 0, or "" in some versions.
 		return nil
 	case statusConflict:
 		return ErrAccountExists

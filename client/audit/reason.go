@@ -62,7 +62,8 @@ const (
 	AfterRestore                      //
 	Forward                           //
 	Back                              //
-	lastReason      = Back
+	AccountEnded                      // at the relay
+	lastReason      = AccountEnded
 )
 
 var reasonNames = [lastReason + 1]string{
@@ -78,6 +79,7 @@ var reasonNames = [lastReason + 1]string{
 	PartnerAdded: "partner-added", PartnerRemoved: "partner-removed", RecoveryKeyUsed: "recovery-key-used", LooksAtAudit: "looks-at-audit",
 	ForgottenPIN: "forgotten-pin", Emergency: "emergency", Absent: "absent", Investigation: "investigation",
 	NewDevice: "new-device", AfterRestore: "after-restore", Forward: "forward", Back: "back",
+	AccountEnded: "account-ended",
 }
 
 // String is the reason's name in a line; "unknown" if it has none.

@@ -164,11 +164,8 @@ Who loses this profile or its PIN loses the organisation: keep a copy of both,
 apart.
 
 What to do next:
-  sotto org policy edit      look at the first policy, and change it
-  sotto org invite ADDRESS   invite people
-  sotto org serve            answer those who join, and keep devices in touch;
-                             start it as a service (docs/administration.md)
 `, name, s.address, halves(a.Print), a.Key)
+				s.next(w)
 			})
 		},
 	}
@@ -282,6 +279,12 @@ func showStatus(out io.Writer, s *console.Status) {
 			why = s.Left.Reason
 		}
 		row("not published", "%d: %s", n, why)
+	}
+	if len(s.Accounts) > 0 {
+		row("accounts", "%s of people who were removed to be ended at the relay", plural(len(s.Accounts), "account", "accounts"))
+		for _, a := range s.Accounts {
+			row("", "%s: %s", a.Address, accountState(a))
+		}
 	}
 	if s.Letters > 0 {
 		row("requests", "%d wait: sotto org approve", s.Letters)

@@ -44,7 +44,7 @@ type office struct {
 // open adds the flags with which the profile is opened.
 func (s *office) open(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&s.profile, "profile", "org", "the profile of the organisation's account")
+	f.StringVar(&s.profile, "profile", orgProfile, "the profile of the organisation's account")
 	f.StringVar(&s.pin, "pin-file", "", "file or pipe with its PIN, yours or root's, and closed to others; without it you are asked")
 	f.DurationVar(&s.wait, "wait", 30*time.Second, "how long to wait for the relay, and for another process to be done with the profile")
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return wrong(cmd, err) })
