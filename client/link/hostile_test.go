@@ -24,11 +24,13 @@ func TestResentStanzas(t *testing.T) {
 	if in, e := d.inbound(); e.Get("id") != "b" || in.Seq != first.Seq+1 {
 		t.Errorf("after resumption came %s as %d", e.Get("id"), in.Seq)
 	}
-	s.mu.Lock()
-	s.sent[0] = strings.Replace(s.sent[0], `"a"`, `"z"`, 1)
-	s.mu.Unlock()
-	s.cut()
-	d.words("does not allow")
+	s.says(d, "does not allow", func() {
+		s.mu.Lock()
+		s.sent[0] = strings.Replace(s.sent[0], `"a"`, `"z"`, 1)
+		s.oneMore = true // who resumes, and is sent what was changed
+		s.mu.Unlock()
+		s.cut()
+	})
 }
 
 func TestHostileCounts(t *testing.T) {
@@ -69,14 +71,15 @@ func TestHostileStanzas(t *testing.T) {
 			d.login(s.url)
 			await(t, s.online, "login")
 			d.phase(wire.Online)
-			if name == "binary" {
+			s.says(d, c.words, func() {
+				if name != "binary" {
+					s.raw("%s", c.xml)
+					return
+				}
 				s.mu.Lock()
+				defer s.mu.Unlock()
 				s.peer.ws.Write(s.peer.ctx, websocket.MessageBinary, []byte(`<message xmlns="jabber:client"/>`))
-				s.mu.Unlock()
-			} else {
-				s.raw("%s", c.xml)
-			}
-			d.words(c.words)
+			})
 			if name != "elsewhere" { // which waits for a person
 				await(t, s.online, "another login")
 			}

@@ -237,9 +237,10 @@ func TestSleepChecksTheConnection(t *testing.T) {
 	d.write(msg("m1"))
 	d.settled("m1") // so nothing is awaited any more
 	s.set(func(sc *script) { sc.deaf = true })
-	machine.sleep(10 * time.Minute)
-	d.barrier()
-	d.words("does not answer any more")
+	s.says(d, "does not answer any more", func() {
+		machine.sleep(10 * time.Minute)
+		d.barrier()
+	})
 	s.set(func(sc *script) { sc.deaf = false })
 	await(t, s.online, "another connection")
 }

@@ -66,6 +66,9 @@ type testServer struct {
 	other   chan *stanza.Element // what is no stanza
 	answers chan uint32          // h of each <a/> of the client
 	online  chan *peer           // each login or resumption
+
+	door    chan struct{} // who comes waits until it is closed; nil: nobody waits
+	oneMore bool          // the next one does not wait
 }
 
 // peer is one connection of a client.
@@ -121,6 +124,19 @@ func (s *testServer) handle(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != "/ws" {
 		http.NotFound(w, r)
 		return
+	}
+	s.mu.Lock()
+	door := s.door
+	if s.oneMore {
+		door, s.oneMore = nil, false
+	}
+	s.mu.Unlock()
+	if door != nil {
+		select {
+		case <-door:
+		case <-r.Context().Done():
+			return
+		}
 	}
 	protocol := "xmpp"
 	if sc.protocol != "" {
@@ -384,6 +400,23 @@ func (s *testServer) raw(format string, a ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.peer.write(format, a...)
+}
+
+// says does what ends a connection, and waits for what the desk is told of it. Nobody
+// can log in meanwhile: a desk that is behind is told the newest state alone.
+func (s *testServer) says(d *testDesk, words string, end func()) {
+	s.t.Helper()
+	door := make(chan struct{})
+	turn := func(door chan struct{}) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.door = door
+	}
+	turn(door)
+	defer close(door)
+	defer turn(nil)
+	end()
+	d.words(words)
 }
 
 // cut breaks the connection, if there is one.
