@@ -23,35 +23,74 @@ func TestCrossing(t *testing.T) {
 		people := team(t, s, "Okafor, Ada", "Lind, Per")
 		ada := start(t, s, people[0], s.WebSocket)
 		per := start(t, s, people[1], s.WebSocket)
-		talk(t, ada, per, 200, nil)
+		talk(t, ada, per, 200, true, nil)
 	})
 }
 
 // TestCut resets the connections of both sides 20 times in the middle of a
-// conversation.
+// conversation. A server that is cut off may lose what it had acknowledged; it is sent
+// again, and stands where it was written: the session of OMEMO tells.
 func TestCut(t *testing.T) {
-	onEach(t, func(t *testing.T, s *server.Server) {
-		people := team(t, s, "Okafor, Ada", "Lind, Per")
-		first, second := proxy.Start(t, s.Addr), proxy.Start(t, s.Addr)
-		ada := start(t, s, people[0], through(s, first))
-		per := start(t, s, people[1], through(s, second))
-		cuts := 0
-		talk(t, ada, per, 100, func(i int) {
-			if i%5 == 4 {
-				// Now one, now the other, and every fifth time both at once.
-				if cuts%5 != 1 {
-					first.Cut()
-				}
-				if cuts%2 == 1 || cuts%5 == 0 {
-					second.Cut()
-				}
-				cuts++
+	onEach(t, func(t *testing.T, s *server.Server) { cutOff(t, s, true) })
+}
+
+// TestCutFromTheStart does so to two who begin two sessions at once. Nothing tells the
+// order between these but the server, where it loses nothing.
+func TestCutFromTheStart(t *testing.T) {
+	onEach(t, func(t *testing.T, s *server.Server) { cutOff(t, s, false) })
+}
+
+// cutOff has two talk, acquainted or not, who are cut off all the time.
+func cutOff(t *testing.T, s *server.Server, acquainted bool) {
+	people := team(t, s, "Okafor, Ada", "Lind, Per")
+	first, second := proxy.Start(t, s.Addr), proxy.Start(t, s.Addr)
+	ada := start(t, s, people[0], through(s, first))
+	per := start(t, s, people[1], through(s, second))
+	if acquainted {
+		acquaint(t, ada, per)
+	}
+	cuts := 0
+	inOrder := acquainted || s.Name == "sotto relay"
+	talk(t, ada, per, 100, inOrder, func(i int) {
+		if i%5 == 4 {
+			// Now one, now the other, and every fifth time both at once.
+			if cuts%5 != 1 {
+				first.Cut()
 			}
-		})
-		if cuts != 20 {
-			t.Errorf("cut %d times, want 20", cuts)
+			if cuts%2 == 1 || cuts%5 == 0 {
+				second.Cut()
+			}
+			cuts++
 		}
 	})
+	if cuts != 20 {
+		t.Errorf("cut %d times, want 20", cuts)
+	}
+}
+
+// acquaint has two greet each other, so that they have one session.
+func acquaint(t *testing.T, a, b *headless.Sotto) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for _, side := range [][2]*headless.Sotto{{a, b}, {b, a}} {
+		from, to := side[0], side[1].Self().Address
+		m, err := from.Send(ctx, to, "hello")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := from.Until(ctx, "greeting", func() (bool, error) {
+			all, err := from.Conversation(ctx, to)
+			for i := range all {
+				if all[i].ID == m.ID {
+					return all[i].State >= store.Delivered && all[i].State != store.Failed, err
+				}
+			}
+			return false, err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // patience is how long headless sottos may take for what takes seconds: a bound
@@ -93,16 +132,18 @@ func start(t *testing.T, s *server.Server, who server.Person, relay string) *hea
 }
 
 // talk has two write n messages each, both at once, and holds that each reads
-// all of the other's, once, in order, encrypted, and knows its own delivered.
+// all of the other's, once, encrypted, and knows its own delivered; and, inOrder, that
+// it stands as it was written.
 // after, if given, is called after each message of one of them.
-func talk(t *testing.T, a, b *headless.Sotto, n int, after func(i int)) {
+func talk(t *testing.T, a, b *headless.Sotto, n int, inOrder bool, after func(i int)) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	line := func(from *headless.Sotto, i int) string {
 		return fmt.Sprintf("%s says number %d", from.Self().Address, i)
 	}
-	// Each knows that the other can read, and neither has a session yet.
+	// Each knows that the other can read.
+	before := 0 // what they have said already
 	for _, side := range [][2]*headless.Sotto{{a, b}, {b, a}} {
 		if err := side[0].Until(ctx, "seeing the other's device", func() (bool, error) {
 			s, err := side[0].Security(ctx, side[1].Self().Address)
@@ -110,6 +151,11 @@ func talk(t *testing.T, a, b *headless.Sotto, n int, after func(i int)) {
 		}); err != nil {
 			t.Fatal(err)
 		}
+		said, err := side[0].Conversation(ctx, side[1].Self().Address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before = len(said)
 	}
 	sent := make(chan error, 2)
 	for _, side := range []struct {
@@ -152,11 +198,11 @@ func talk(t *testing.T, a, b *headless.Sotto, n int, after func(i int)) {
 		defer cancel()
 		// Right after a cut the archive may not have said yet in which order
 		// things were; in the end all is in its place.
-		if err := side.self.Until(ctx, "waiting for all to be delivered and in order", func() (bool, error) {
+		if err := side.self.Until(ctx, "waiting for all to be delivered and in its place", func() (bool, error) {
 			mine, theirs = nil, nil
 			delivered := 0
 			all, err := side.self.Conversation(ctx, peer)
-			for _, m := range all {
+			for _, m := range all[min(before, len(all)):] {
 				switch {
 				case m.Kind == store.Notice:
 					return false, fmt.Errorf("notice: %s", m.Body)
@@ -169,6 +215,11 @@ func talk(t *testing.T, a, b *headless.Sotto, n int, after func(i int)) {
 					}
 				default:
 					theirs = append(theirs, m.Body.String())
+				}
+			}
+			if !inOrder {
+				for _, list := range [][]string{theirs, wantTheirs} {
+					slices.Sort(list)
 				}
 			}
 			return delivered >= n && slices.Equal(mine, wantMine) && slices.Equal(theirs, wantTheirs), err
