@@ -19,23 +19,26 @@ import (
 	"sotto/internal/role/roletest"
 )
 
-// testClocks are the system's, or with TEST_WAKE such that SIGWINCH has the
-// machine sleep for so long.
+// testClocks are the system's. With TEST_WAKE SIGWINCH has the machine sleep for so
+// long, and with TEST_IDLE so much time go by.
 func testClocks() (clocks, func() (<-chan struct{}, error)) {
 	c := systemClocks()
 	span, err := time.ParseDuration(os.Getenv("TEST_WAKE"))
-	if err != nil {
+	idle, errIdle := time.ParseDuration(os.Getenv("TEST_IDLE"))
+	if err != nil && errIdle != nil {
 		return c, wakes
 	}
-	var slept atomic.Int64
-	boot := c.boot
-	c.boot = func() time.Duration { return boot() + time.Duration(slept.Load()) }
+	var slept, went atomic.Int64
+	boot, steady := c.boot, c.steady
+	c.boot = func() time.Duration { return boot() + time.Duration(slept.Load()+went.Load()) }
+	c.steady = func() time.Duration { return steady() + time.Duration(went.Load()) }
 	return c, func() (<-chan struct{}, error) {
 		told, woke := make(chan os.Signal, 1), make(chan struct{}, 1)
 		signal.Notify(told, syscall.SIGWINCH)
 		go func() {
 			for range told {
 				slept.Add(int64(span))
+				went.Add(int64(idle))
 				woke <- struct{}{}
 			}
 		}()
@@ -133,13 +136,23 @@ func TestIdleDeadline(t *testing.T) {
 	for name, make := range unwilling {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := unlocked(t, "TEST_LOCK=1s")
+			c := unlocked(t, "TEST_IDLE=2h") // of one hour
 			desk := c.Role("desk")
 			make(t, c)
+			idle(c)
 			c.See("GATE", deskHung[:40])
 			c.Wait("the desk has ended", func() bool { return roletest.Gone(desk) })
 		})
 	}
+}
+
+// idle lets time go by until the watch has locked: a key of before that it comes to
+// late counts from then.
+func idle(c *roletest.Console) {
+	c.Wait("locked", func() bool {
+		c.Cmd.Process.Signal(syscall.SIGWINCH)
+		return strings.Contains(c.Screen(), deskHung[:40])
+	})
 }
 
 // A machine that slept past the deadline is locked at once, and one that slept

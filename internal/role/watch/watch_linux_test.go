@@ -495,13 +495,14 @@ func TestRepeatedCrashesEnd(t *testing.T) {
 }
 
 func TestDeskThatDoesNotLockIsKilled(t *testing.T) {
-	c := start(t, "TEST_LOCK=100ms") // and the watch's own grace
+	c := start(t, "TEST_IDLE=2h") // of one hour
 	c.See("GATE")
 	c.Type("u")
 	c.See("DESK")
 	c.Type("h")
 	c.See("DEAF")
 	desk := c.Role("desk")
+	idle(c)
 	c.See("GATE", deskHung[:40])
 	if !roletest.Gone(desk) {
 		t.Error("the desk still runs")
