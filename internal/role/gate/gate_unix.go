@@ -366,8 +366,14 @@ func readable(wait time.Duration) bool { return readableAt(0, wait) }
 
 func readableAt(fd int, wait time.Duration) bool {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	n, err := unix.Poll(fds, int(wait.Milliseconds()))
-	return err != nil || n > 0
+	for late := time.Now().Add(wait); ; wait = max(time.Until(late), 0) {
+		n, err := unix.Poll(fds, int(wait.Milliseconds()))
+		// A signal, such as that of a new size, is nothing to read: who took it for
+		// that would wait in the read, and the time that has to be over never was.
+		if err != unix.EINTR {
+			return err != nil || n > 0
+		}
+	}
 }
 
 // epitaph says why a vault was destroyed.
