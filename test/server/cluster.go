@@ -175,9 +175,10 @@ func (c *Cluster) ask(ctx context.Context, what string) (string, error) {
 }
 
 // Expire removes what is older in the archives, as "ejabberdctl
-// delete_old_mam_messages all" does.
+// delete_old_mam_messages all" does. On a busy machine the first calls may not get
+// through to the node.
 func (c *Cluster) Expire(ctx context.Context, days int) error {
-	out, err := c.ask(ctx, fmt.Sprintf(`Say(Ask('%s', mod_mam, delete_old_messages, [<<"all">>, %d]))`, c.node[1].name, days))
+	out, err := c.ask(ctx, fmt.Sprintf(`Started('%[1]s'), Say(Ask('%[1]s', mod_mam, delete_old_messages, [<<"all">>, %[2]d]))`, c.node[1].name, days))
 	if err == nil && out != "ok" {
 		err = errors.New(out)
 	}
