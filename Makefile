@@ -43,7 +43,7 @@ lint: ## gofmt, go vet and staticcheck
 	go tool staticcheck ./...
 
 unit: ## the tests of every package
-	@$(call kept,unit,go test $$(go list ./... | grep -v '^sotto/test')); \
+	@$(call kept,unit,go test -timeout 30m $$(go list ./... | grep -v '^sotto/test')); \
 	$(SUMMARY) .cache/unit.log; exit $$status
 
 e2e: ## the tests with real servers, clients and terminals, and what they met
