@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,13 @@ func (c *Client) State() State {
 // Self returns this account and device.
 func (c *Client) Self() Self {
 	return Self{Address: c.self, Name: text.Line(c.selfID.Localpart()), Device: c.device.ID(), Fingerprint: c.device.Fingerprint()}
+}
+
+// Route returns what the account is set up with to find its relay: the own address, the
+// relay's URL, "" where it is discovered, and certificates in PEM.
+func (c *Client) Route() (address, relay string, ca []byte) {
+	a := &c.cfg.Account
+	return c.self, a.Relay, bytes.Clone(a.CA)
 }
 
 // Conversations returns the conversation list in the order to show it in: the

@@ -25,6 +25,9 @@ type Target struct {
 	CA     []byte         // PEM, as in wire.Login; may be empty
 	Roots  *x509.CertPool // nil: the system's
 
+	// Relays and Pins are what an organisation's policy has of them, as in wire.Login.
+	Relays, Pins string
+
 	// Dial makes the connections; nil is the network.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -56,6 +59,29 @@ type Inspection struct {
 	Mechanism  string   // what sotto would use; "" if nothing is safe enough
 	Legacy     bool     // that takes leave to use TLS 1.2 or SCRAM-SHA-1
 	Refused    string   // why no mechanism is safe enough, for people
+
+	Excluded Exclusion // why Relays or Pins keep sotto from connecting
+}
+
+// Exclusion is why a policy keeps sotto from connecting to a relay.
+type Exclusion int
+
+// The reasons.
+const (
+	NotExcluded Exclusion = iota
+	NotListed             // Relays does not have it
+	NotPinned             // none of its certificates has a key of Pins
+	NoURL                 // Relays has what is no address
+	NoPin                 // Pins has what is no digest of a key
+)
+
+func exclusionOf(err error) Exclusion {
+	for e, is := range map[Exclusion]error{NotListed: errNotListed, NotPinned: errPin, NoURL: errNoURL, NoPin: errNoPin} {
+		if errors.Is(err, is) {
+			return e
+		}
+	}
+	return NotExcluded
 }
 
 // Inspect looks at a relay as a login would, up to what the relay offers. No
@@ -67,7 +93,10 @@ func Inspect(ctx context.Context, t Target) Inspection {
 func inspect(ctx context.Context, t Target, dial func(context.Context, string, string) (net.Conn, error)) Inspection {
 	i := &inspector{target: t, dial: dial}
 	if err := i.run(ctx); err != nil {
-		i.found.Words = asFailure(err).words
+		i.found.Words, i.found.Excluded = asFailure(err).words, exclusionOf(err)
+		if t.Pins == "" && i.found.Excluded == NotPinned { // it is the person's own pin
+			i.found.Excluded = NotExcluded
+		}
 	}
 	i.mu.Lock() // a dial that lost the race may still be at its end
 	defer i.mu.Unlock()
@@ -93,15 +122,26 @@ func (i *inspector) run(ctx context.Context) error {
 	if err != nil {
 		return &failure{words: "The CA file holds no readable PEM certificate. Ask your administrator for another.", cause: err}
 	}
+	a := account{trust: t}
+	if i.target.Relay != "" {
+		if a.relay, err = relayURL(i.target.Relay); err != nil {
+			return err
+		}
+	}
+	if err := a.limit(i.target.Relays, i.target.Pins); err != nil {
+		return err
+	}
 	limit := time.Minute
 	if end, limited := ctx.Deadline(); limited {
 		limit = time.Until(end)
 	}
 	// Legacy, so that an old relay can be told what is wrong with it.
-	j := &job{legacy: true, trust: t, dial: i.dial, heard: newHeard(), timeout: limit, log: slog.New(slog.DiscardHandler)}
-	relay, err := i.find(ctx, j)
-	if err != nil {
-		return err
+	j := &job{legacy: true, trust: a.trust, dial: i.dial, heard: newHeard(), timeout: limit, log: slog.New(slog.DiscardHandler)}
+	relay := a.relay
+	if relay == nil {
+		if relay, err = i.find(ctx, j); err != nil {
+			return err
+		}
 	}
 	i.found.URL = relay.String()
 	i.reach(Discovered)
@@ -115,11 +155,8 @@ func (i *inspector) run(ctx context.Context) error {
 	return i.connect(ctx, j, relay)
 }
 
-// find returns the relay's address.
+// find discovers the relay's address.
 func (i *inspector) find(ctx context.Context, j *job) (*url.URL, error) {
-	if i.target.Relay != "" {
-		return relayURL(i.target.Relay)
-	}
 	if i.target.Domain == "" {
 		return nil, &failure{words: "There is no address to discover the relay from."}
 	}

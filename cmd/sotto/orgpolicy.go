@@ -87,6 +87,9 @@ func (s *office) put(cmd *cobra.Command, c *conversation, body string) error {
 	if err != nil {
 		return err
 	}
+	if err := s.connects(cmd.Context(), c, body); err != nil {
+		return err
+	}
 	if !s.yes {
 		showDiff(out, a.Diff)
 		if err := s.confirm(c, "Sign this, and put it in force everywhere?"); err != nil {
@@ -172,7 +175,9 @@ func (s *office) edit(cmd *cobra.Command, c *conversation) error {
 		}
 		_, err = c.say(console.Request{Do: "check-policy", Body: string(body)})
 		if err == nil || errors.Is(err, errSilent) {
-			return s.put(cmd, c, string(body))
+			if err = s.put(cmd, c, string(body)); !errors.Is(err, errCutOff) {
+				return err
+			}
 		}
 		if s.yes { // nobody is asked, so nobody ends what would go round
 			return fmt.Errorf("%w. Nothing was changed", err)

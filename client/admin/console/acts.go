@@ -410,6 +410,15 @@ func (c *Console) policy(_ context.Context, o *admin.Organisation, _ *Request, a
 	return nil
 }
 
+// route says where the organisation's own account connects to: whoever changes the
+// policy is to look first whether that is allowed afterwards.
+func (c *Console) route(_ context.Context, _ *admin.Organisation, _ *Request, a *Answer) error {
+	address, relay, ca := c.Client.Route()
+	_, domain, _ := strings.Cut(address, "@")
+	a.Route = &Route{Domain: domain, Relay: relay, CA: ca}
+	return nil
+}
+
 func (c *Console) checkPolicy(_ context.Context, o *admin.Organisation, r *Request, a *Answer) (err error) {
 	a.Diff, err = o.CheckPolicy(r.Body)
 	return err

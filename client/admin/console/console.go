@@ -95,7 +95,7 @@ var acts = map[string]func(*Console, context.Context, *admin.Organisation, *Requ
 	"change": (*Console).change, "suspend": (*Console).suspend, "restore": (*Console).restore, "remove": (*Console).remove, "remove-device": (*Console).removeDevice,
 	"check-policy": (*Console).checkPolicy, "set-policy": (*Console).setPolicy, "order": (*Console).order,
 	"propose": (*Console).propose, "read-agreement": (*Console).readAgreement, "accept": (*Console).accept, "end-partner": (*Console).endPartner,
-	"rotate": (*Console).rotate, "accounts": (*Console).accounts, "settle": (*Console).settled,
+	"rotate": (*Console).rotate, "route": (*Console).route, "accounts": (*Console).accounts, "settle": (*Console).settled,
 }
 
 // Do carries out one request.

@@ -59,6 +59,7 @@ type Answer struct {
 	Invited  *Invited  `json:"invited,omitempty"`
 	Policy   *Policy   `json:"policy,omitempty"`
 	Diff     []string  `json:"diff,omitempty"`
+	Route    *Route    `json:"route,omitempty"`
 	Orders   []Order   `json:"orders,omitempty"`
 	Partners []Partner `json:"partners,omitempty"`
 	Happened []string  `json:"happened,omitempty"`
@@ -106,6 +107,13 @@ type Status struct {
 	Accounts    []Account     `json:"accounts"` // of people who were removed, which are to be ended
 	Serving     bool          `json:"serving"`
 	Online      bool          `json:"online"`
+}
+
+// Route is how the organisation's own account finds its relay.
+type Route struct {
+	Domain string `json:"domain"`
+	Relay  string `json:"relay,omitempty"` // URL; "" where it is discovered
+	CA     []byte `json:"ca,omitempty"`    // PEM
 }
 
 // Web says which HTTP interface makes accounts.
