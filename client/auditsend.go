@@ -38,6 +38,7 @@ type auditing struct {
 	heard        time.Time // when the auditor has confirmed last, in this run
 	pruneAt      time.Time
 	said         map[audit.Reason]time.Time
+	sent         string // id of the batch that was sent last
 }
 
 func newAuditing() auditing {
@@ -148,7 +149,7 @@ func (c *Client) sendAudit(now time.Time) {
 		a.wait = a.again
 	}
 	a.wait = min(a.wait, auditMost)
-	a.waits = now.Add(a.wait)
+	a.waits, a.sent = now.Add(a.wait), id
 	c.note(wire.Send{ID: id, Stanza: e.Bytes()})
 }
 

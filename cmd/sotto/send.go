@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -26,6 +27,27 @@ func (s *service) attach(path string) error {
 	}
 	s.file = f
 	return nil
+}
+
+// sends has a message sent, and says what became of it as soon as that is known: the
+// process may then have something left to do for the audit log. What goes wrong there
+// changes nothing of what was said.
+func (s *service) sends(ctx context.Context, task role.Task, to string) error {
+	told := false
+	var said error
+	s.told = func(o role.Outcome) {
+		if !told {
+			told, said = true, s.tell(os.Stdout, os.Stderr, to, o, nil)
+		}
+	}
+	o, err := s.run(ctx, task)
+	if told {
+		if err != nil {
+			complainTo(os.Stderr, err.Error())
+		}
+		return said
+	}
+	return s.tell(os.Stdout, os.Stderr, to, o, err)
 }
 
 func sendCommand() *cobra.Command {
@@ -77,8 +99,7 @@ Several may be started at the same time: they take turns. Exit codes:
 				}
 				task.File = filepath.Base(file)
 			}
-			o, err := s.run(cmd.Context(), task)
-			return s.tell(os.Stdout, os.Stderr, to, o, err)
+			return s.sends(cmd.Context(), task, to)
 		},
 	}
 	f := cmd.Flags()

@@ -38,6 +38,8 @@ type service struct {
 	wait         time.Duration
 	json         bool
 	file         *os.File // to be sent; nil: none
+
+	told func(role.Outcome) // unless nil, called as soon as the outcome is known
 }
 
 // flags adds the flags that programs' commands share, and gives errors of the
@@ -111,6 +113,7 @@ func (s *service) run(ctx context.Context, task role.Task) (role.Outcome, error)
 		Profile: places(p), Task: task, File: s.file, ComparedOnly: inforce.ComparedOnly(h.all, c.Service), Wishes: h.wishes,
 		DestroyAfter: h.DestroyAfter, NoTPM: h.rules.NoTPM, NeedTPM: h.rules.NeedTPM, Relays: h.rules.Relays, Through: through,
 	}
+	cfg.Told = s.told
 	if lock != nil {
 		cfg.Tell = lock.Tell
 	}

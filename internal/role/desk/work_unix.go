@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -84,8 +85,20 @@ func (d *desk) send(ctx context.Context, c *client.Client, t role.Task) error {
 	if err != nil {
 		return err
 	}
-	return d.self.Control.Send(outcome(sent))
+	if err := d.self.Control.Send(outcome(sent)); err != nil {
+		return err
+	}
+	// Whoever asked knows now. What the log has about it would wait for the next run,
+	// which may be long after.
+	ctx, cancel := context.WithTimeout(ctx, auditPatience)
+	defer cancel()
+	c.HandInAudit(ctx)
+	return nil
 }
+
+// auditPatience is how long a program that has sent its message waits for the relay to
+// take what the audit log has about it.
+const auditPatience = 3 * time.Second
 
 // through sends what standard input says through a process that listens. This desk
 // opens no database and has no link.

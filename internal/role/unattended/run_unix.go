@@ -293,6 +293,9 @@ func (k *keeper) fromDesk(e event) {
 	switch m := e.msg.(type) {
 	case *role.Outcome:
 		k.outcome = *m
+		if k.cfg.Told != nil {
+			k.cfg.Told(*m)
+		}
 	case *role.Archived:
 		if k.cfg.Done != nil {
 			k.cfg.Done(*m)

@@ -57,6 +57,10 @@ type Config struct {
 	Relays       role.Relays
 	Wishes       []byte // the settings in the profile, for the desk
 
+	// Told, unless nil, is called with the outcome of the task as soon as it is known,
+	// by Run's goroutine: the desk may have something left to do.
+	Told func(role.Outcome)
+
 	// Tell is the watch's: see package watch.
 	Tell func(open, online bool, asked int)
 }
