@@ -16,8 +16,12 @@ import (
 	"sotto/internal/role/ward"
 )
 
-// This test binary is also sotto, when it is started under that name or a role's.
+// This test binary is also sotto, when it is started under that name or a role's, and
+// what starts sotto on a system that lacks something.
 func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == lackingName {
+		lack()
+	}
 	if filepath.Base(os.Args[0]) == "sotto" || strings.HasPrefix(os.Args[0], "sotto-") {
 		main()
 	}

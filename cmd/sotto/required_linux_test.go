@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"sotto/internal/harden"
 	"sotto/internal/inforce"
 	"sotto/internal/role/roletest"
 	"sotto/keystore/tpm"
@@ -59,27 +58,4 @@ func TestPolicyAsksForATPM(t *testing.T) {
 	}
 	c.Restored()
 	refuses(t, home, "only where a TPM keeps the device secret", "tell your administrator")
-}
-
-// TestPolicyAsksForTheWholeSandbox where the system lacks a part of it.
-func TestPolicyAsksForTheWholeSandbox(t *testing.T) {
-	if len(harden.Offered().Missing()) == 0 {
-		t.Skip("nothing of the sandbox is missing")
-	}
-	w := newClinic(t)
-	w.serve()
-	home := t.TempDir()
-	c := w.member(home)
-	if _, err := w.org.SetPolicy(t.Context(), "sandbox = \"full\"\n"); err != nil {
-		t.Fatal(err)
-	}
-	if left, err := w.org.Settle(t.Context(), w.c, nil); err != nil || !left.None() {
-		t.Fatalf("%+v, %v", left, err)
-	}
-	c.Until("locked at once, with why", func(screen string) bool {
-		return strings.Contains(strings.Join(strings.Fields(screen), " "), "only in its whole sandbox")
-	})
-	c.Type("\x11")
-	c.Exit()
-	refuses(t, home, "opened only in its whole sandbox", "Nothing was opened", "sotto doctor")
 }

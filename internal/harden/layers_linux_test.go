@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sotto/internal/harden"
+	"sotto/internal/harden/hardentest"
 )
 
 // What holds where a kernel has only one of the two layers.
@@ -25,7 +26,7 @@ func withoutSeccomp(dir string, _ *os.File, r *report) error {
 }
 
 func lacking(dir string, r *report, call uint32) error {
-	if err := harden.Lack(unix.SECCOMP_FILTER_FLAG_TSYNC, call); err != nil {
+	if err := hardentest.Lack(unix.SECCOMP_FILTER_FLAG_TSYNC, call); err != nil {
 		return err
 	}
 	offered := harden.Offered()
@@ -83,7 +84,7 @@ func tornRole(dir string, _ *os.File, r *report) error {
 	defer close(done)
 	go func() {
 		runtime.LockOSThread()
-		failed <- harden.Lack(0, unix.SYS_MEMFD_SECRET)
+		failed <- hardentest.Lack(0, unix.SYS_MEMFD_SECRET)
 		<-done
 	}()
 	if err := <-failed; err != nil {
