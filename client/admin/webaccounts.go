@@ -49,8 +49,11 @@ type Web struct {
 	secret []byte
 }
 
-// ErrCaller says that an HTTP interface does not accept who asks.
-var ErrCaller = errors.New("the relay's HTTP interface does not accept the account or token that was set for it. Set it again: sotto org accounts")
+// What says that an HTTP interface does not accept who asks.
+var (
+	ErrCaller = errors.New("the relay's HTTP interface does not accept the account that was set for it: its password is another one, or it may not make accounts from here. Set it again: sotto org accounts --http ... --as ...")
+	ErrToken  = errors.New("the relay's HTTP interface does not accept the token that was set for it: it has run out, was revoked, or may not make accounts. Have the relay issue another one, and set that: sotto org accounts --http ... --token")
+)
 
 // CheckWeb returns why an address or account cannot be that of an HTTP interface. http
 // is taken here for the relay on the same computer only, which the link holds to.
@@ -194,6 +197,9 @@ func (w *Web) run(ctx context.Context, c Caller, address, command, field string,
 	case statusConflict:
 		return ErrAccountExists
 	case statusUnauthorized, statusForbidden:
+		if w.User == "" {
+			return ErrToken
+		}
 		return ErrCaller
 	case statusNotFound:
 		return errors.New("the relay has no such command at the address of its HTTP interface. Set it again: sotto org accounts")

@@ -6,6 +6,8 @@ import (
 	"crypto/pbkdf2"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"database/sql"
 	"encoding/base64"
 	"errors"
@@ -260,7 +262,39 @@ func StartHardenedEjabberd(ctx context.Context, dir string, h Hardened) (*Server
 		return cmd
 	}
 	s.Version = strings.TrimPrefix(filepath.Base(filepath.Dir(filepath.Dir(filepath.Dir(schema)))), "ejabberd-")
-	return s, s.Start(ctx)
+	if err := s.Start(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.certified(ctx); err != nil {
+		s.Stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+// certified waits until the server shows its certificate: ejabberd opens its ports
+// before it has loaded that.
+func (s *Server) certified(ctx context.Context) error {
+	ca, err := os.ReadFile(s.CAFile)
+	if err != nil {
+		return err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca)
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	d := tls.Dialer{Config: &tls.Config{RootCAs: roots, ServerName: s.Domain}}
+	for {
+		c, err := d.DialContext(ctx, "tcp", s.Addr)
+		if err == nil {
+			return c.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s shows no certificate: %w\n%s", s.Name, err, s.Log(30))
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // findEjabberd returns Erlang, ejabberd's schema for SQLite and where its

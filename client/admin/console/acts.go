@@ -253,7 +253,8 @@ func (c *Console) account(ctx context.Context, o *admin.Organisation, v *admin.I
 	case err == nil:
 		in.Account = "made"
 		return nil
-	case errors.Is(err, admin.ErrNotAdmin), errors.Is(err, admin.ErrNoCommands), errors.Is(err, admin.ErrCaller):
+	case errors.Is(err, admin.ErrNotAdmin), errors.Is(err, admin.ErrNoCommands),
+		errors.Is(err, admin.ErrCaller), errors.Is(err, admin.ErrToken):
 		return byHand(text.Line(err.Error()).String())
 	}
 	return err
