@@ -57,7 +57,7 @@ func (o *Organisation) endAccount(ctx context.Context, r Relay, address string) 
 		return errors.New("there is nothing here that reaches the relay's HTTP interface")
 	}
 	err = w.run(ctx, c, address, "ban_account", "reason", []byte(banReason))
-	if errors.Is(err, ErrCaller) {
+	if errors.Is(err, ErrCaller) || errors.Is(err, ErrToken) {
 		return fmt.Errorf("%w. It has to be allowed ban_account (docs/relays/ejabberd-accounts.yml)", err)
 	}
 	return err
