@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -13,9 +12,7 @@ import (
 	"sotto/client/omemo"
 	"sotto/client/org"
 	"sotto/client/org/directory"
-	"sotto/client/org/invitation"
 	"sotto/client/org/order"
-	"sotto/client/org/partner"
 	"sotto/client/org/policy"
 	"sotto/client/store"
 	"sotto/client/text"
@@ -185,135 +182,6 @@ func (c *Console) settled(ctx context.Context, o *admin.Organisation, _ *Request
 	return c.publish(ctx, o, a)
 }
 
-func (c *Console) invite(ctx context.Context, o *admin.Organisation, r *Request, a *Answer) error {
-	department := ""
-	if r.Department != nil {
-		department = *r.Department
-	}
-	v, err := o.Invite(ctx, admin.Invite{Person: invitation.Person{Address: r.Address, Name: r.Name, Roles: r.Roles, Department: department},
-		For: r.For, Another: r.Another, Anew: r.Reset})
-	if err != nil {
-		return err
-	}
-	defer v.Clear()
-	in := &Invited{Address: v.Person.Address, Name: text.Line(v.Person.Name).String(), Expires: v.Expires}
-	if err := c.account(ctx, o, v, r, in); err != nil {
-		_, voidErr := o.Withdraw(context.WithoutCancel(ctx), v.Code.ID())
-		return errors.Join(err, voidErr)
-	}
-	in.Code = v.Code.Append(nil)
-	in.PIN = written(v.PIN.Bytes())
-	a.Invited = in
-	return c.publish(ctx, o, a)
-}
-
-// written is a one-time PIN as it is told: in two halves.
-func written(pin []byte) []byte {
-	if len(pin) != 8 {
-		return slices.Clone(pin)
-	}
-	return append(append(append(make([]byte, 0, 9), pin[:4]...), '-'), pin[4:]...)
-}
-
-// account has the relay make the account of somebody who is invited, or says what is
-// to be done by hand.
-func (c *Console) account(ctx context.Context, o *admin.Organisation, v *admin.Invited, r *Request, in *Invited) error {
-	if v.HasPassword {
-		in.Account = "in use"
-		return nil
-	}
-	byHand := func(why string) error {
-		password := v.Keys.Password()
-		defer password.Destroy()
-		in.Account, in.Password, in.Why = "by hand", slices.Clone(password.Bytes()), why
-		return nil
-	}
-	if r.ByHand {
-		return byHand("")
-	}
-	if err := c.online(ctx); err != nil {
-		return err
-	}
-	web, err := o.MakeAccountByWeb(ctx, c.Client, v)
-	if !web && err == nil {
-		err = admin.MakeAccount(ctx, c.Client, v)
-	}
-	if errors.Is(err, admin.ErrAccountExists) && r.Reset {
-		if web {
-			_, err = o.ResetAccountByWeb(ctx, c.Client, v)
-		} else {
-			err = admin.ResetAccount(ctx, c.Client, v)
-		}
-		if err == nil {
-			in.Account = "taken over"
-			return nil
-		}
-	}
-	switch {
-	case err == nil:
-		in.Account = "made"
-		return nil
-	case errors.Is(err, admin.ErrNotAdmin), errors.Is(err, admin.ErrNoCommands),
-		errors.Is(err, admin.ErrCaller), errors.Is(err, admin.ErrToken):
-		return byHand(text.Line(err.Error()).String())
-	}
-	return err
-}
-
-// accounts says and sets which HTTP interface of the relay makes accounts.
-func (c *Console) accounts(ctx context.Context, o *admin.Organisation, r *Request, a *Answer) error {
-	switch {
-	case r.Off:
-		if err := o.SetWeb(ctx, admin.Web{}, nil); err != nil {
-			return err
-		}
-	case r.URL != "":
-		if err := o.SetWeb(ctx, admin.Web{URL: r.URL, User: r.User}, r.Secret); err != nil {
-			return err
-		}
-	}
-	w, ok, err := o.Web(ctx)
-	if ok {
-		a.Web = &Web{URL: text.Line(w.URL).String(), User: text.Line(w.User).String()}
-	}
-	return err
-}
-
-// online waits until the relay can be asked.
-func (c *Console) online(ctx context.Context) error {
-	look := time.NewTicker(lookAgain)
-	defer look.Stop()
-	late := time.After(c.Wait)
-	for !c.Client.Online() {
-		select {
-		case <-look.C:
-		case <-late:
-			if s := c.Client.State(); !s.Words.Empty() {
-				return fmt.Errorf("not connected: %s", s.Words)
-			}
-			return errors.New("the relay could not be reached in time")
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
-}
-
-func (c *Console) withdraw(ctx context.Context, o *admin.Organisation, r *Request, a *Answer) error {
-	for _, i := range o.Invitations() {
-		if (i.ID == r.ID || i.For.Address == r.Address && r.Address != "") && i.Open(time.Now()) {
-			if _, err := o.Withdraw(ctx, i.ID); err != nil {
-				return err
-			}
-			a.Found = true
-		}
-	}
-	if !a.Found {
-		return errors.New("there is no such invitation that is open. See: sotto org status")
-	}
-	return nil
-}
-
 // edited answers with the entry that has changed.
 func (c *Console) edited(ctx context.Context, o *admin.Organisation, a *Answer, e directory.Entry, err error) error {
 	if err != nil {
@@ -479,123 +347,6 @@ func (c *Console) given(ctx context.Context, o *admin.Organisation, a *Answer, m
 		a.Orders = append(a.Orders, one)
 	}
 	return nil
-}
-
-func (c *Console) partners(ctx context.Context, o *admin.Organisation, _ *Request, a *Answer) error {
-	a.key(o.Anchor().Key)
-	list, err := o.Partners(ctx)
-	for _, p := range list {
-		state := "in force"
-		switch {
-		case p.Ended:
-			state = "ended"
-		case !p.Expires.After(time.Now()):
-			state = "expired"
-		}
-		a.Partners = append(a.Partners, agreement(p.Agreement, p.With, p.Contact, state))
-	}
-	return err
-}
-
-func agreement(a *partner.Agreement, with org.Key, contact, state string) Partner {
-	p := Partner{Name: with.Name(), Contact: contact, Key: with.String(), Serial: a.Serial, Expires: a.Expires, State: state, Opens: []string{}}
-	for _, o := range a.Opens {
-		p.Opens = append(p.Opens, o.String())
-	}
-	return p
-}
-
-func (c *Console) propose(ctx context.Context, o *admin.Organisation, r *Request, a *Answer) error {
-	key, err := org.ParseKey(strings.TrimSpace(r.Key))
-	if err != nil {
-		return err
-	}
-	p := admin.Proposal{With: key, For: r.For}
-	for _, s := range r.Opens {
-		opening, err := parseOpening(s, o.Name(), key.Name(), func(address string) bool {
-			_, is := o.Directory().Entry(address)
-			return is
-		})
-		if err != nil {
-			return err
-		}
-		p.Opens = append(p.Opens, opening)
-	}
-	note, err := o.Propose(ctx, p)
-	a.Note = string(note)
-	return err
-}
-
-// parseOpening reads whom an agreement opens: an address; role/NAME of one of the two
-// organisations, such as role/cardiology@hospital.example; or, as an organisation can
-// have people at other domains, person/ADDRESS of one, such as
-// person/carol@mail.example@clinic.example. staff reports who is in the own directory.
-func parseOpening(s, own, other string, staff func(address string) bool) (o partner.Opening, err error) {
-	kind, name, _ := strings.Cut(s, "/")
-	if kind != "role" && kind != "person" {
-		kind, name = "", s
-	}
-	at := strings.LastIndexByte(name, '@')
-	if at < 0 {
-		at = 0
-	}
-	before, whose := name[:at], strings.TrimPrefix(name[at:], "@")
-	known := whose == own || whose == other
-	switch {
-	case kind == "role" && known && org.ValidRole(before):
-		return partner.Opening{Organisation: whose, Role: before}, nil
-	case kind == "person" && known && org.ValidAddress(before):
-		return partner.Opening{Organisation: whose, Person: before}, nil
-	case kind == "" && known && org.ValidAddress(s):
-		return partner.Opening{Organisation: whose, Person: s}, nil
-	case kind == "" && org.ValidAddress(s) && staff(s):
-		return partner.Opening{Organisation: own, Person: s}, nil
-	case kind == "" && org.ValidAddress(s):
-		return o, fmt.Errorf("%s is neither in the directory nor at %s. Say whose it is: person/%s@%s", s, other, s, other)
-	}
-	return o, fmt.Errorf("%q names nobody. Write an address, such as alice@%s; or a role and whose it is, such as role/cardiology@%s; or, for somebody at another domain, person/carol@mail.example@%s",
-		s, own, own, other)
-}
-
-func (c *Console) readAgreement(ctx context.Context, o *admin.Organisation, r *Request, a *Answer) error {
-	if name, _, err := o.ReadEnd(ctx, []byte(r.Note)); err == nil {
-		a.Partners = []Partner{{Name: name, State: "ended", Opens: []string{}}}
-		return nil
-	} else if !errors.Is(err, admin.ErrNoEnd) {
-		return err
-	}
-	agreed, with, done, err := o.ReadAgreement([]byte(r.Note))
-	if err != nil {
-		return err
-	}
-	a.Agreed = done
-	a.Partners = []Partner{agreement(agreed, with, r.Contact, "")}
-	a.key(with)
-	return nil
-}
-
-func (c *Console) accept(ctx context.Context, o *admin.Organisation, r *Request, a *Answer) error {
-	if _, _, err := o.ReadEnd(ctx, []byte(r.Note)); err == nil {
-		if err := o.AcceptEnd(ctx, []byte(r.Note)); err != nil {
-			return err
-		}
-		return c.publish(ctx, o, a)
-	}
-	note, err := o.Accept(ctx, []byte(r.Note), r.Contact)
-	if err != nil {
-		return err
-	}
-	a.Note = string(note)
-	return c.publish(ctx, o, a)
-}
-
-func (c *Console) endPartner(ctx context.Context, o *admin.Organisation, r *Request, a *Answer) error {
-	note, err := o.EndPartner(ctx, r.Name, r.Reason)
-	if err != nil {
-		return err
-	}
-	a.Note = string(note)
-	return c.publish(ctx, o, a)
 }
 
 func (c *Console) rotate(ctx context.Context, o *admin.Organisation, r *Request, a *Answer) error {
