@@ -51,7 +51,7 @@ type Web struct {
 
 // What says that an HTTP interface does not accept who asks.
 var (
-	ErrCaller = errors.New("the relay's HTTP interface does not accept the account that was set for it: its password is another one, or it may not make accounts from here. Set it again: sotto org accounts --http ... --as ...")
+	ErrCaller = errors.New("the relay's HTTP interface does not accept the account that was set for it: its password is another one, or it may not make accounts from here. Set it again: sotto org accounts --http ... --as ADDRESS")
 	ErrToken  = errors.New("the relay's HTTP interface does not accept the token that was set for it: it has run out, was revoked, or may not make accounts. Have the relay issue another one, and set that: sotto org accounts --http ... --token")
 )
 
