@@ -85,14 +85,6 @@ func TestAccountsOverHTTP(t *testing.T) {
 	if err := o.joins(ann, code, pin).Wait(); err != nil {
 		t.Errorf("joining: %v", err)
 	}
-	// And ended: nobody logs in with it any more.
-	for range 2 {
-		var a orgAnswer
-		if o.must(&a, "remove", ann.address, "--yes"); a.Account.State != "ended" {
-			t.Errorf("%+v", a.Account)
-		}
-	}
-	ann.lockedOut(o)
 	if r := o.org("accounts", "--off"); r.code != 0 || !strings.Contains(r.out, "XEP-0133") {
 		t.Errorf("%+v", r)
 	}

@@ -101,7 +101,7 @@ func TestAccountsWithAToken(t *testing.T) {
 			}
 		}
 	}
-	set(issues(t, s, "register;change_password;ban_account"))
+	set(issues(t, s, "register;change_password"))
 	ann, code, pin := o.invite("ann")
 	var a orgAnswer
 	if o.must(&a, "invite", "ann@"+s.Domain, "--name", "Ann", "--reset"); a.Invited.Account != "taken over" {

@@ -51,66 +51,52 @@ func ResetAccount(ctx context.Context, r Relay, v *Invited) error {
 func command(ctx context.Context, r Relay, v *Invited, node string, fields []stanza.Field, secrets ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()
-	domain, c, err := begin(ctx, r, v.Person.Address, node)
+	j, err := jid.Parse(v.Person.Address)
 	if err != nil {
 		return err
 	}
-	secrets = slices.DeleteFunc(secrets, func(s string) bool { return !has(c, s) })
+	domain := j.Domainpart()
+	answer, err := r.Ask(ctx, "set", domain, stanza.ExecuteCommand(node))
+	if err != nil {
+		return understood(err)
+	}
+	c, err := stanza.ReadCommand(answer)
+	switch {
+	case err != nil:
+		return err
+	case c.Failed != "":
+		return said(c.Failed)
+	case c.Form == nil || c.Status != "executing":
+		return stanza.ErrCommand
+	}
+	c.Node = node
+	has := func(name string) bool {
+		_, ok := c.Form.Field(name)
+		return ok
+	}
+	fields = slices.DeleteFunc(fields, func(f stanza.Field) bool { return !has(f.Var) })
+	secrets = slices.DeleteFunc(secrets, func(s string) bool { return !has(s) })
 	if len(secrets) == 0 {
 		return stanza.ErrCommand
 	}
 	password := v.Keys.Password()
 	defer password.Destroy()
-	_, err = complete(ctx, r, domain, c, fields, password.Bytes(), secrets...)
-	return understood(err)
-}
-
-func has(c stanza.Command, field string) bool {
-	_, ok := c.Form.Field(field)
-	return ok
-}
-
-// begin asks for the form of a command about an account.
-func begin(ctx context.Context, r Relay, address, node string) (domain string, c stanza.Command, err error) {
-	j, err := jid.Parse(address)
-	if err != nil {
-		return "", c, err
-	}
-	domain = j.Domainpart()
-	answer, err := r.Ask(ctx, "set", domain, stanza.ExecuteCommand(node))
-	if err != nil {
-		return domain, c, understood(err)
-	}
-	c, err = stanza.ReadCommand(answer)
-	switch {
-	case err != nil:
-	case c.Failed != "":
-		err = said(c.Failed)
-	case c.Form == nil || c.Status != "executing":
-		err = stanza.ErrCommand
-	}
-	c.Node = node
-	return domain, c, err
-}
-
-// complete fills in the form. What the relay refuses is a *stanza.StanzaError still.
-func complete(ctx context.Context, r Relay, domain string, c stanza.Command, fields []stanza.Field, secret []byte, secrets ...string) (done stanza.Command, err error) {
-	fields = slices.DeleteFunc(fields, func(f stanza.Field) bool { return !has(c, f.Var) })
-	answer, err := r.AskSecretly(ctx, domain, func(id string) []byte {
-		return stanza.AppendCommand(make([]byte, 0, 16<<10), domain, id, c, fields, secret, secrets...)
+	answer, err = r.AskSecretly(ctx, domain, func(id string) []byte {
+		return stanza.AppendCommand(make([]byte, 0, 16<<10), domain, id, c, fields, password.Bytes(), secrets...)
 	})
 	if err != nil {
-		return done, err
+		return understood(err)
 	}
-	done, err = stanza.ReadCommand(answer)
-	switch {
-	case err != nil:
-	case done.Failed != "":
-		err = said(done.Failed)
-	case done.Status != "completed":
-		err = stanza.ErrCommand
+	if c, err = stanza.ReadCommand(answer); err != nil {
+		return err
 	}
-	return done, err
+	if c.Failed != "" {
+		return said(c.Failed)
+	}
+	if c.Status != "completed" {
+		return stanza.ErrCommand
+	}
+	return nil
 }
 
 // understood puts a refusal into words of ours.
@@ -132,11 +118,8 @@ func understood(err error) error {
 
 // said puts into words of ours what a relay has written.
 func said(words string) error {
-	switch lower := strings.ToLower(words); {
-	case strings.Contains(lower, "not exist"):
-		return noAccount{fmt.Errorf("the relay says: %s", text.Line(words))}
-	case strings.Contains(lower, "exist"):
+	if strings.Contains(strings.ToLower(words), "exist") && !strings.Contains(strings.ToLower(words), "not exist") {
 		return ErrAccountExists
 	}
-	return saying{fmt.Errorf("the relay says: %s", text.Line(words))}
+	return fmt.Errorf("the relay says: %s", text.Line(words))
 }

@@ -46,7 +46,6 @@ const (
 	valueKeys     = "admin.keys" // all public keys there ever were, one a line
 	valueBook     = "admin.book"
 	valueOrders   = "admin.orders" // first and last in force
-	valueEnding   = "admin.ending" // accounts to be ended at the relay
 )
 
 // How many updates of a directory there are at most after its snapshot, and how many
@@ -74,8 +73,6 @@ type Organisation struct {
 	changed chan struct{} // has a value after a change
 	audit   func(*store.Tx, audit.Event) error
 
-	accounts sync.Mutex // held while one is ended: nobody is invited with it meanwhile. Before mu
-
 	mu       sync.Mutex
 	stale    bool // what follows is to be read again
 	name     string
@@ -94,7 +91,6 @@ type Organisation struct {
 	nudges   map[string]uint64 // whom to tell of which head, or a newer one
 	refused  string            // why the relay has not taken something; "" if it has
 	trouble  string            // what went wrong last that may pass
-	tried    map[string]trial  // accounts that could not be ended, and may be later
 }
 
 // Open reads the organisation that was founded with this database. The error is
@@ -110,7 +106,7 @@ func Open(ctx context.Context, st *store.Store) (*Organisation, error) {
 }
 
 func newOrganisation(st *store.Store) *Organisation {
-	return &Organisation{st: st, now: time.Now, changed: make(chan struct{}, 1), nudges: make(map[string]uint64), tried: make(map[string]trial)}
+	return &Organisation{st: st, now: time.Now, changed: make(chan struct{}, 1), nudges: make(map[string]uint64)}
 }
 
 // SetClock has the organisation take the time from somewhere else.

@@ -174,7 +174,7 @@ func TestOrders(t *testing.T) {
 	if r.head.Orders != (head.Orders{First: 1, Last: 2}) {
 		t.Errorf("%v", r.head.Orders)
 	}
-	if _, err := o.Remove(t.Context(), "alice@hospital.example", KeepAccount); err != nil {
+	if _, err := o.Remove(t.Context(), "alice@hospital.example"); err != nil {
 		t.Fatal(err)
 	}
 	ack := wipe.Acknowledge(order.Self{Address: "alice@hospital.example", Device: 5}, order.Obeyed, now, "")
@@ -387,7 +387,7 @@ func TestAudit(t *testing.T) {
 			return err
 		},
 		func() error { _, err := o.RemoveDevice(t.Context(), alice, 5); return err },
-		func() error { _, err := o.Remove(t.Context(), alice, EndAccount); return err },
+		func() error { _, err := o.Remove(t.Context(), alice); return err },
 		func() error { _, err := o.Rotate(t.Context(), ""); return err },
 	}
 	for _, step := range steps {

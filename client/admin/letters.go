@@ -23,16 +23,11 @@ type Happening struct {
 	Order   uint64             // of an acknowledgement; else 0
 	Result  order.Result
 	Words   string // of the device
-	Account bool   // it is about the account at the relay: it was ended, unless Refused says why not
 	Refused error  // why nothing came of it, and there is no answer
 }
 
 func (h Happening) String() string {
 	switch who := h.Name + " (" + h.Address + ")"; {
-	case h.Account && h.Refused != nil:
-		return fmt.Sprintf("the account %s is still at the relay: %v", h.Address, h.Refused)
-	case h.Account:
-		return fmt.Sprintf("the account %s has been ended at the relay: nobody can log in with it any more", h.Address)
 	case h.Refused != nil:
 		return fmt.Sprintf("from %s, not answered: %v", h.Address, h.Refused)
 	case h.Order != 0:

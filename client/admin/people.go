@@ -60,8 +60,6 @@ func (o *Organisation) Invite(ctx context.Context, v Invite) (*Invited, error) {
 		life = DefaultInvitation
 	}
 	done := new(Invited)
-	o.accounts.Lock()
-	defer o.accounts.Unlock()
 	err := o.change(ctx, "invite "+v.Person.Address, func(c *change) error {
 		e, known := o.staff.Entry(v.Person.Address)
 		in := known && e.State != directory.Removed
@@ -90,9 +88,6 @@ func (o *Organisation) Invite(ctx context.Context, v Invite) (*Invited, error) {
 			if old.For.Address == v.Person.Address && old.Open(c.now) {
 				o.book.Withdraw(old.ID)
 			}
-		}
-		if err := c.keepEnding(v.Person.Address, nil); err != nil {
-			return err
 		}
 		relay, terms := o.terms()
 		code, pin, keys, err := o.book.Issue(v.Person, o.contact, relay, terms, c.now, c.now.Add(life))
@@ -225,20 +220,9 @@ func (o *Organisation) Restore(ctx context.Context, address string) (directory.E
 }
 
 // Remove takes somebody and all their devices out of the directory. Invitations that
-// are open for them become void. What is to become of the account at the relay is
-// stored with it; Serve and Settle do it once the removal was published. Who was
-// removed before stays so, and nothing is signed again.
-func (o *Organisation) Remove(ctx context.Context, address string, account Fate) (e directory.Entry, err error) {
-	err = o.change(ctx, "remove", func(c *change) error {
-		if e, err = c.entry(address); err != nil {
-			return err
-		}
-		if err := c.fate(address, account); err != nil {
-			return err
-		}
-		if e.State == directory.Removed && len(e.Devices) == 0 {
-			return nil
-		}
+// are open for them become void.
+func (o *Organisation) Remove(ctx context.Context, address string) (directory.Entry, error) {
+	return o.edit(ctx, "remove", address, audit.Event{Reason: audit.Removed}, func(c *change, e *directory.Entry) error {
 		e.State, e.Devices = directory.Removed, nil
 		c.touched = true
 		o.book.ForgetPassword(address)
@@ -247,16 +231,8 @@ func (o *Organisation) Remove(ctx context.Context, address string, account Fate)
 				o.book.Withdraw(i.ID)
 			}
 		}
-		if err := c.keepBook(); err != nil {
-			return err
-		}
-		c.also = append(c.also, address)
-		if err := c.act(audit.Event{Reason: audit.Removed, Peer: audit.PersonOf(address)}); err != nil {
-			return err
-		}
-		return c.staffed(e)
+		return c.keepBook()
 	})
-	return e, err
 }
 
 // RemoveDevice takes one device of somebody out of the directory.

@@ -46,16 +46,15 @@ const (
 
 // Left is what the relay does not have yet.
 type Left struct {
-	Items    int    // statements
-	Answers  int    // to requests
-	Letters  int    // that were not looked at
-	Accounts int    // to be ended, which was not tried yet
-	Refused  string // why the relay has not taken something; "" if it has not refused
-	Trouble  string // what went wrong last, and may go well the next time; "" if nothing did
+	Items   int    // statements
+	Answers int    // to requests
+	Letters int    // that were not looked at
+	Refused string // why the relay has not taken something; "" if it has not refused
+	Trouble string // what went wrong last, and may go well the next time; "" if nothing did
 }
 
 // None reports whether the relay has everything.
-func (l Left) None() bool { return l.Items == 0 && l.Answers == 0 && l.Letters == 0 && l.Accounts == 0 }
+func (l Left) None() bool { return l.Items == 0 && l.Answers == 0 && l.Letters == 0 }
 
 // Left returns what the relay does not have yet.
 func (o *Organisation) Left(ctx context.Context) (l Left, err error) {
@@ -71,9 +70,6 @@ func (o *Organisation) Left(ctx context.Context) (l Left, err error) {
 		l.Answers, l.Letters = len(replies), len(letters)
 		return err
 	})
-	if err == nil {
-		l.Accounts, err = o.untried(ctx)
-	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	l.Refused, l.Trouble = o.refused, o.trouble
@@ -275,10 +271,7 @@ func (o *Organisation) round(ctx context.Context, r Relay, tell func([]Happening
 	if err == nil {
 		err = o.nudge(ctx, r)
 	}
-	if wait, err = o.afterwards(err); wait > 0 || err != nil {
-		return wait, err
-	}
-	return o.endAccounts(ctx, r, tell)
+	return o.afterwards(err)
 }
 
 // carrying is an error of the relay, and not of the database.

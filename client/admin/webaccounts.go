@@ -161,17 +161,15 @@ func (o *Organisation) byWeb(ctx context.Context, c Caller, v *Invited, command,
 		return ok, err
 	}
 	defer w.clear()
-	password := v.Keys.Password() // letters and digits
-	defer password.Destroy()
-	if err = w.run(ctx, c, v.Person.Address, command, field, password.Bytes()); err != nil {
+	if err = w.run(ctx, c, v, command, field); err != nil {
 		err = fmt.Errorf("%s %s: %w", doing, v.Person.Address, err)
 	}
 	return true, err
 }
 
-// run runs a command about an account, with a field whose value needs no escaping.
-func (w *Web) run(ctx context.Context, c Caller, address, command, field string, value []byte) error {
-	j, err := jid.Parse(address)
+// run runs a command that gives the invitation's password in a field.
+func (w *Web) run(ctx context.Context, c Caller, v *Invited, command, field string) error {
+	j, err := jid.Parse(v.Person.Address)
 	if err != nil {
 		return err
 	}
@@ -183,16 +181,22 @@ func (w *Web) run(ctx context.Context, c Caller, address, command, field string,
 	if err != nil {
 		return err
 	}
+	password := v.Keys.Password() // letters and digits
+	defer password.Destroy()
 	body := make([]byte, 0, wire.MaxCall)
 	body = fmt.Appendf(body, `{"user":%s,"host":%s,"%s":"`, user, host, field)
-	body = append(append(body, value...), `"}`...)
+	body = append(append(body, password.Bytes()...), `"}`...)
 	status, reply, err := c.Call(ctx, strings.TrimSuffix(w.URL, "/")+"/"+command, w.auth(), body)
 	if err != nil {
-		return later{err}
+		return err
 	}
 	switch status {
 	case statusOK:
-		// register says a sentence, the others 0, or "" in some versions.
+		// register says a sentence, change_password 0, or "" in some versions: 1 is that
+		// it has failed.
+		if said := strings.TrimSpace(string(reply)); command == "change_password" && said != "0" && said != `""` && said != "" {
+			return errors.New("the relay's HTTP interface did not set the password, and does not say why")
+		}
 		return nil
 	case statusConflict:
 		return ErrAccountExists

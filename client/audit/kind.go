@@ -126,7 +126,7 @@ var shapes = [lastKind + 1]shape{
 	RoomMemberAdded:   {name: "room-member-added", must: fPeer | fRoom, may: fBy},
 	RoomMemberRemoved: {name: "room-member-removed", must: fPeer | fRoom, may: fBy},
 	AdminActed: {name: "admin-act", must: fReason, may: fPeer | fDevice | fRef | fSerial | fCount,
-		reasons: []Reason{Founded, Invited, Approved, Added, Altered, Removed, PolicySet, OrderLock, OrderWipe, OrderRecall, OrderLogOff, PartnerAdded, PartnerRemoved, RecoveryKeyUsed, LooksAtAudit, AccountEnded}},
+		reasons: []Reason{Founded, Invited, Approved, Added, Altered, Removed, PolicySet, OrderLock, OrderWipe, OrderRecall, OrderLogOff, PartnerAdded, PartnerRemoved, RecoveryKeyUsed, LooksAtAudit}},
 	EmergencyAccess: {name: "emergency-access", must: fReason, may: fBy | fRef, reasons: []Reason{ForgottenPIN, Emergency, Absent, Investigation}},
 	BackupMade:      {name: "backup", may: fBy | fRef | fCount},
 	BackupRefused:   {name: "backup-refused", may: fBy | fReason, reasons: []Reason{ByPolicy, NotPossible}, failed: true},

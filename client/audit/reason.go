@@ -62,8 +62,7 @@ const (
 	AfterRestore                      //
 	Forward                           //
 	Back                              //
-	AccountEnded                      // at the relay
-	lastReason      = AccountEnded
+	lastReason      = Back
 )
 
 var reasonNames = [lastReason + 1]string{
@@ -79,7 +78,6 @@ var reasonNames = [lastReason + 1]string{
 	PartnerAdded: "partner-added", PartnerRemoved: "partner-removed", RecoveryKeyUsed: "recovery-key-used", LooksAtAudit: "looks-at-audit",
 	ForgottenPIN: "forgotten-pin", Emergency: "emergency", Absent: "absent", Investigation: "investigation",
 	NewDevice: "new-device", AfterRestore: "after-restore", Forward: "forward", Back: "back",
-	AccountEnded: "account-ended",
 }
 
 // String is the reason's name in a line; "unknown" if it has none.

@@ -12,8 +12,6 @@ const (
 	CommandAddUser        = nsAdmin + "#add-user"
 	CommandChangePassword = nsAdmin + "#change-user-password"
 	CommandDeleteUser     = nsAdmin + "#delete-user"
-	CommandDisableUser    = nsAdmin + "#disable-user"
-	CommandUserRoster     = nsAdmin + "#get-user-roster"
 )
 
 // ErrCommand is returned for an answer to a command that cannot be used.
@@ -32,7 +30,6 @@ type Command struct {
 	Status  string // "executing", "completed" or "canceled"
 	Form    *DataForm
 	Failed  string // what a note of the type error says; "" if there is none
-	Noted   string // what the first other note says
 }
 
 // ExecuteCommand begins a command (payload of an IQ set).
@@ -55,10 +52,6 @@ func ReadCommand(iq *Element) (Command, error) {
 			}
 			if c.Failed == "" {
 				c.Failed = "it was refused without a reason"
-			}
-		case n.Is(NSCommands, "note") && n.Get("type") != "error" && c.Noted == "":
-			if c.Noted = n.Text(); len(c.Noted) > maxNoted {
-				c.Noted = c.Noted[:maxNoted]
 			}
 		case n.Is(nsData, "x") && c.Form == nil:
 			f, err := ReadDataForm(n)

@@ -280,12 +280,6 @@ func showStatus(out io.Writer, s *console.Status) {
 		}
 		row("not published", "%d: %s", n, why)
 	}
-	if len(s.Accounts) > 0 {
-		row("accounts", "%s of people who were removed to be ended at the relay", plural(len(s.Accounts), "account", "accounts"))
-		for _, a := range s.Accounts {
-			row("", "%s: %s", a.Address, accountState(a))
-		}
-	}
 	if s.Letters > 0 {
 		row("requests", "%d wait: sotto org approve", s.Letters)
 	}

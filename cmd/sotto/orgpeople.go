@@ -304,20 +304,15 @@ func orgRestoreCommand() *cobra.Command {
 
 func orgRemoveCommand() *cobra.Command {
 	var s office
-	var wipe, keep, now bool
+	var wipe bool
 	var reason string
 	cmd := &cobra.Command{
 		Use:   "remove ADDRESS",
-		Short: "Take somebody and all their devices out of the directory, and end the account",
+		Short: "Take somebody and all their devices out of the directory",
 		Long: `Take somebody and all their devices out of the directory. Within a minute nobody
 encrypts to them any more, and rooms drop them. What is on their devices stays there:
---wipe orders that it be destroyed first.
-
-Then the account is ended at the relay, and nobody can log in with it any more. An
-order to wipe reaches a device through the account: it stays until each device has
-answered, or the order has expired; --now does not wait for that. Where the relay
-does not let the organisation's account do it, you are told what whoever runs the
-relay has to do. Run again, this tries again.`,
+--wipe orders that it be destroyed first. The account at the relay stays:
+you are told how it is ended there.`,
 		Example: `  sotto org remove alice@hospital.example --wipe --reason "has left"`,
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -325,28 +320,18 @@ relay has to do. Run again, this tries again.`,
 			if err != nil {
 				return err
 			}
-			if keep && now {
-				return wrong(cmd, errors.New("--keep-account and --now exclude each other"))
-			}
-			question := fmt.Sprintf("All devices of %s leave the directory, for good, and the account at the relay is ended. Remove?", address)
-			r := console.Request{Do: "remove", Address: address, Reason: reason, Keep: keep, Now: now}
-			switch {
-			case wipe && keep:
-				question = fmt.Sprintf("All devices of %s are wiped, and leave the directory, for good. Remove?", address)
-			case wipe:
-				question = fmt.Sprintf("All devices of %s are wiped, and leave the directory, for good, and the account at the relay is ended. Remove?", address)
-			case keep:
-				question = fmt.Sprintf("All devices of %s leave the directory, for good. Remove?", address)
-			}
+			question := fmt.Sprintf("All devices of %s leave the directory, for good. Remove?", address)
+			r := console.Request{Do: "remove", Address: address, Reason: reason}
 			if wipe {
 				r.Action = "wipe"
+				question = fmt.Sprintf("All devices of %s are wiped, and leave the directory, for good. Remove?", address)
 			}
 			return s.confirmed(cmd, question, r, func(w io.Writer, a *console.Answer) {
 				fmt.Fprintf(w, "%s is removed.\n", a.People[0].Name)
 				if wipe {
-					fmt.Fprintln(w, "Whether the devices are wiped says: sotto org orders")
+					fmt.Fprintln(w, "Whether the devices are wiped says: "+s.command("orders"))
 				}
-				showAccount(w, a.Account, s.command())
+				accountStays(w, a.People[0].Address, wipe)
 			})
 		},
 	}
@@ -354,8 +339,6 @@ relay has to do. Run again, this tries again.`,
 	s.jsonFlag(cmd)
 	s.yesFlag(cmd)
 	cmd.Flags().BoolVar(&wipe, "wipe", false, "order the devices to destroy what they have")
-	cmd.Flags().BoolVar(&keep, "keep-account", false, "leave the account at the relay as it is")
-	cmd.Flags().BoolVar(&now, "now", false, "end the account at once: a device that has not heard that it is to be wiped will not hear it")
 	cmd.Flags().StringVar(&reason, "reason", "", "why, which the person is shown")
 	return cmd
 }

@@ -138,8 +138,7 @@ func (c *Console) status(ctx context.Context, o *admin.Organisation, _ *Request,
 		}
 	}
 	a.Status = s
-	s.Accounts, err = c.endings(ctx, o)
-	return err
+	return nil
 }
 
 func (c *Console) people(_ context.Context, o *admin.Organisation, r *Request, a *Answer) error {
@@ -226,46 +225,8 @@ func (c *Console) remove(ctx context.Context, o *admin.Organisation, r *Request,
 			return err
 		}
 	}
-	fate, state := admin.EndAccount, AccountEnded
-	switch {
-	case r.Keep:
-		fate, state = admin.KeepAccount, AccountKept
-	case r.Now:
-		fate = admin.EndAccountNow
-	}
-	e, err := o.Remove(ctx, r.Address, fate)
-	a.Account = &Account{Address: r.Address, State: state}
-	if err := c.edited(ctx, o, a, e, err); err != nil {
-		return err
-	}
-	list, err := c.endings(ctx, o)
-	for _, e := range list {
-		if e.Address == r.Address {
-			a.Account = &e
-		}
-	}
-	return err
-}
-
-// endings are the accounts that are to be ended and have not been.
-func (c *Console) endings(ctx context.Context, o *admin.Organisation) (list []Account, err error) {
-	all, err := o.Endings(context.WithoutCancel(ctx))
-	list = []Account{}
-	for _, e := range all {
-		x := Account{Address: e.Address, State: AccountLater, Why: text.Line(e.Trouble).String()}
-		switch {
-		case e.Refused != "":
-			x.State, x.Why = AccountByHand, text.Line(e.Refused).String()
-		case e.Waits:
-			x.State, x.Why = AccountWaits, ""
-		case x.Why == "" && !c.Client.Online():
-			x.Why = "the relay could not be reached in time"
-		case x.Why == "":
-			x.Why = "the relay does not have yet what was signed"
-		}
-		list = append(list, x)
-	}
-	return list, err
+	e, err := o.Remove(ctx, r.Address)
+	return c.edited(ctx, o, a, e, err)
 }
 
 func (c *Console) removeDevice(ctx context.Context, o *admin.Organisation, r *Request, a *Answer) error {

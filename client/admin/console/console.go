@@ -140,9 +140,6 @@ func (c *Console) publish(ctx context.Context, o *admin.Organisation, a *Answer)
 	} else {
 		left, err = o.Settle(ctx, c.Client, func(list []admin.Happening) {
 			for _, h := range list {
-				if h.Account && a.Account != nil && a.Account.Address == h.Address {
-					continue // what became of it is said once
-				}
 				a.Happened = append(a.Happened, happened(h))
 			}
 		})

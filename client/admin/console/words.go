@@ -44,8 +44,6 @@ type Request struct {
 	User       string        `json:"user,omitempty"`
 	Secret     Secret        `json:"secret,omitempty"` // password of User, or a token
 	Off        bool          `json:"off,omitempty"`
-	Keep       bool          `json:"keep-account,omitempty"` // of somebody who is removed
-	Now        bool          `json:"now,omitempty"`          // end it though a device has not heard that it is to be wiped
 }
 
 // Answer is what came of a request. Error is a sentence for people, or "".
@@ -69,7 +67,6 @@ type Answer struct {
 	Void     []string  `json:"void,omitempty"` // invitations that a new key has ended
 	Anew     []string  `json:"anew,omitempty"` // partners to agree with again
 	Web      *Web      `json:"accounts-by-http,omitempty"`
-	Account  *Account  `json:"account,omitempty"` // of who was removed
 	Found    bool      `json:"found,omitempty"`
 	Agreed   bool      `json:"agreed,omitempty"` // both have signed
 }
@@ -104,7 +101,6 @@ type Status struct {
 	Partners    int           `json:"partners"`
 	Letters     int           `json:"letters"` // that wait to be looked at
 	Left        Left          `json:"left"`
-	Accounts    []Account     `json:"accounts"` // of people who were removed, which are to be ended
 	Serving     bool          `json:"serving"`
 	Online      bool          `json:"online"`
 }
@@ -121,22 +117,6 @@ type Web struct {
 	URL  string `json:"url"`
 	User string `json:"user,omitempty"` // "" with a token
 }
-
-// Account is that of somebody who was removed, and what became of it at the relay.
-type Account struct {
-	Address string `json:"address"`
-	State   string `json:"state"` // one of the below
-	Why     string `json:"why,omitempty"`
-}
-
-// What became of an account.
-const (
-	AccountEnded  = "ended"   // nobody can log in with it any more
-	AccountKept   = "kept"    // as was asked for
-	AccountWaits  = "waiting" // for a device that has not heard that it is to be wiped
-	AccountLater  = "later"   // the relay could not be asked: it is tried again
-	AccountByHand = "by hand" // the relay does not do it: whoever runs it has to
-)
 
 // Invitation is one that was issued.
 type Invitation struct {
