@@ -11,7 +11,7 @@ REPORT = $(CURDIR)/.cache/exercised
 
 # $(call kept,NAME,COMMAND) runs a command, keeps what it prints in
 # .cache/NAME.log beside the screen, and leaves its exit code in $$status.
-kept = mkdir -p .cache; { $(2) 2>&1; echo $$? >.cache/$(1).status; } | tee .cache/$(1).log; read -r status <.cache/$(1).status
+kept = mkdir -p .cache; rm -f .cache/$(1).status; { $(2) 2>&1; echo $$? >.cache/$(1).status; } | tee .cache/$(1).log; read -r status <.cache/$(1).status || status=1
 
 # What says at the end what failed; "make test" does it once for all.
 SUMMARY = test/summary

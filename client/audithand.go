@@ -9,16 +9,18 @@ import (
 	"sotto/client/wire"
 )
 
-// handAgain is how often HandInAudit looks how far it is.
-const handAgain = 10 * time.Millisecond
+// How often HandInAudit looks: whether the relay has what was sent, and whether what is
+// missing for sending it has come.
+const (
+	handedAgain = 10 * time.Millisecond
+	handAgain   = 200 * time.Millisecond
+)
 
 // HandInAudit sends the auditor the audit log as far as it is not confirmed, and waits
 // until the relay has it, or ctx ends. It returns at once where there is nothing to send,
 // where the relay is not reached, or where no device of the auditor is known that it
 // could go to: what is left goes with the next run. It is for whoever ends soon.
 func (c *Client) HandInAudit(ctx context.Context) {
-	look := time.NewTicker(handAgain)
-	defer look.Stop()
 	id := ""
 	for {
 		over := true
@@ -33,8 +35,12 @@ func (c *Client) HandInAudit(ctx context.Context) {
 		if err != nil || over {
 			return
 		}
+		again := handAgain
+		if id != "" {
+			again = handedAgain
+		}
 		select {
-		case <-look.C:
+		case <-time.After(again):
 		case <-ctx.Done():
 			return
 		}

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -47,5 +48,10 @@ func TestHandInAuditToNobody(t *testing.T) {
 	clear(d.nodes)
 	d.mu.Unlock()
 	a.names(c)
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	c.HandInAudit(ctx)
+	if ctx.Err() != nil {
+		t.Error("it waited for what cannot be sent")
+	}
 }

@@ -48,7 +48,12 @@ func (c *Client) Call(ctx context.Context, url string, auth, body []byte) (statu
 		clear(body)
 	})
 	if ctx.Err() != nil {
-		c.call(func() { delete(c.letters.calls, id) })
+		c.call(func() {
+			if delete(c.letters.calls, id); id == 0 { // it never began
+				clear(auth)
+				clear(body)
+			}
+		})
 	}
 	if err != nil {
 		return 0, nil, err

@@ -28,10 +28,15 @@ type withdrawal struct {
 	done chan<- error
 }
 
-// do has Run do f and waits until it has. An error means that it has not.
+// do has Run do f and waits until it has. An error means that it has not, but that of a
+// ctx that ended while Run was at it: what f set must not be looked at then.
 func (c *Client) do(ctx context.Context, f func(done chan<- error)) error {
 	done := make(chan error, 1)
-	c.call(func() { f(done) })
+	c.call(func() {
+		if ctx.Err() == nil { // nobody else would hear of it
+			f(done)
+		}
+	})
 	select {
 	case err := <-done:
 		return err

@@ -106,7 +106,10 @@ func (c *Client) Meet(ctx context.Context, peer string) (met bool, err error) {
 		met = c.meet(peer)
 		done <- nil
 	})
-	return met, err
+	if err != nil {
+		return false, err // met may be written yet
+	}
+	return met, nil
 }
 
 func (c *Client) meet(peer string) bool {

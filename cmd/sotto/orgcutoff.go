@@ -47,8 +47,11 @@ func (s *office) connects(ctx context.Context, c *conversation, body string) err
 	switch {
 	case why != "":
 		return fmt.Errorf("%w: %s", errCutOff, why)
-	case found.Step >= link.Opened, len(pins) == 0 && a.Route.Relay != "": // which is on the list
+	case found.Step >= link.Greeted, len(pins) == 0 && a.Route.Relay != "": // which is on the list
 		return nil
+	case s.yes:
+		return errors.New(text.Line("the relay could not be asked whether this policy keeps everybody from it: " +
+			strings.TrimSuffix(found.Words, ".") + ". Try again when it answers; without --yes you are asked whether to sign all the same").String())
 	}
 	words := text.Line("The relay could not be asked whether this policy keeps everybody from it. " + found.Words +
 		" If it does, nobody can connect any more, and you cannot take it back. Sign it without knowing?").String()
