@@ -32,8 +32,8 @@ const (
 
 // Where an administrator has set it so, accounts are made by ejabberd's HTTP API
 // (mod_http_api) instead: then the organisation's account needs no rights at the relay,
-// and another account, which can make accounts and nothing else, has those. Its password
-// or token is in the encrypted database only.
+// and another account, which can make accounts and set their passwords and nothing else,
+// has those. Its password or token is in the encrypted database only.
 
 // valueWeb is where the settings are kept.
 const valueWeb = "admin.web"

@@ -90,6 +90,12 @@ func TestAccountsByWeb(t *testing.T) {
 	if ok, err := o.ResetAccountByWeb(ctx, w, v); !ok || err != nil || w.url != "https://relay.example:5443/api/change_password" || !bytes.Contains(w.body, []byte(`"newpass":"`)) {
 		t.Errorf("%v, %v: %s %s", ok, err, w.url, w.body)
 	}
+	for reply, set := range map[string]bool{"0": true, `""`: true, "": true, "1": false, `"Error"`: false} {
+		w.reply = reply
+		if _, err := o.ResetAccountByWeb(ctx, w, v); (err == nil) != set {
+			t.Errorf("the answer %s to a new password: %v", reply, err)
+		}
+	}
 	for status, want := range map[int]error{409: admin.ErrAccountExists, 401: admin.ErrCaller, 403: admin.ErrCaller, 404: nil, 500: nil, 204: nil} {
 		w.status, w.reply = status, `{"message":"some\u001b[31mthing"}`
 		_, err := o.MakeAccountByWeb(ctx, w, v)

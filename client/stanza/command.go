@@ -11,7 +11,6 @@ const (
 
 	CommandAddUser        = nsAdmin + "#add-user"
 	CommandChangePassword = nsAdmin + "#change-user-password"
-	CommandDeleteUser     = nsAdmin + "#delete-user"
 )
 
 // ErrCommand is returned for an answer to a command that cannot be used.

@@ -21,10 +21,10 @@ func (s *office) command(arguments string) string {
 // next says what to do once the organisation is founded.
 func (s *office) next(out io.Writer) {
 	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
-	fmt.Fprintf(w, "  %s\tlook at the first policy, and change it\n", s.command("policy edit"))
+	fmt.Fprintf(w, "  %s\tlook at the policy, change it\n", s.command("policy edit"))
 	fmt.Fprintf(w, "  %s\tinvite people\n", s.command("invite ADDRESS"))
-	fmt.Fprintf(w, "  %s\tanswer those who join, and keep devices in touch;\n", s.command("serve"))
-	fmt.Fprint(w, "\tstart it as a service (docs/administration.md)\n")
+	fmt.Fprintf(w, "  %s\tanswer those who join, as\n", s.command("serve"))
+	fmt.Fprint(w, "\ta service (administration.md)\n")
 	w.Flush()
 }
 
@@ -40,7 +40,7 @@ func accountStays(out io.Writer, address string, wipe bool) {
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	fmt.Fprintf(w, "  Prosody\tprosodyctl deluser %s\n", quoted(address))
-	fmt.Fprintf(w, "  ejabberd\tejabberdctl ban_account %s %s removed\n", quoted(user), host)
+	fmt.Fprintf(w, "  ejabberd\tejabberdctl ban_account %s %s removed\n", quoted(user), quoted(host))
 	fmt.Fprintf(w, "  sotto relay\tsotto relay user remove %s --data DIR\n", quoted(user))
 	w.Flush()
 }
