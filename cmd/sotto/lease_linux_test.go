@@ -52,16 +52,20 @@ func (w *clinic) leased() (home string, stop func()) {
 }
 
 // late has the clock of a device say once that something has passed since the
-// organisation was heard.
+// organisation was heard. The time of a head is in whole seconds, so late waits for the
+// next one: a head of the same second would leave as much passed as before.
 func late(t *testing.T, home string, by time.Duration) {
 	t.Helper()
+	var heard time.Time
 	inDatabaseOf(t, profileAt(home), memberPIN, func(tx *store.Tx) error {
 		m, err := membership.Read(tx)
 		if err != nil {
 			return err
 		}
-		return m.StoreClock(tx, m.Heard().Add(by))
+		heard = m.Heard()
+		return m.StoreClock(tx, heard.Add(by))
 	})
+	time.Sleep(time.Until(heard.Add(time.Second)))
 }
 
 // TestLeaseIsOver: while the organisation was not heard nothing is shown but that. A
