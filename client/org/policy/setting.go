@@ -143,7 +143,7 @@ func sections() []section {
 			{Name: "auditor", Help: "The address that audit events go to.", Kind: Text},
 			{Name: "auditor-key", Help: "The key with which the auditor confirms them, as sotto audit key prints it.", Kind: Text},
 			{Name: "recovery-key", Help: "The age recipient that opens vaults and backups in an emergency.", Kind: Text},
-			{Name: "fhir-endpoint", Help: "Where FHIR AuditEvents go, as an https:// URL.", Kind: Text},
+			{Name: "fhir-endpoint", Help: "For programs that read it: where FHIR AuditEvents go. sotto sends nothing there.", Kind: Text},
 		}},
 	}
 }
