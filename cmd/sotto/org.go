@@ -198,7 +198,11 @@ func (s *office) found(cmd *cobra.Command, r console.Request, rk *recoveryKey, m
 	err = s.with(cmd.Context(), func(c *conversation) error {
 		check := r
 		check.Check = true
-		if _, err := c.say(check); err != nil {
+		checked, err := c.say(check)
+		if err != nil {
+			return err
+		}
+		if err := connectsFirst(cmd.Context(), checked.Route, r.Body); err != nil {
 			return err
 		}
 		if made {

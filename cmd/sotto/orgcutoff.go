@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -24,38 +25,67 @@ const relayAnswers = 20 * time.Second // how long the relay is waited for
 // connects looks, before a policy is signed, whether the organisation's own account may
 // connect to its relay under it. Where that cannot be known a person is asked.
 func (s *office) connects(ctx context.Context, c *conversation, body string) error {
-	values, err := policy.ParseLines(body)
-	if err != nil {
+	if bound, err := bindsRelays(body); !bound || err != nil {
 		return err
-	}
-	relays, pins := values["relays"].List(), values["relay-pins"].List()
-	if len(relays)+len(pins) == 0 {
-		return nil
 	}
 	a, err := c.say(console.Request{Do: "route"})
 	if err != nil {
 		return err
 	}
-	if a.Route == nil {
-		return errors.New("the process that has the profile is of another version. End it, and try again")
+	unknown, err := cutsOff(ctx, a.Route, body)
+	switch {
+	case err != nil || unknown == "":
+		return err
+	case s.yes:
+		return errors.New(unknown + ". Try again when it answers; without --yes you are asked whether to sign all the same")
 	}
+	return s.confirm(c, strings.ToUpper(unknown[:1])+unknown[1:]+
+		". If it does, nobody can connect any more, and you cannot take it back. Sign it without knowing?")
+}
+
+// connectsFirst is connects for the first policy. It is signed only with a relay that
+// answers, and nobody has to be asked.
+func connectsFirst(ctx context.Context, r *console.Route, body string) error {
+	if bound, err := bindsRelays(body); !bound || err != nil {
+		return err
+	}
+	unknown, err := cutsOff(ctx, r, body)
+	if err == nil && unknown != "" {
+		err = errors.New(unknown + ". Try again when it answers")
+	}
+	return err
+}
+
+// bindsRelays reports whether a policy says which relays may be connected to.
+func bindsRelays(body string) (bool, error) {
+	values, err := policy.ParseLines(body)
+	return err == nil && len(values["relays"].List())+len(values["relay-pins"].List()) > 0, err
+}
+
+// cutsOff returns errCutOff, with what to do, where a policy keeps the organisation's
+// account from its relay. What is unknown, if anything, is for people.
+func cutsOff(ctx context.Context, r *console.Route, body string) (unknown string, err error) {
+	if r == nil {
+		return "", errors.New("the process that has the profile is of another version. End it, and try again")
+	}
+	values, err := policy.ParseLines(body)
+	if err != nil {
+		return "", err
+	}
+	relays, pins := values["relays"].List(), values["relay-pins"].List()
+	fmt.Fprintln(os.Stderr, "Asking the relay whether everybody can connect to it under this policy ...")
 	ctx, cancel := context.WithTimeout(ctx, relayAnswers)
 	defer cancel()
-	found := link.Inspect(ctx, link.Target{Domain: a.Route.Domain, Relay: a.Route.Relay, CA: a.Route.CA,
+	found := link.Inspect(ctx, link.Target{Domain: r.Domain, Relay: r.Relay, CA: r.CA,
 		Relays: strings.Join(relays, "\n"), Pins: strings.Join(pins, "\n")})
-	why := text.Line(excluded(found, a.Route)).String()
+	why := text.Line(excluded(found, r)).String()
 	switch {
 	case why != "":
-		return fmt.Errorf("%w: %s", errCutOff, why)
-	case found.Step >= link.Greeted, len(pins) == 0 && a.Route.Relay != "": // which is on the list
-		return nil
-	case s.yes:
-		return errors.New(text.Line("the relay could not be asked whether this policy keeps everybody from it: " +
-			strings.TrimSuffix(found.Words, ".") + ". Try again when it answers; without --yes you are asked whether to sign all the same").String())
+		return "", fmt.Errorf("%w: %s", errCutOff, why)
+	case found.Step >= link.Greeted, len(pins) == 0 && r.Relay != "": // which is on the list
+		return "", nil
 	}
-	words := text.Line("The relay could not be asked whether this policy keeps everybody from it. " + found.Words +
-		" If it does, nobody can connect any more, and you cannot take it back. Sign it without knowing?").String()
-	return s.confirm(c, words)
+	return text.Line("the relay could not be asked whether this policy keeps everybody from it: " + strings.TrimSuffix(found.Words, ".")).String(), nil
 }
 
 // excluded says why a policy keeps the organisation from its relay, and what to do; ""

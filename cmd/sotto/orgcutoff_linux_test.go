@@ -25,7 +25,12 @@ func TestAPolicyThatWouldCutEverybodyOff(t *testing.T) {
 		out, err := at(t, home, append(append([]string{"org"}, args...), "--pin-file", pin)...).CombinedOutput()
 		return strings.Join(strings.Fields(string(out)), " "), err
 	}
-	if out, err := org("init", "ward.example", "--relay", url, "--no-recovery-key", "--password-file", password); err != nil {
+	found := []string{"init", "ward.example", "--relay", url, "--no-recovery-key", "--password-file", password}
+	out, err := org(append(found, "--policy", file("first", "relays = [\"wss://elsewhere.example/ws\"]\n"))...)
+	if err == nil || !strings.Contains(out, "nobody could connect any more") || !strings.Contains(out, "relays does not have "+url) {
+		t.Errorf("founded with it: %v: %s", err, out)
+	}
+	if out, err := org(found...); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	for _, x := range []struct{ settings, words string }{
@@ -33,7 +38,7 @@ func TestAPolicyThatWouldCutEverybodyOff(t *testing.T) {
 		{`relays = ["nonsense", "` + url + `"]`, "relays has what is no URL"},
 		{`relay-pins = ["nonsense"]`, "relay-pins has what is no SHA-256 of a key"},
 	} {
-		out, err := org("policy", "set", file("settings", "lease = \"3d\"\n"+x.settings+"\n"), "--yes")
+		out, err = org("policy", "set", file("settings", "lease = \"3d\"\n"+x.settings+"\n"), "--yes")
 		if err == nil || !strings.Contains(out, "nobody could connect any more, and you could not take it back") || !strings.Contains(out, x.words) {
 			t.Errorf("%s: %v: %s", x.settings, err, out)
 		}
@@ -41,7 +46,7 @@ func TestAPolicyThatWouldCutEverybodyOff(t *testing.T) {
 	if out, err := org("policy", "show"); err != nil || !strings.Contains(out, "# policy 1,") {
 		t.Errorf("%v: %s", err, out)
 	}
-	out, err := org("policy", "set", file("settings", "lease = \"3d\"\nrelays = [\"wss://elsewhere.example/ws\", \""+url+"\"]\n"), "--yes")
+	out, err = org("policy", "set", file("settings", "lease = \"3d\"\nrelays = [\"wss://elsewhere.example/ws\", \""+url+"\"]\n"), "--yes")
 	if err != nil || !strings.Contains(out, "Policy 2 is in force.") {
 		t.Errorf("%v: %s", err, out)
 	}

@@ -22,7 +22,7 @@ func shown(print [32]byte) string { return omemo.Fingerprint(print).String() }
 
 // mayFound says, before a recovery key is shown to anybody, why found would not do: the
 // account has to be there, and nothing founded with it.
-func (c *Console) mayFound(ctx context.Context, r *Request) error {
+func (c *Console) mayFound(ctx context.Context, r *Request, a *Answer) error {
 	switch _, err := c.Organisation(ctx); {
 	case err == nil:
 		return admin.ErrFounded
@@ -37,7 +37,10 @@ func (c *Console) mayFound(ctx context.Context, r *Request) error {
 			return err
 		}
 	}
-	return c.online(ctx)
+	if err := c.online(ctx); err != nil {
+		return err
+	}
+	return c.route(ctx, nil, r, a)
 }
 
 // found founds the organisation, and makes this device its first member.

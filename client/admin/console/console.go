@@ -111,7 +111,7 @@ func (c *Console) Do(ctx context.Context, r *Request) *Answer {
 func (c *Console) do(ctx context.Context, r *Request, a *Answer) error {
 	if r.Do == "found" {
 		if r.Check {
-			return c.mayFound(ctx, r)
+			return c.mayFound(ctx, r, a)
 		}
 		return c.found(ctx, r, a)
 	}
