@@ -102,8 +102,12 @@ func TestHospital(t *testing.T) {
 		// Somebody leaves.
 		h.org("remove", "per@"+s.Domain, "--reason", "has left", "--yes")
 		h.eventually("nobody writes to who has left", func() bool {
-			out, _, code := h.services[2].tries("are you there?", "send", "per@"+s.Domain, "--pin-file", h.services[2].pinFile, "--json", "--wait", "10s")
-			return code != 0 && strings.Contains(out, "refused") || code == 1
+			r := h.services[2].send("per@"+s.Domain, "are you there?", "--wait", "10s")
+			if r.code != 5 {
+				return false // it does not know yet
+			}
+			got := parse(t, r.out)
+			return got.State == "refused" && strings.Contains(got.Reason, "Lind, Per has left")
 		})
 
 		// Ada's machine is backed up, and she goes on with a new one.
