@@ -53,6 +53,7 @@ type Setting struct {
 	Name    string `json:"name"`
 	Value   string `json:"value"` // "" if nothing holds
 	Decided bool   `json:"decided"`
+	Clause  string `json:"clause,omitempty"` // of 45 CFR, such as "164.312(b)": see docs/hipaa.md
 	Help    string `json:"help"`
 }
 
@@ -107,7 +108,7 @@ func Make(k Known) (*Report, error) {
 		if v.Set() {
 			shown = s.Format(v)
 		}
-		r.Policy.Settings = append(r.Policy.Settings, Setting{s.Name, shown, decided, s.Help})
+		r.Policy.Settings = append(r.Policy.Settings, Setting{s.Name, shown, decided, clauses[s.Name], s.Help})
 	}
 	heard := r.audit(&k)
 	for _, o := range k.Orders {

@@ -32,7 +32,7 @@ func (r *Report) Text(out io.Writer) error {
 	}
 	fmt.Fprintf(w, "\nPolicy, serial %d\n", r.Policy.Serial)
 	for _, x := range r.Policy.Settings {
-		fmt.Fprintf(w, "  %s\t%s\t%s\n", x.Name, orNone(x.Value), by(x))
+		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", x.Name, orNone(x.Value), by(x), orNone(x.Clause))
 	}
 	fmt.Fprintf(w, "\nPeople and devices\n")
 	for _, p := range r.People {
@@ -111,8 +111,8 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{"day": da
 <h2>To look at</h2>
 <ul>{{range .Exceptions}}<li>{{.}}</li>{{else}}<li>Nothing.</li>{{end}}</ul>
 <h2>Policy, serial {{.Policy.Serial}}</h2>
-<table><tr><th>Setting</th><th>Value</th><th>Decided by</th><th></th></tr>
-{{range .Policy.Settings}}<tr><td>{{.Name}}</td><td>{{none .Value}}</td><td>{{by .}}</td><td>{{.Help}}</td></tr>
+<table><tr><th>Setting</th><th>Value</th><th>Decided by</th><th>45 CFR</th><th></th></tr>
+{{range .Policy.Settings}}<tr><td>{{.Name}}</td><td>{{none .Value}}</td><td>{{by .}}</td><td>{{none .Clause}}</td><td>{{.Help}}</td></tr>
 {{end}}</table>
 <h2>People and devices</h2>
 <table><tr><th>Address</th><th>Name</th><th>Roles</th><th>State</th><th>Devices</th></tr>
