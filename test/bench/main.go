@@ -4,7 +4,8 @@
 //
 // A figure above its budget is marked and fails nothing: figures from a busy
 // machine are worse, and only say that it was busy. What could not be measured
-// at all says why, and makes the program exit with 1.
+// at all says why, and makes the program exit with 1; another messenger or relay
+// that is not installed only says so.
 package main
 
 import (

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -24,18 +25,20 @@ var peers = []peer{
 	{"weechat", nil, "WeeChat"},
 }
 
-// beside measures the others.
+// beside measures the others: each that is installed, whatever becomes of the rest.
 func beside(ctx context.Context, b *bench) error {
+	var failed error
 	for _, p := range peers {
 		path, err := exec.LookPath(p.name)
 		if err != nil {
-			return fmt.Errorf("%s is not installed. On Debian: apt-get install %s", p.name, p.name)
+			notMeasured(p.name, fmt.Errorf("it is not installed. On Debian: apt-get install %s", p.name))
+			continue
 		}
 		if err := p.measure(ctx, b, path); err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", p.name, err))
 		}
 	}
-	return nil
+	return failed
 }
 
 func (p peer) measure(ctx context.Context, b *bench, path string) error {

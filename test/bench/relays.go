@@ -17,37 +17,53 @@ import (
 
 // relays puts the same load on each relay, as sotto relay bench does: eight
 // sessions of eight people who send to each other as fast as they may, with
-// everything kept in the archive. The servers are those of the tests.
+// everything kept in the archive. The servers are those of the tests; each that is
+// installed is measured, whatever becomes of the rest.
 func relays(ctx context.Context, b *bench) error {
 	binary, err := b.program(ctx)
 	if err != nil {
 		return err
 	}
-	for _, start := range []func(dir string) (*server.Server, error){
-		func(dir string) (*server.Server, error) { return server.StartEmbedded(ctx, dir, binary) },
-		func(dir string) (*server.Server, error) { return server.StartProsody(ctx, dir) },
-		func(dir string) (*server.Server, error) { return server.StartEjabberd(ctx, dir) },
-	} {
+	return eachRelay([]candidate{
+		{"sotto relay", func(dir string) (*server.Server, error) { return server.StartEmbedded(ctx, dir, binary) }},
+		{"Prosody", func(dir string) (*server.Server, error) { return server.StartProsody(ctx, dir) }},
+		{"ejabberd", func(dir string) (*server.Server, error) { return server.StartEjabberd(ctx, dir) }},
+	}, func(r candidate) error {
 		dir, err := b.folder()
 		if err != nil {
 			return err
 		}
-		s, err := start(dir)
-		if errors.Is(err, exec.ErrNotFound) {
-			return fmt.Errorf("%w: test/install does it", err)
-		}
+		s, err := r.start(dir)
 		if err != nil {
 			return err
 		}
 		if err := b.atEnd(s.Stop); err != nil {
 			return err
 		}
-		if err := loaded(ctx, binary, dir, s); err != nil {
-			return fmt.Errorf("%s: %w", s.Name, err)
+		defer s.Stop()
+		return loaded(ctx, binary, dir, s)
+	})
+}
+
+// candidate is a relay that can be started in a folder of its own.
+type candidate struct {
+	name  string
+	start func(dir string) (*server.Server, error)
+}
+
+// eachRelay measures one relay after the other. One that is not installed is said,
+// and no error.
+func eachRelay(all []candidate, measure func(candidate) error) error {
+	var failed error
+	for _, r := range all {
+		switch err := measure(r); {
+		case errors.Is(err, server.ErrMissing):
+			notMeasured(r.name, fmt.Errorf("%w: test/install does it", err))
+		case err != nil:
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", r.name, err))
 		}
-		s.Stop()
 	}
-	return nil
+	return failed
 }
 
 // loaded puts the load on one relay.
