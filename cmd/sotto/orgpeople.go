@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,8 +11,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
-	"rsc.io/qr"
 
 	"sotto/client/admin/console"
 	"sotto/client/org"
@@ -163,46 +160,6 @@ func showInvitation(w io.Writer, i *console.Invited, draw bool) {
 		fmt.Fprint(w, "\nThe invitation, without the one-time PIN:\n\n")
 		drawCode(w, i.Code)
 	}
-}
-
-// drawCode draws an invitation for a phone or another computer to scan, where output
-// is a terminal that is wide enough.
-func drawCode(w io.Writer, code []byte) {
-	out, ok := w.(*os.File)
-	if !ok {
-		return
-	}
-	width, _, err := term.GetSize(int(out.Fd()))
-	if err != nil {
-		return
-	}
-	c, err := qr.Encode(string(code), qr.L)
-	const quiet = 2
-	size := 0
-	if err == nil {
-		size = c.Size + 2*quiet
-	}
-	if err != nil || size > width {
-		return
-	}
-	for y := 0; y < size; y += 2 {
-		var b strings.Builder
-		b.WriteString("\x1b[38;5;16;48;5;231m") // black on white, whatever the terminal's colours
-		for x := range size {
-			switch top, bottom := c.Black(x-quiet, y-quiet), c.Black(x-quiet, y+1-quiet); {
-			case top && bottom:
-				b.WriteString("█")
-			case top:
-				b.WriteString("▀")
-			case bottom:
-				b.WriteString("▄")
-			default:
-				b.WriteByte(' ')
-			}
-		}
-		fmt.Fprintln(out, b.String()+"\x1b[0m")
-	}
-	fmt.Fprintln(out)
 }
 
 func orgWithdrawCommand() *cobra.Command {
