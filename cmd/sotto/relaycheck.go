@@ -35,7 +35,7 @@ the first one, which has to be refused.
 With --policy or --retention it looks whether the relay keeps messages for longer
 than allowed. Only sotto relay serve says how long it keeps them; elsewhere the
 oldest message of the accounts shows it, so use accounts that are older than what
-is allowed.
+is allowed. Rooms and files are not looked at there.
 
 Use accounts made for this, who are not each other's contacts. Their passwords
 are asked for on the terminal, or read from a file, one a line. What is made is

@@ -24,7 +24,10 @@ type kept struct {
 // retention compares how long the relay keeps messages with what the organisation's
 // policy allows. No extension tells it, and only sotto relay serve does: elsewhere
 // the messages of the accounts have to. One that is too old proves that messages
-// are kept for too long. Nothing proves that the others will be deleted.
+// are kept for too long. Nothing proves that the others will be deleted, nor that
+// rooms and files are: the room that the check makes is too young to have anything
+// old, and others it does not know. Where the relay does not say what it does, the
+// finding says that.
 func (s *scene) retention(ctx context.Context) {
 	if s.Retention == 0 {
 		s.set("archive.retention", skip("needs what is allowed: --policy or --retention"))
@@ -54,8 +57,9 @@ func (s *scene) retention(ctx context.Context) {
 func (k kept) against(allowed time.Duration) finding {
 	tooLong := func(found string) finding {
 		return bad(found+"; the policy allows "+span(allowed), "The relay cannot read the messages, but knows for longer than allowed who wrote to whom and when.",
-			"Delete messages after "+span(allowed)+": archive_expires_after in Prosody, delete_old_mam_messages once a day with ejabberd, --keep with sotto relay serve.")
+			"Delete messages after "+span(allowed)+": archive_expires_after and muc_log_expires_after in Prosody, delete_old_mam_messages once a day with ejabberd, --keep with sotto relay serve.")
 	}
+	const elsewhere = "; rooms and files are not looked at"
 	switch {
 	case k.age > allowed+sweep:
 		return tooLong("a message is " + span(k.age) + " old")
@@ -66,11 +70,11 @@ func (k kept) against(allowed time.Duration) finding {
 	case k.said:
 		return good("the relay says that it keeps messages for %s; the policy allows %s", span(k.keep), span(allowed))
 	case k.messages && k.age > allowed*9/10:
-		return good("the oldest message is %s old; the policy allows %s", span(k.age), span(allowed))
+		return good("the oldest message in these accounts is %s old; the policy allows %s"+elsewhere, span(k.age), span(allowed))
 	case k.messages:
-		return skip("not known yet: the oldest message is %s old, and only accounts older than %s show it", span(k.age), span(allowed))
+		return skip("not known yet: the oldest message in these accounts is %s old, and only accounts older than %s show it"+elsewhere, span(k.age), span(allowed))
 	default:
-		return skip("not known: there are no messages, and only accounts older than %s show it", span(allowed))
+		return skip("not known: there are no messages in these accounts, and only accounts older than %s show it"+elsewhere, span(allowed))
 	}
 }
 
