@@ -6,12 +6,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 
 	"sotto/test/server"
 )
+
+// bar is a line of the histogram that people see.
+var bar = regexp.MustCompile(`(?m)^ +up to +[0-9.]+ ms +[1-9][0-9]* #+$`)
 
 // TestRelayBench puts a small load on each server: whatever it measures, all that
 // was sent arrives once.
@@ -45,7 +49,13 @@ func TestRelayBench(t *testing.T) {
 				Stanza                                                 int     `json:"stanza_bytes"`
 				Memory                                                 int     `json:"relay_memory_load_bytes"`
 				Rate                                                   float64 `json:"messages_a_second"`
-				Latency                                                struct{ Count int }
+				Latency                                                struct {
+					Count   int
+					Buckets []struct {
+						MS    float64
+						Count int
+					}
+				}
 			}
 			if err := json.Unmarshal([]byte(out), &r); err != nil || code != 0 {
 				t.Fatalf("%v: code %d, %v: %s%s", how, code, err, out, errs)
@@ -53,13 +63,23 @@ func TestRelayBench(t *testing.T) {
 			if r.Clients == 0 || r.Sent == 0 || r.Received != r.Sent || r.Latency.Count != r.Sent || r.Stanza < 400 || r.Rate <= 0 || r.Memory < 1<<20 {
 				t.Errorf("%v: %s", how, out)
 			}
+			sum, below := 0, 0.0
+			for _, b := range r.Latency.Buckets {
+				if b.MS <= below {
+					t.Errorf("%v: a bucket of %v ms comes after one of %v ms: %s", how, b.MS, below, out)
+				}
+				sum, below = sum+b.Count, b.MS
+			}
+			if sum != r.Received {
+				t.Errorf("%v: the buckets have %d of %d messages: %s", how, sum, r.Received, out)
+			}
 			for _, p := range people {
 				if strings.Contains(out+errs, p.Password) {
 					t.Errorf("a password is in what it writes: %s%s", out, errs)
 				}
 			}
 		}
-		if code, out, _ := bench("--users", users, "--clients", "2", "--duration", "1s"); code != 0 || !strings.Contains(out, "0 lost, 0 twice") {
+		if code, out, _ := bench("--users", users, "--clients", "2", "--duration", "1s"); code != 0 || !strings.Contains(out, "0 lost, 0 twice") || !bar.MatchString(out) {
 			t.Errorf("without a rate: code %d: %s", code, out)
 		}
 		for _, wrong := range []struct {

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -278,6 +279,9 @@ func benchPage(w io.Writer, r relaycheck.LoadResult) error {
 		row("messages", "%d sent, %d received, %d lost, %d twice, %d refused; %d bytes each", r.Sent, r.Received, r.Lost, r.Doubled, r.Errors, r.Stanza)
 		row("rate", "%.0f a second", r.Rate)
 		row("under way", "%s", spread(r.Latency))
+		for _, bar := range bars(r.Latency) {
+			row("", "%s", bar)
+		}
 	}
 	if r.Broken > 0 {
 		row("broken off", "%d connections", r.Broken)
@@ -287,4 +291,22 @@ func benchPage(w io.Writer, r relaycheck.LoadResult) error {
 	}
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// bars draws how durations are spread, a bucket a line, no wider than a terminal of
+// 80 columns with the name of a row before them.
+func bars(s relaycheck.Spread) (lines []string) {
+	const longest = 40
+	most := 0
+	for _, b := range s.Buckets {
+		most = max(most, b.Count)
+	}
+	for _, b := range s.Buckets {
+		n := 0
+		if b.Count > 0 {
+			n = max(1, b.Count*longest/most) // what is there is seen
+		}
+		lines = append(lines, strings.TrimRight(fmt.Sprintf("up to %6v ms %8d %s", b.Bound, b.Count, strings.Repeat("#", n)), " "))
+	}
+	return lines
 }

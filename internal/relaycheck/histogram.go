@@ -51,6 +51,45 @@ func (h *histogram) quantile(q float64) time.Duration {
 	return h.max
 }
 
+// bounds of the buckets that are told, in milliseconds: two runs can be compared.
+var bounds = []float64{
+	0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500,
+	1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 600_000,
+}
+
+// Bucket is how many durations were no longer than a bound, within 1 %, and longer
+// than the bound of the bucket before it: 1, 2 and 5 times a power of ten.
+type Bucket struct {
+	Bound float64 `json:"ms"` // the last one there is, of 10 minutes, has all that is longer, too
+	Count int     `json:"count"`
+}
+
+// coarse are the buckets from the first to the last one that has something; nil of
+// nothing.
+func (h *histogram) coarse() []Bucket {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := make([]Bucket, len(bounds))
+	for i, b := range bounds {
+		all[i].Bound = b
+	}
+	first, last := len(all), -1
+	for b, n := range h.buckets {
+		if n == 0 {
+			continue
+		}
+		shortest := math.Pow(growth, float64(b)) / 1000 // of what is in it
+		i, _ := slices.BinarySearch(bounds, shortest)
+		i = min(i, len(all)-1)
+		all[i].Count += n
+		first, last = min(first, i), max(last, i)
+	}
+	if last < 0 {
+		return nil
+	}
+	return all[first : last+1]
+}
+
 // Spread is how durations are spread. In JSON they are milliseconds.
 type Spread struct {
 	Count int     `json:"count"`
@@ -58,9 +97,11 @@ type Spread struct {
 	P90   float64 `json:"p90_ms"`
 	P99   float64 `json:"p99_ms"`
 	Max   float64 `json:"max_ms"`
+
+	Buckets []Bucket `json:"buckets,omitempty"` // with rising bounds; their counts add up to Count
 }
 
 func (h *histogram) spread() Spread {
 	in := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-	return Spread{h.n, in(h.quantile(0.5)), in(h.quantile(0.9)), in(h.quantile(0.99)), in(h.max)}
+	return Spread{h.n, in(h.quantile(0.5)), in(h.quantile(0.9)), in(h.quantile(0.99)), in(h.max), h.coarse()}
 }

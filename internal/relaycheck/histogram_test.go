@@ -2,13 +2,15 @@ package relaycheck
 
 import (
 	"math"
+	"reflect"
+	"slices"
 	"testing"
 	"time"
 )
 
 func TestHistogram(t *testing.T) {
 	var h histogram
-	if s := h.spread(); s != (Spread{}) {
+	if s := h.spread(); !reflect.DeepEqual(s, Spread{}) {
 		t.Errorf("of nothing: %+v", s)
 	}
 	for i := 1; i <= 1000; i++ {
@@ -23,11 +25,49 @@ func TestHistogram(t *testing.T) {
 	if s.Count != 1000 {
 		t.Errorf("%d counted", s.Count)
 	}
+	if want := []Bucket{{1, 1}, {2, 1}, {5, 3}, {10, 5}, {20, 10}, {50, 30}, {100, 50}, {200, 100}, {500, 300}, {1000, 500}}; !slices.EqualFunc(s.Buckets, want, nearly) {
+		t.Errorf("buckets %v, want nearly %v", s.Buckets, want)
+	}
 	// What makes no sense is counted, too, and costs no memory.
 	for _, d := range []time.Duration{-time.Second, 0, math.MaxInt64} {
 		h.add(d)
 	}
 	if s := h.spread(); s.Count != 1003 || len(h.buckets) > 3000 {
 		t.Errorf("%d counted in %d buckets", s.Count, len(h.buckets))
+	} else if n := len(s.Buckets); n != len(bounds) || s.Buckets[0] != (Bucket{0.1, 2}) || s.Buckets[n-1] != (Bucket{600_000, 1}) {
+		t.Errorf("what makes no sense is in the buckets as %v", s.Buckets)
+	}
+}
+
+// nearly compares buckets: what is at a bound may be on either side of it, 1 % around.
+func nearly(got, want Bucket) bool {
+	return got.Bound == want.Bound && math.Abs(float64(got.Count-want.Count)) <= 1+0.02*want.Bound
+}
+
+// Each bucket has what is longer than the bound before it and no longer than its own.
+func TestBuckets(t *testing.T) {
+	for i, bound := range bounds {
+		var h histogram
+		at := func(ms float64) time.Duration { return time.Duration(ms * float64(time.Millisecond)) }
+		for range 3 {
+			h.add(at(bound * 0.98))
+		}
+		h.add(at(bound))
+		want := []Bucket{{bound, 4}}
+		if i+1 < len(bounds) {
+			h.add(at(bound * 1.02))
+			want = append(want, Bucket{bounds[i+1], 1})
+		}
+		s := h.spread()
+		if !slices.Equal(s.Buckets, want) {
+			t.Errorf("around %v ms: %v", bound, s.Buckets)
+		}
+		sum := 0
+		for _, b := range s.Buckets {
+			sum += b.Count
+		}
+		if sum != s.Count {
+			t.Errorf("around %v ms the buckets have %d of %d", bound, sum, s.Count)
+		}
 	}
 }
