@@ -454,6 +454,9 @@ var ejabberdPlants = []plant{
 	{"no-carbons", cut("  mod_carboncopy:", "  mod_client_state:"), 0, []string{unbound, "features.carbons weak"}},
 	{"guests", func(s string) string { return "auth_method: [sql, anonymous]\nanonymous_protocol: sasl_anon\n" + s }, 1, []string{"login.anonymous bad", unbound}},
 	{"plain-too", func(s string) string { return "disable_sasl_mechanisms: []\n" + s }, 0, []string{"login.plain weak", unbound}},
+	{"plain-only", func(s string) string {
+		return `disable_sasl_mechanisms: ["DIGEST-MD5", "X-OAUTH2", "SCRAM-SHA-1", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"]` + "\n" + s
+	}, 1, []string{"login.mechanisms bad"}},
 }
 
 // TestRelayCheckEjabberd is TestRelayCheckProsody for the other server.
@@ -509,6 +512,12 @@ func TestRelayCheckTLS(t *testing.T) {
 		}
 		s.CAFile = stranger.File
 		want(t, checked(t, s, relaycheck.Config{Relay: s.WebSocket}, s.Domain), 2, "discovery.json weak", "discovery.xml weak", "tls.older bad", "tls.certificate bad")
+	})
+	t.Run("old_ejabberd", func(t *testing.T) {
+		t.Parallel()
+		const modern = "    protocol_options: [no_sslv3, no_tlsv1, no_tlsv1_1, no_tlsv1_2]\n    request_handlers:"
+		s := hardened(t, server.StartHardenedEjabberd, server.Hardened{Plant: swap(modern, "    protocol_options: [no_sslv3]\n    ciphers: \"DEFAULT:@SECLEVEL=0\"\n    request_handlers:")})
+		want(t, checked(t, s, relaycheck.Config{Domain: s.Domain}, s.Domain), 1, "tls.older bad", unbound)
 	})
 	none := func(t *testing.T, s *server.Server) {
 		want(t, checked(t, s, relaycheck.Config{Relay: s.WebSocket}, s.Domain), 2, "discovery.json weak", "discovery.xml weak", "tls.version bad")
