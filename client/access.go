@@ -1,9 +1,7 @@
 package client
 
 import (
-	"context"
 	"encoding/hex"
-	"fmt"
 	"time"
 
 	"sotto/client/audit"
@@ -23,44 +21,34 @@ type Access struct {
 // seenAccess is the name of the value that says that an access was dealt with.
 const seenAccess = "recovery-access "
 
-// Accessed writes accesses that were not written before into the audit log, and as
+// accessed writes accesses that were not written before into the audit log, and as
 // a line into the conversation with the organisation, or with oneself: what the lock
-// screen says goes, this stays. Call it before Run. It is on the disk when it
-// returns.
-func (c *Client) Accessed(list []Access) error {
-	if len(list) == 0 {
-		return nil
+// screen says goes, this stays.
+func (c *Client) accessed(tx *store.Tx, list []Access) error {
+	peer := c.Membership().Contact()
+	if peer == "" {
+		peer = c.self
 	}
-	err := c.store.Update(context.Background(), func(tx *store.Tx) error {
-		peer := c.Membership().Contact()
-		if peer == "" {
-			peer = c.self
+	for _, x := range list {
+		id := hex.EncodeToString(x.ID[:])
+		seen, err := tx.Value(seenAccess + id)
+		if err != nil || seen != nil {
+			if err != nil {
+				return err
+			}
+			continue
 		}
-		for _, x := range list {
-			id := hex.EncodeToString(x.ID[:])
-			seen, err := tx.Value(seenAccess + id)
-			if err != nil || seen != nil {
-				if err != nil {
-					return err
-				}
-				continue
-			}
-			words := lineOf("This device was opened with the recovery key on %s, by %s, because of %s.", x.Time.Local().Format("2 January 2006 at 15:04"), x.By, x.Words)
-			row := store.Message{Peer: peer, Sender: peer, OriginID: "access " + id, Time: x.Time, Body: words.String(), Kind: store.Notice}
-			if _, err := tx.AddMessage(&row); err != nil {
-				return err
-			}
-			if err := c.audit(tx, audit.Event{Kind: audit.EmergencyAccess, By: audit.PersonOf(x.By), Ref: audit.IDOf(id), Reason: accessReason(x.Reason)}); err != nil {
-				return err
-			}
-			if err := tx.SetValue(seenAccess+id, []byte{1}); err != nil {
-				return err
-			}
+		words := lineOf("This device was opened with the recovery key on %s, by %s, because of %s.", x.Time.Local().Format("2 January 2006 at 15:04"), x.By, x.Words)
+		row := store.Message{Peer: peer, Sender: peer, OriginID: "access " + id, Time: x.Time, Body: words.String(), Kind: store.Notice}
+		if _, err := tx.AddMessage(&row); err != nil {
+			return err
 		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("write down that the recovery key was used: %w", err)
+		if err := c.audit(tx, audit.Event{Kind: audit.EmergencyAccess, By: audit.PersonOf(x.By), Ref: audit.IDOf(id), Reason: accessReason(x.Reason)}); err != nil {
+			return err
+		}
+		if err := tx.SetValue(seenAccess+id, []byte{1}); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -24,6 +24,11 @@ type Opening struct {
 	Reason  audit.Reason // audit.Unattended, or 0 for a person
 	Past    []Happened   // since the last client, in their order
 	PINMark []byte       // another value whenever the PIN was changed; nil if that is not known
+
+	// Accesses are the openings of the vault with the recovery key that it knows of, the
+	// oldest first. With Recovered the last of them is this opening.
+	Accesses  []Access
+	Recovered bool
 }
 
 // The values in the store about opening and closing.
@@ -41,7 +46,8 @@ type opening struct {
 
 // Unlocked writes into the audit log that the device was unlocked, and before it what
 // happened since it was locked. If the log says nothing of a lock, and nobody else
-// does, the last client has crashed. Where it cannot be written now, as with a full
+// does, the last client has crashed. Accesses that were not written before are: this
+// opening's behind the unlocking, those that led to none before it. Where it cannot be written now, as with a full
 // disk, it is written as soon as it can: whoever has the PIN is not kept from what
 // may be needed.
 func (c *Client) Unlocked(ctx context.Context, o Opening) error {
@@ -57,8 +63,8 @@ func (c *Client) Unlocked(ctx context.Context, o Opening) error {
 func (c *Client) tickOpening() {
 	c.opening.mu.Lock()
 	defer c.opening.mu.Unlock()
-	if c.opening.what != nil {
-		c.writeOpening(c.ctx)
+	if c.opening.what != nil && c.writeOpening(c.ctx) == nil {
+		c.events.put(ConversationsChanged{}) // an access is told of there, too
 	}
 }
 
@@ -121,7 +127,17 @@ func (c *Client) opened(tx *store.Tx, o *Opening, now time.Time) error {
 			return err
 		}
 	}
+	before, these := o.Accesses, []Access(nil)
+	if n := len(before); o.Recovered && n > 0 {
+		before, these = before[:n-1], before[n-1:]
+	}
+	if err := c.accessed(tx, before); err != nil {
+		return err
+	}
 	if err := c.auditAt(tx, now, audit.Event{Kind: audit.Unlocked, Reason: o.Reason}); err != nil {
+		return err
+	}
+	if err := c.accessed(tx, these); err != nil {
 		return err
 	}
 	return tx.SetValue(valueOpen, []byte{1})

@@ -2,8 +2,11 @@ package client
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -101,20 +104,37 @@ func TestBackupAsThePolicySays(t *testing.T) {
 }
 
 // TestAccessesAreTold: each use of the recovery key is in the audit log and in the
-// conversation with the organisation, once.
+// conversation with the organisation, once. What stands between unlocking and locking
+// was done by whoever used it; what led to no unlocking stands outside.
 func TestAccessesAreTold(t *testing.T) {
 	s := staff(t).start()
+	if err := s.c.Locked(ctx, audit.ByPerson, false); err != nil {
+		t.Fatal(err)
+	}
 	list := []Access{
 		{ID: [8]byte{1}, Time: time.Now(), Reason: "emergency", Words: "an emergency", By: lind},
 		{ID: [8]byte{2}, Time: time.Now(), Reason: "forgotten-pin", Words: "a forgotten PIN", By: lind},
 	}
-	for range 2 { // every desk is told of all that the vault knows
-		if err := s.c.Accessed(list); err != nil {
+	before := len(logged(t, s.c))
+	for _, o := range []Opening{
+		{Accesses: list[:1]}, // the vault was opened with the key, and sotto was killed
+		{Accesses: list, Recovered: true},
+		{Accesses: list}, // every desk is told of all that the vault knows
+	} {
+		if err := errors.Join(s.c.Unlocked(ctx, o), s.c.Locked(ctx, audit.Idle, false)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if a, b := auditedAs(t, s.st, audit.EmergencyAccess, "reason=emergency"), auditedAs(t, s.st, audit.EmergencyAccess, "reason=forgotten-pin"); a != 1 || b != 1 {
-		t.Errorf("the audit log tells of %d and %d", a, b)
+	access := func(n int, reason string) string {
+		return fmt.Sprintf("emergency-access by=%s ref=%s reason=%s", lind, audit.IDOf(hex.EncodeToString(list[n].ID[:])), reason)
+	}
+	want := []string{
+		access(0, "emergency"), "unlock", "lock reason=idle",
+		"unlock", access(1, "forgotten-pin"), "lock reason=idle",
+		"unlock", "lock reason=idle",
+	}
+	if got := logged(t, s.c)[before:]; !slices.Equal(got, want) {
+		t.Errorf("the audit log says\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	if err := s.st.View(context.Background(), func(tx *store.Tx) error {
 		lines, err := tx.Messages(contact, 0, 10)

@@ -45,11 +45,19 @@ func TestBackupAndRestore(t *testing.T) {
 	home, elsewhere, dir := t.TempDir(), t.TempDir(), t.TempDir()
 	p, _, _ := recoverable(t, home)
 	key, to := keyFile(t)
-	c := asked(t, home, "backup", dir, "--to", to)
+	c := roletest.Start(t, at(t, home, "backup", dir, "--to", to), 80, 24)
+	c.See("PIN  _")
+	c.Type("271829\r")
+	c.See("That PIN is not right.", "PIN  _")
+	c.Type(testPIN + "\r")
 	if code := c.Exit(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	c.See("Whole: 1 messages, 0 files", "1 key opens it. It was read back.")
+	log := auditedAll(t, p, testPIN)
+	if follow(log, "unlock-failed reason=wrong-pin count=1", "unlock", "backup ref=* count=1", "lock reason=stopped") != len(log) {
+		t.Errorf("the audit log says\n%s", strings.Join(log, "\n"))
+	}
 	c.Restored()
 	inDatabase(t, p, func(tx *store.Tx) error {
 		_, err := tx.AddMessage(&store.Message{Peer: bob, Sender: bob, OriginID: "2", Body: "Better now"})
@@ -102,6 +110,10 @@ func TestBackupAndRestore(t *testing.T) {
 	}
 	if got := audited(t, q, audit.Restored); len(got) != 2 {
 		t.Errorf("the audit log says %q", got)
+	}
+	log = auditedAll(t, q, testPIN)
+	if follow(log, "unlock", "restore ref=* count=1", "restore ref=* count=2", "lock reason=stopped", "unlock", "lock reason=stopped") != len(log) {
+		t.Errorf("the audit log says\n%s", strings.Join(log, "\n"))
 	}
 }
 
@@ -196,8 +208,19 @@ func TestBackupUnattended(t *testing.T) {
 		}
 		return string(out)
 	}
+	wrong := filepath.Join(t.TempDir(), "wrong")
+	if err := os.WriteFile(wrong, []byte("271829\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := at(t, home, "backup", dir, "--to", to, "--pin-file", wrong).CombinedOutput(); err == nil {
+		t.Errorf("with a wrong PIN: %s", out)
+	}
 	if out := run("backup", dir, "--to", to); !strings.Contains(out, "Whole: 1 messages") {
 		t.Errorf("said %q", out)
+	}
+	log := auditedAll(t, p, testPIN)
+	if follow(log, "unlock-failed reason=wrong-pin count=1", "unlock reason=unattended", "backup ref=* count=1", "lock reason=stopped") != len(log) {
+		t.Errorf("the audit log says\n%s", strings.Join(log, "\n"))
 	}
 	if out := run("backup", dir, "--to", to); !strings.Contains(out, "What is new since 000: 0 messages") {
 		t.Errorf("said %q", out)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -150,8 +151,10 @@ func TestRecoverInAnEmergency(t *testing.T) {
 	}
 	c.See("The vault is locked.")
 	c.Restored()
-	if got := audited(t, p, audit.EmergencyAccess); len(got) != 1 || !strings.Contains(got[0], "grace@ward.example") || !strings.Contains(got[0], "reason=emergency") {
-		t.Errorf("the audit log says %q", got)
+	// Hers is what stands between unlocking and locking.
+	log := auditedAll(t, p, testPIN)
+	if follow(log, "unlock", "emergency-access by=grace@ward.example ref=* reason=emergency", "message-shown peer="+bob+" message=*", "lock reason=by-person") != len(log) {
+		t.Errorf("the audit log says\n%s", strings.Join(log, "\n"))
 	}
 	inDatabase(t, p, func(tx *store.Tx) error {
 		list, err := tx.Messages(bob, 0, 10)
@@ -178,6 +181,9 @@ func TestRecoverInAnEmergency(t *testing.T) {
 	quit(t, c)
 	if got := audited(t, p, audit.EmergencyAccess); len(got) != 1 {
 		t.Errorf("the audit log says %q", got)
+	}
+	if all := auditedAll(t, p, testPIN); howMany(all, "unlock") != 3 || howMany(all, "lock reason=by-person") != 3 {
+		t.Errorf("the audit log says\n%s", strings.Join(all, "\n"))
 	}
 }
 
@@ -233,6 +239,12 @@ func TestRecoverAForgottenPIN(t *testing.T) {
 	quit(t, c)
 	if s, err := keystore.At(p.Vault, p.DeviceKey).Status(); err != nil || s.Tried != 0 || s.Recovery == "" {
 		t.Errorf("%+v, %v", s, err)
+	}
+	// Who chose the PIN could read until the lock; the wrong PIN is told of, once.
+	log := slices.DeleteFunc(auditedAll(t, p, "918273"), func(e string) bool { return strings.HasPrefix(e, "message-shown ") })
+	if follow(log, "unlock", "emergency-access by=grace@ward.example ref=* reason=forgotten-pin", "lock reason=by-person",
+		"unlock-failed reason=wrong-pin count=1", "unlock", "lock reason=by-person") != len(log) || howMany(log, "unlock-failed") != 1 {
+		t.Errorf("the audit log says\n%s", strings.Join(log, "\n"))
 	}
 }
 

@@ -193,6 +193,8 @@ type DeskSetup struct {
 	Task     Task   // to be done instead of showing anything
 	Reading  bool   // nothing is sent, and nothing changes: an emergency
 
+	Recovered bool // the vault was opened with the recovery key
+
 	// ComparedOnly has nothing sent to a device that was not compared.
 	ComparedOnly bool
 
@@ -326,6 +328,7 @@ func (m *DeskSetup) code(c *coder) {
 	c.flag(&m.Check)
 	m.Task.code(c)
 	c.flag(&m.Reading)
+	c.flag(&m.Recovered)
 	c.flag(&m.ComparedOnly)
 	c.bytes(&m.Wishes, maxWishes)
 	c.dealt(&m.Dealt)

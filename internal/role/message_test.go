@@ -22,7 +22,7 @@ func samples() []Message {
 			Rescue: Rescue{[]string{"/a", "/b"}, 2, "Dr Who", true, true}, Warrant: Warrant{[]byte("key: h.example\n"), "a@b", 7, []string{"on-call"}, at, true}, Proof: Proof{[]byte("an order\n"), [][]byte{[]byte("a key\n")}},
 		},
 		&DeskSetup{Profile: p, Label: "Mercy General", Terminal: []byte{9}, Open: "a@b", Check: true, ComparedOnly: true, Wishes: []byte("paste = false\n"),
-			Task: Task{Job: Trusting, Peer: "a@b", Urgency: 2, Wait: time.Second, Once: true, Ack: true, JSON: true, Through: true, File: "ecg.png", Fingerprint: "00", Archive: Archive{[]string{"age1x"}, true, true, 3, "0a", 4, true}, Silence: time.Hour}, Reading: true,
+			Task: Task{Job: Trusting, Peer: "a@b", Urgency: 2, Wait: time.Second, Once: true, Ack: true, JSON: true, Through: true, File: "ecg.png", Fingerprint: "00", Archive: Archive{[]string{"age1x"}, true, true, 3, "0a", 4, true}, Silence: time.Hour}, Reading: true, Recovered: true,
 			Display: Display{Theme: "auto", LockAfter: 2 * time.Minute, LockUnfocused: time.Minute, Curtain: true, Reveal: true, Mouse: true, Paste: true, Quiet: true,
 				AttachFrom: []Folder{{"~/Pictures", "/home/ng/Pictures", 254 << 8, ""}, {"~/stick", "/media/x", 7, "is on a removable disk"}, {"~/gone", "", 0, ""}}},
 			Dealt: []Dealt{{1, make([]byte, 32)}, {2, make([]byte, 32)}}},

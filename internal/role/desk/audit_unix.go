@@ -13,7 +13,6 @@ import (
 	"sotto/client/job"
 	"sotto/client/store"
 	"sotto/internal/role"
-	"sotto/tui"
 )
 
 // collector opens the folder of audit logs, if that is what this desk is for.
@@ -54,6 +53,5 @@ func (d *desk) audits(ctx context.Context, c *client.Client) (int, error) {
 			o.Standing = role.Refused
 		}
 	}
-	d.written(c, tui.Ended)
 	return role.ExitQuit, d.self.Control.Send(o)
 }

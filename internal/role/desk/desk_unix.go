@@ -196,24 +196,28 @@ func (d *desk) run() (int, error) {
 		a.Destroy()
 		return 0, err
 	}
-	if err := messenger.Accessed(accesses(a.Accesses)); err != nil {
+	opening := d.opening(handover.PINMark[:])
+	opening.Accesses = accesses(a.Accesses)
+	// Who has the PIN is let in, and it goes on trying; who has another's vault is not.
+	if err := messenger.Unlocked(ctx, opening); err != nil && d.setup.Recovered {
 		return 0, err
 	}
-	switch job := d.setup.Task.Job; {
-	case job == role.Verifying || job == role.Showing:
+	if job := d.setup.Task.Job; job.Offline() {
 		a.Destroy()
-		_ = messenger.Unlocked(ctx, d.opening(handover.PINMark[:]))
-		return d.audits(ctx, messenger)
-	case job.Offline():
-		a.Destroy()
-		return d.archive(ctx, messenger, handover.Recovery)
+		code := 0
+		if job == role.Verifying || job == role.Showing {
+			code, err = d.audits(ctx, messenger)
+		} else {
+			code, err = d.archive(ctx, messenger, handover.Recovery)
+		}
+		d.written(messenger, tui.Ended)
+		return code, err
 	}
 	if d.setup.Reading {
 		if err := db.ReadOnly(); err != nil {
 			return 0, err
 		}
 	} else {
-		_ = messenger.Unlocked(ctx, d.opening(handover.PINMark[:])) // it goes on trying
 		if err := d.announce(messenger, announcing); err != nil {
 			return 0, err
 		}

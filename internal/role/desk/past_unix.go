@@ -8,14 +8,13 @@ import (
 
 	"sotto/client"
 	"sotto/client/audit"
-	"sotto/internal/role"
 	"sotto/tui"
 )
 
 // opening is what the audit log is to say of how this desk came to be.
 func (d *desk) opening(pinMark []byte) client.Opening {
-	o := client.Opening{PINMark: pinMark}
-	if d.setup.Task.Job != role.Screen {
+	o := client.Opening{PINMark: pinMark, Recovered: d.setup.Recovered}
+	if !d.atTerminal() {
 		o.Reason = audit.Unattended
 	}
 	for _, h := range d.setup.Past {

@@ -66,6 +66,7 @@ func (w *watch) fromGate(e event) error {
 		w.unlocked(m.Tried)
 		w.gateOK, w.failures = true, 0
 		clear(w.cfg.Invited.Code)
+		w.recovered = w.mode == role.Recover
 		w.mode = role.Unlock // after joining, too
 		return w.startDesk()
 	}

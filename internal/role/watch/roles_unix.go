@@ -160,7 +160,7 @@ func (w *watch) startDesk() error {
 	}
 	desk, err := role.Spawn(role.Desk, &role.DeskSetup{
 		Profile: w.cfg.Profile, Label: w.cfg.Label, Display: w.cfg.Display,
-		Terminal: w.term.Saved(), Open: w.cfg.Open, Check: w.cfg.Check != nil, Task: w.cfg.Task, Reading: w.cfg.reading(),
+		Terminal: w.term.Saved(), Open: w.cfg.Open, Check: w.cfg.Check != nil, Task: w.cfg.Task, Reading: w.cfg.reading(), Recovered: w.recovered,
 		ComparedOnly: w.cfg.ComparedOnly, Wishes: w.cfg.Wishes, Dealt: w.dealt, Past: w.past,
 	}, w.keyEnd, theirs)
 	if err != nil {

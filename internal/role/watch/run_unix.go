@@ -55,6 +55,8 @@ type watch struct {
 	linkEnd *role.Socket // the other end of the running gate's link socket
 	gateOK  bool         // the running gate has unlocked
 
+	recovered bool // with the recovery key
+
 	status    role.Status
 	signedIn  bool                   // the link was given a password, as far as the watch knows
 	lockedAt  time.Time              // zero before the first unlock and while unlocked
