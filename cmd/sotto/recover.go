@@ -37,9 +37,9 @@ be read until sotto locks, nothing is sent, and nothing counts as read. --new-pi
 has a PIN chosen all the same.
 
 It is loud. That the vault is opened, by whom and why, is on the disk before it is;
-it goes into the device's audit log, and with that to the auditor; it stays in the
-conversation with the organisation; and the person is told before anything else
-when they next give their PIN.`,
+it goes into the device's audit log, and with that to the auditor the next time that
+sotto is opened with a PIN; it stays in the conversation with the organisation; and
+the person is told before anything else when they next give their PIN.`,
 		Example: `  sotto org recover default --reason forgotten-pin --by grace@hospital.example
   sotto org recover alice@hospital.example --reason emergency --by grace@hospital.example --key-file share1.txt --key-file share2.txt`,
 		Args: cobra.ArbitraryArgs,
