@@ -20,7 +20,9 @@ func TestResumeExactlyOverCuts(t *testing.T) {
 	d.login(s.url)
 	await(t, s.online, "login")
 	const each, rounds = 12, 20
+	over := make(chan struct{})
 	go func() {
+		defer close(over)
 		for r := range rounds {
 			for i := range each {
 				d.write(msg(fmt.Sprint("out-", r*each+i)))
@@ -63,6 +65,7 @@ func TestResumeExactlyOverCuts(t *testing.T) {
 	if len(s.stanzas) > 0 {
 		t.Errorf("the relay got %d more stanzas", len(s.stanzas))
 	}
+	await(t, over, "end of the cuts") // all may have come before the last one
 	if _, _, resumes := s.counts(); resumes != rounds {
 		t.Errorf("%d resumptions, not %d", resumes, rounds)
 	}
