@@ -30,13 +30,13 @@ func TestForgedAuditor(t *testing.T) {
 	if err := c.auditNow(ctx, audit.Event{Kind: audit.Searched, Count: 1}); err != nil {
 		t.Fatal(err)
 	}
-	b = a.batch(d)
+	b = a.batchWith(d, "search count=1\n")
 	a.answer(d, c, a.take(c, b))
 	a.confirmed(c, has(b))
 	if err := c.auditNow(ctx, audit.Event{Kind: audit.Searched, Count: 2}); err != nil {
 		t.Fatal(err)
 	}
-	if got := has(a.batch(d)); got <= has(b) {
+	if got := has(a.batchWith(d, "search count=2\n")); got <= has(b) {
 		t.Errorf("after a forged answer %d events are sent, before %d", got, has(b))
 	}
 	var forked []byte
