@@ -2,7 +2,6 @@ package tui
 
 import (
 	"errors"
-	"slices"
 	"strings"
 	"testing"
 
@@ -23,15 +22,11 @@ func TestAcknowledgeWithOneKey(t *testing.T) {
 	term.sees("acknowledge with Alt+Enter").press("half a sentence", keyAltEnter)
 	term.sees("ack you 19:08", "ACK", "> Calcium gluconate 10 ml now. #mrn:44120", ">  half a sentence").misses("acknowledge with")
 	term.press(keyAltEnter).sees("Nothing here waits to be acknowledged. Ctrl+J begins a new line.", ">  half a sentence")
-	if got := term.sent(); !slices.Equal(got, []string{ada + " !ack"}) {
-		t.Errorf("sent %q", got)
-	}
+	term.hasSent(ada + " !ack")
 	term.press(keyCtrlC)
 	term.fake.arrive(ada, "!stat again")
 	term.sees("acknowledge with Alt+Enter").press("/ack on my way", keyEnter).sees("on my way").misses("acknowledge with")
-	if got := term.sent(); !slices.Equal(got, []string{ada + " !ack", ada + " !ack on my way"}) {
-		t.Errorf("sent %q", got)
-	}
+	term.hasSent(ada+" !ack", ada+" !ack on my way")
 }
 
 // An acknowledgement that others could read than was shown is asked about first.
@@ -52,9 +47,7 @@ func TestAnswerAMessage(t *testing.T) {
 	term.press(keyAltUp, keyAltUp, keyAltUp, keyAltUp).sees(">               I am four", "Alt+R answer")
 	term.press(keyAltR).sees("answers 19:03, I am four minutes away · Esc: not so").misses(">               I am")
 	term.press("Hurry", keyEnter).sees("> I am four minutes away.", "Hurry").misses("answers 19:03")
-	if got := term.sent(); !slices.Equal(got, []string{ada + " Hurry"}) {
-		t.Errorf("sent %q", got)
-	}
+	term.hasSent(ada + " Hurry")
 	term.press(keyAltR).sees("answers 19:07, Repeat K").press(keyEsc).misses("answers")
 	term.fake.mu.Lock()
 	term.fake.broken = errors.New("the disk is full")

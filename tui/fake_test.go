@@ -534,8 +534,9 @@ func (f *fake) RemoveDevice(_ context.Context, id uint32) error {
 	f.mu.Lock()
 	f.devices[self] = slices.DeleteFunc(f.devices[self], func(d client.Device) bool { return d.ID == id })
 	f.mu.Unlock()
+	err := f.room("removed device", itoa(int(id)))
 	f.events <- client.DevicesChanged{Peer: self}
-	return f.room("removed device", itoa(int(id)))
+	return err
 }
 
 func (f *fake) Rejoin(context.Context) error { return f.room("rejoin") }

@@ -3,6 +3,7 @@ package tui
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -331,6 +332,13 @@ func (term *terminal) sent() []string {
 	term.fake.mu.Lock()
 	defer term.fake.mu.Unlock()
 	return slices.Clone(term.fake.sent)
+}
+
+// hasSent waits until this was sent and nothing else: the screen may show that the
+// line was taken before the messenger has it.
+func (term *terminal) hasSent(want ...string) {
+	term.t.Helper()
+	term.until(fmt.Sprintf("%q being all that was sent", want), func() bool { return slices.Equal(term.sent(), want) })
 }
 
 // still makes the screens without a terminal, and runs what they ask for, so
