@@ -82,8 +82,8 @@ func TestTerminalGetsNothingElse(t *testing.T) {
 		s.Type(keys)
 	}
 	for _, size := range [][2]int{{120, 40}, {60, 15}, {20, 5}, {80, 24}} {
-		s.Resize(size[0], size[1])
 		before := len(s.Output())
+		s.Resize(size[0], size[1])
 		s.Wait("drawn in another size", func() bool { return len(s.Output()) > before })
 	}
 	s.lock()

@@ -223,7 +223,15 @@ func (s *sotto) join(url string, while func(what string)) {
 	s.Type("\r")
 	s.See("Again  _")
 	s.Type(s.pin + "\r")
+	s.open()
+}
+
+// open waits for the first screen with conversations, and for the end of the gate,
+// which may come a moment later.
+func (s *sotto) open() {
+	s.t.Helper()
 	s.See("F1 help", "online")
+	s.Wait("the gate has ended", func() bool { return s.Role("gate") == 0 })
 }
 
 // typed types what the gate shows as dots, and waits for them.
@@ -238,7 +246,7 @@ func (s *sotto) unlock() {
 	s.t.Helper()
 	s.See("PIN  _")
 	s.Type(s.pin + "\r")
-	s.See("F1 help", "online")
+	s.open()
 }
 
 // locked waits for the lock screen and for the end of the desk.
