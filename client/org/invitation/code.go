@@ -261,6 +261,9 @@ func ParseCode(b []byte) (c Code, err error) {
 			return c, c.unpack(packed[1:])
 		}
 	}
+	if _, least := sizes(false, 0); len(b)-last > least/2 { // somebody has typed it, and not all of it right
+		return Code{}, ErrAltered
+	}
 	return Code{}, ErrCode
 }
 

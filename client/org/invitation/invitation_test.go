@@ -136,10 +136,13 @@ func TestAlteredCode(t *testing.T) {
 		}
 	}
 	// What is well formed but mistyped is told from what is none.
-	mistyped := bytes.Clone(s)
-	mistyped[0] = 'b'
-	if _, err := ParseCode(mistyped); !errors.Is(err, ErrAltered) {
-		t.Errorf("%v", err)
+	other, bits := bytes.Clone(s), bytes.Clone(s)
+	other[0] = 'b'
+	bits[len(bits)-1]++ // in bits that are left over
+	for _, mistyped := range [][]byte{other, bits, s[:len(s)-1], append(bytes.Clone(s), '0'), bytes.Replace(s, []byte("-"), []byte("!"), 1)} {
+		if _, err := ParseCode(mistyped); !errors.Is(err, ErrAltered) {
+			t.Errorf("%s: %v", mistyped, err)
+		}
 	}
 	for _, c := range []string{"", ",", "alice@hospital.example", "alice@hospital.example,", "alice@hospital.example,http://x,0", strings.Repeat("x", 5000),
 		"alice@hospital.example,ws://relay.example/,04KQX", strings.Replace(string(invite().code.Append(nil)), ",", ",hospital.example,", 1),
