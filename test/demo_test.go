@@ -16,7 +16,7 @@ func TestColleaguesInTheDemo(t *testing.T) {
 	me.talkTo("Cardenas, Luis")
 	me.say("How much insulin?")
 	me.See("Insulin 100 units")
-	me.SeeMatch(`taken back by Cardenas at \d\d:\d\d`)
+	me.SeeMatch(`taken back by Cardenas (at|on \d+ \w+) \d\d:\d\d`)
 	me.See("it was for another bed")
 	me.SeeGone("Insulin 100 units")
 

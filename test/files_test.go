@@ -198,7 +198,7 @@ func TestFiles(t *testing.T) {
 				t.Errorf("too large: %v", err)
 			}
 		}
-		neverOnDisk(t, s.Dir, "what people sent", first, second, third, fourth, "Müller", "answer.pdf", "film.mp4", "plan.pdf", "aesgcm")
+		neverOnDisk(t, s.Dir, "what people sent", first, second, third, fourth, "Müller", "answer.pdf", "film.mp4", "plan.pdf", "aesgcm://")
 		exercised(t, fmt.Sprintf("files over %s", s.Name))
 	})
 }

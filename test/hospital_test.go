@@ -34,8 +34,8 @@ func TestHospital(t *testing.T) {
 
 		// They talk, and nobody had to compare anything.
 		ada.talkTo("Lind, Per")
-		ada.say("Bed 9: potassium 6.1 #mrn:44120")
-		ada.delivered("Bed 9: potassium 6.1 #mrn:44120")
+		ada.say("Bed 9: potassium 6.1 #mrn:441207735198")
+		ada.delivered("Bed 9: potassium 6.1 #mrn:441207735198")
 		per.talkTo("Okafor, Ada")
 		per.See("Bed 9: potassium 6.1")
 		var alarm line
@@ -162,7 +162,7 @@ func TestHospital(t *testing.T) {
 
 		// What the auditor has is whole, and has no word of what was written.
 		a.ends()
-		a.knowsNoText("potassium", "44120", "asystole", "midazolam", "wrong patient", "written on", "a train", "are you there", "has left")
+		a.knowsNoText("potassium", "441207735198", "asystole", "midazolam", "wrong patient", "written on", "a train", "are you there", "has left")
 
 		// The report for the risk analysis knows what happened.
 		report := h.runs("org", "report", "--pin-file", h.pinFile, "--wait", patience.String(), "--audit", a.folder)

@@ -234,7 +234,7 @@ func TestPrograms(t *testing.T) {
 	onEach(t, func(t *testing.T, s *server.Server) {
 		people := team(t, s, "Alarm, Ada", "Pager, Per")
 		alarm, pager := newProgram(t, s, people[0]), newProgram(t, s, people[1])
-		const secret, second = "Disk 4 of pacs-2 has failed #mrn:44120", "Disk 5 has failed, too\x1b[2J\u202e"
+		const secret, second = "Disk 4 of pacs-2 has failed #mrn:441207735198", "Disk 5 has failed, too\x1b[2J\u202e"
 
 		// Nobody has compared anything yet.
 		r := alarm.send(pager.address, secret)
@@ -284,7 +284,7 @@ func TestPrograms(t *testing.T) {
 		l.stop()
 		gone(t, all)
 		for _, p := range []*program{alarm, pager} {
-			nothingWritten(t, p, "pacs-2", "44120", "Disk 5", p.pin)
+			nothingWritten(t, p, "pacs-2", "441207735198", "Disk 5", p.pin)
 		}
 		exercised(t, fmt.Sprintf("sotto send and sotto listen over %s", s.Name))
 	})
