@@ -154,6 +154,17 @@ func (s *siege) holds(matches func(*stanza.Element) bool) <-chan *stanza.Element
 	return held
 }
 
+// next waits for what is held next.
+func next[T any](s *siege, held <-chan T) (e T) {
+	s.t.Helper()
+	select {
+	case e = <-held:
+	case <-s.ctx.Done():
+		s.t.Fatal("nothing came that could be held: ", s.ctx.Err())
+	}
+	return e
+}
+
 func encrypted(e *stanza.Element) bool {
 	return e.Local == "message" && e.Get("type") == "chat" && e.Child(stanza.NSOmemo, "encrypted").Child("", "payload") != nil
 }
@@ -210,7 +221,7 @@ var attacks = []struct {
 		var all []*stanza.Element
 		for range 5 {
 			s.writes()
-			all = append(all, <-held)
+			all = append(all, next(s, held))
 		}
 		s.rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 		s.Set(nil)
@@ -219,7 +230,7 @@ var attacks = []struct {
 	{"drops a message", "Ada's screen: sent", func(s *siege) {
 		held := s.holds(encrypted)
 		body := s.writes()
-		id := (<-held).Get("id")
+		id := next(s, held).Get("id")
 		s.holds(func(e *stanza.Element) bool { return e.Get("id") == id }) // also when Ada repeats it
 		s.true()
 		if err := s.ada.Until(s.ctx, "delivery of what came", func() (bool, error) {
@@ -236,7 +247,7 @@ var attacks = []struct {
 	{"forges senders", "log: message not decrypted", func(s *siege) {
 		held := s.holds(encrypted)
 		s.writes()
-		e := <-held
+		e := next(s, held)
 		s.Set(nil)
 		for _, who := range []string{eve + "/x", s.Domain, mallory + "/x", ada + ".example/x", "@", per + "/other"} {
 			s.Inject(per, from(e, who))
@@ -247,7 +258,7 @@ var attacks = []struct {
 		held := s.holds(encrypted)
 		for i := range 5 {
 			s.writes()
-			e := <-held
+			e := next(s, held)
 			enc := e.Child(stanza.NSOmemo, "encrypted")
 			h := enc.Child("", "header")
 			switch i {
@@ -270,7 +281,7 @@ var attacks = []struct {
 	{"empties a message, and sends it whole afterwards", "screen: its key was used before", func(s *siege) {
 		held := s.holds(encrypted)
 		s.writes()
-		e := <-held
+		e := next(s, held)
 		s.Set(nil)
 		x := hostile.Copy(e)
 		enc := x.Child(stanza.NSOmemo, "encrypted")
@@ -286,7 +297,7 @@ var attacks = []struct {
 	{"strips the encryption and writes something else", "screen: came without encryption", func(s *siege) {
 		held := s.holds(encrypted)
 		s.writes()
-		e := <-held
+		e := next(s, held)
 		s.Set(nil)
 		text := fmt.Sprint("instead of it ", s.n)
 		s.clear[text] = true
@@ -393,7 +404,7 @@ var attacks = []struct {
 		}
 	}},
 	{"confirms what was not sent, and as somebody else", "log: confirmation ignored", func(s *siege) {
-		held := make(chan string, 1)
+		held := make(chan string, 100)
 		s.Set(func(way hostile.Way, who string, e *stanza.Element) []*stanza.Element {
 			if way == hostile.Up && who == per && encrypted(e) {
 				held <- e.Get("id")
@@ -405,7 +416,7 @@ var attacks = []struct {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		id := <-held
+		id := next(s, held)
 		for _, what := range []*stanza.Element{stanza.Received(id), stanza.Displayed(id)} {
 			for _, who := range []string{eve + "/x", mallory + "/x", s.Domain, ada, per + "/other", ada + ".example/x"} {
 				s.Inject(per, stanza.NewChat(per, "r", what).With("from", who), carbonOf(who, "received", stanza.NewChat(per, "r", what).With("from", ada+"/x")))
