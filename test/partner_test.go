@@ -39,17 +39,17 @@ func TestPartnerOrganisations(t *testing.T) {
 
 		// They agree. The people of neither need be at the domain that it is called by.
 		key := func(h *hospital) string { return h.org("partner", "list").Key }
-		if _, errs, code := mercy.tries("", "org", "partner", "propose", key(clinic), "--open", person(clinic, "cleo"), "--pin-file", mercy.pinFile); code != 1 || !strings.Contains(errs, "Say whose it is: person/"+person(clinic, "cleo")+"@"+theirs) {
+		if _, errs, code := mercy.tries("", "org", "partner", "propose", key(clinic), "--open", person(clinic, "cleo"), "--pin-file", mercy.pinFile, "--wait", patience.String()); code != 1 || !strings.Contains(errs, "Say whose it is: person/"+person(clinic, "cleo")+"@"+theirs) {
 			t.Errorf("it is not asked whose somebody at another domain is: %d, %q", code, errs)
 		}
 		agree := func(open ...string) {
 			t.Helper()
-			proposal := mercy.runs("org", "partner", "propose", key(clinic), "--open", strings.Join(open, ","), "--pin-file", mercy.pinFile)
-			agreement := clinic.runs("org", "partner", "accept", clinic.file("proposal", proposal), "--contact", mercy.contact, "--pin-file", clinic.pinFile, "--yes")
-			mercy.runs("org", "partner", "accept", mercy.file("agreement", agreement), "--contact", clinic.contact, "--pin-file", mercy.pinFile, "--yes")
+			proposal := mercy.runs("org", "partner", "propose", key(clinic), "--open", strings.Join(open, ","), "--pin-file", mercy.pinFile, "--wait", patience.String())
+			agreement := clinic.runs("org", "partner", "accept", clinic.file("proposal", proposal), "--contact", mercy.contact, "--pin-file", clinic.pinFile, "--wait", patience.String(), "--yes")
+			mercy.runs("org", "partner", "accept", mercy.file("agreement", agreement), "--contact", clinic.contact, "--pin-file", mercy.pinFile, "--wait", patience.String(), "--yes")
 		}
 		agree(person(mercy, "amira"), "role/referral@"+theirs)
-		if list := clinic.runs("org", "partner", "list", "--pin-file", clinic.pinFile); !strings.Contains(list, organisation+", agreement 1, in force") || !strings.Contains(list, "opens "+organisation+" person "+person(mercy, "amira")) {
+		if list := clinic.runs("org", "partner", "list", "--pin-file", clinic.pinFile, "--wait", patience.String()); !strings.Contains(list, organisation+", agreement 1, in force") || !strings.Contains(list, "opens "+organisation+" person "+person(mercy, "amira")) {
 			t.Errorf("the clinic's list:\n%s", list)
 		}
 
@@ -91,28 +91,28 @@ func TestPartnerOrganisations(t *testing.T) {
 		// One of the two ends it.
 		amira.talkTo("Costa, Cleo")
 		since = time.Now()
-		end := clinic.runs("org", "partner", "end", organisation, "--reason", "it is over", "--pin-file", clinic.pinFile, "--yes")
+		end := clinic.runs("org", "partner", "end", organisation, "--reason", "it is over", "--pin-file", clinic.pinFile, "--wait", patience.String(), "--yes")
 		cleo.closes("Aziz, Amira", since)
 		amira.closes("Costa, Cleo", since)
 		if list := mercy.org("partner", "list").Partners; len(list) != 1 || list[0].State != "in force" {
 			t.Errorf("before the hospital has accepted the end: %+v", list)
 		}
-		mercy.runs("org", "partner", "accept", mercy.file("end", end), "--pin-file", mercy.pinFile, "--yes")
+		mercy.runs("org", "partner", "accept", mercy.file("end", end), "--pin-file", mercy.pinFile, "--wait", patience.String(), "--yes")
 		if list := mercy.org("partner", "list").Partners; len(list) != 1 || list[0].State != "ended" {
 			t.Errorf("afterwards: %+v", list)
 		}
 		refused(emil, person(mercy, "amira"), "is not in the directory")
 
 		// They agree anew, after one of them has changed its key.
-		clinic.runs("org", "rotate", "--pin-file", clinic.pinFile, "--yes")
+		clinic.runs("org", "rotate", "--pin-file", clinic.pinFile, "--wait", patience.String(), "--yes")
 		agree(person(mercy, "amira"), "person/"+person(clinic, "cleo")+"@"+theirs)
 		amira.finds("Costa, Cleo", theirs)
 		amira.say("There you are")
 		amira.arrives("There you are")
 		cleo.finds("Aziz, Amira", organisation)
 		cleo.See("There you are")
-		mercy.runs("org", "rotate", "--pin-file", mercy.pinFile, "--yes")
-		if _, errs, code := mercy.tries("", "org", "partner", "accept", mercy.file("end", end), "--pin-file", mercy.pinFile, "--yes"); code != 1 || !strings.Contains(errs, "no agreement") {
+		mercy.runs("org", "rotate", "--pin-file", mercy.pinFile, "--wait", patience.String(), "--yes")
+		if _, errs, code := mercy.tries("", "org", "partner", "accept", mercy.file("end", end), "--pin-file", mercy.pinFile, "--wait", patience.String(), "--yes"); code != 1 || !strings.Contains(errs, "no agreement") {
 			t.Errorf("an old end: %d, %q", code, errs)
 		}
 		agree(person(mercy, "amira"), "person/"+person(clinic, "cleo")+"@"+theirs)
