@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/url"
 	"sync"
 	"time"
 
@@ -230,11 +231,21 @@ func (c *Client) auditFile(tx *store.Tx, kind audit.Kind, a *store.Attachment) e
 		return err
 	}
 	e := about(kind, m)
-	e.Ref = audit.IDOf(a.URL)
+	e.Ref = fileRef(a.URL)
 	if kind == audit.FileReceived && m.Sender != m.Peer {
 		e.By = audit.PersonOf(m.Sender)
 	}
 	return c.audit(tx, e)
+}
+
+// fileRef is the ref of a file with an address. What is sent of it (XEP-0454) does not
+// say how the relay has written it, nor whether a relay for trying things has no TLS.
+func fileRef(address string) audit.ID {
+	if u, err := url.Parse(address); err == nil {
+		u.Scheme = "https"
+		address = u.String()
+	}
+	return audit.IDOf(address)
 }
 
 // auditTrust says what is thought of a device from now on.

@@ -286,6 +286,24 @@ func TestAuditLogAmongHostileRelays(t *testing.T) {
 	quiet(t, c)
 }
 
+// TestPrunedIsLogged removes what the auditor has had for long, and says how much.
+func TestPrunedIsLogged(t *testing.T) {
+	c, d := online(t)
+	a := newAuditor(t, d, c)
+	a.names(c)
+	b := a.batch(d)
+	a.answer(d, c, a.take(c, b))
+	a.confirmed(c, has(b))
+	inRun(t, c, func() {
+		c.auditing.pruneAt = time.Time{}
+		c.pruneAudit(time.Now().Add(auditKeeps + time.Hour))
+	})
+	got := logged(t, c)
+	if want := fmt.Sprintf("audit-pruned count=%d", has(b)); len(got) == 0 || got[len(got)-1] != want || got[0] == "log-started" {
+		t.Errorf("the log is %q, and not %q", got, want)
+	}
+}
+
 // TestCollectorTakesLogs has a client collect: what comes is kept, answered, and on no
 // screen, whatever the relay does with it.
 func TestCollectorTakesLogs(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 	"filippo.io/age"
 	"github.com/awnumar/memguard"
 
+	"sotto/client/audit"
 	"sotto/client/backup"
 	"sotto/client/locker"
 	"sotto/client/store"
@@ -209,6 +210,9 @@ func TestBackupAndRestore(t *testing.T) {
 	again, err := restore(fresh, id, whole)
 	if err != nil || again != (Restored{}) {
 		t.Errorf("again: %+v, %v", again, err)
+	}
+	if n := auditedAs(t, fresh.store, audit.Restored, fmt.Sprintf(" count=%d", got.Messages)); n != 1 {
+		t.Errorf("the audit log tells of it %d times", n)
 	}
 	if strings.Join(told(t, fresh, bobs), "\n") != strings.Join(seen, "\n") {
 		t.Error("restoring again changed something")

@@ -215,6 +215,9 @@ func (c *Client) Attach(ctx context.Context, peer, name, mediaType string, conte
 	case size == 0:
 		return Message{}, fmt.Errorf("%s is empty: there is nothing to send", name)
 	case size > c.MaxFile():
+		if noted := c.AttemptedSize(ctx, peer, size); noted != nil {
+			return Message{}, noted
+		}
 		return Message{}, c.tooLarge(name, size)
 	case none:
 		return Message{}, errNoUpload

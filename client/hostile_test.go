@@ -126,7 +126,10 @@ func listFrom(from string, ids ...uint32) *stanza.Element {
 func forgery(to string) *stanza.Element { return stanza.NewChat(to, "forged", stanza.Body("forged")) }
 
 // attacks are what the relay does, with what must be in the log or on the screen
-// because of it; "" where the attempt is one that changes nothing for anybody.
+// because of it. "" is for what a relay may do, or anybody's network does by itself: the
+// order changes, something is lost and comes again, an answer or a confirmation comes
+// that belongs to nothing. There is nothing to tell of then. What holds is what check
+// looks at after each of them: what is shown, once each, and with no control in it.
 var attacks = []struct {
 	name, trace string
 	do          func(b *besieged)

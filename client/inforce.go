@@ -168,6 +168,15 @@ func (c *Client) Attempted(ctx context.Context, what Attempt, peer string, id in
 	return c.attempted(ctx, kind, reason, peer, id)
 }
 
+// AttemptedSize notes an attempt to attach a file of so many bytes, or more, if the
+// policy is what keeps it from being sent, and not the relay.
+func (c *Client) AttemptedSize(ctx context.Context, peer string, size int64) error {
+	if most := c.policyFile(); most >= locker.MaxFile || size <= most-aesgcm.Overhead {
+		return nil
+	}
+	return c.Attempted(ctx, Attaching, peer, 0)
+}
+
 func (c *Client) attempted(ctx context.Context, kind audit.Kind, reason audit.Reason, peer string, id int64) error {
 	err := c.store.Update(ctx, func(tx *store.Tx) error {
 		e := audit.Event{Kind: kind, Reason: reason, Peer: audit.PersonOf(peer)}

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -194,7 +195,15 @@ func TestWhatCanBeAttached(t *testing.T) {
 	if err := attach("notes.txt", 1<<20+1); !strings.Contains(err, "Your organisation lets files have up to") {
 		t.Errorf("too large: %q", err)
 	}
-	if got := strings.Join(attempts(t, c), "|"); got != "attach-attempt by-policy|attach-attempt by-policy" {
+	// What only the relay does not take is no attempt at anything that is forbidden.
+	o.decides("attachment-size = 40\n")
+	c.learnLimit(1 << 20)
+	if err := attach("notes.txt", 1<<20+1); !strings.Contains(err, "This relay takes files up to") {
+		t.Errorf("too large for the relay: %q", err)
+	}
+	want := "attach-attempt peer=" + ada + " reason=by-policy"
+	got := slices.DeleteFunc(logged(t, c), func(s string) bool { return !strings.HasPrefix(s, "attach-attempt ") })
+	if !slices.Equal(got, []string{want, want, want}) {
 		t.Errorf("the audit log has %q", got)
 	}
 }

@@ -182,6 +182,7 @@ func TestJoinAnOrganisation(t *testing.T) {
 	}
 	h.says(t, d, a.Answer, h.key)
 	joined(t, c)
+	logs(t, c, "joined")
 	d.published(c)
 	m := memberIn(t, st)
 	if m == nil || m.Anchor() != h.anchor || m.Contact() != theContact || m.Address() != me || !m.Added().Equal(a.Answer.Issued.UTC().Truncate(time.Second)) {

@@ -372,7 +372,9 @@ func (c *Client) refused(what string, err error) {
 // reasonOf says in the words of the audit log why a statement was refused.
 func reasonOf(err error) audit.Reason {
 	switch {
-	case errors.Is(err, org.ErrSignature), errors.Is(err, org.ErrFork):
+	case errors.Is(err, org.ErrFork):
+		return audit.Forked
+	case errors.Is(err, org.ErrSignature):
 		return audit.BadSignature
 	case errors.Is(err, org.ErrRollback):
 		return audit.Older

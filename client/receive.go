@@ -277,6 +277,9 @@ func (c *Client) repeated(tx *store.Tx, fx *effects, x *envelope) (bool, error) 
 	if x.outgoing {
 		return true, c.reached(tx, fx, x.peer, x.id, store.Sent)
 	}
+	if x.origin == live {
+		c.log.Info("message repeated")
+	}
 	if x.origin == live && old.Gone != store.RanOut {
 		c.owe(fx, x)
 	}

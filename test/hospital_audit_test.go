@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -111,18 +112,33 @@ func (a *hospitalAuditor) logged(name, kind string, fields ...string) {
 	}
 }
 
-// follows finds a message on the device that sent it and on the one that received it.
+// follows finds all that a message, which the organisation has recalled, went through
+// on the device that sent it and on the one that received it: each once, and no more.
 func (a *hospitalAuditor) follows(id, from, to string) {
 	a.t.Helper()
-	a.logged(from, "message-sent", "peer="+to+"@"+a.h.s.Domain, "message="+id)
-	a.logged(to, "message-received", "peer="+from+"@"+a.h.s.Domain, "message="+id)
-	for _, name := range []string{from, to} {
-		var lines []string
-		for late := time.Now().Add(terminal.Patience); len(lines) < 3; time.Sleep(200 * time.Millisecond) { // it was shown, and recalled
-			if lines = a.shows(name, "--message", id); time.Now().After(late) {
-				a.t.Errorf("of the message %s has logged only %q", name, lines)
+	sender, reader := from+"@"+a.h.s.Domain, to+"@"+a.h.s.Domain
+	for name, want := range map[string][]string{
+		from: {"message-delivered peer=" + reader, "message-recalled peer=" + reader, "message-sent peer=" + reader, "order-obeyed"},
+		to:   {"message-received peer=" + sender, "message-recalled peer=" + sender, "message-shown peer=" + sender, "order-obeyed"},
+	} {
+		slices.Sort(want)
+		var lines, is []string
+		for late := time.Now().Add(3 * terminal.Patience); !slices.Equal(is, want); time.Sleep(200 * time.Millisecond) {
+			if time.Now().After(late) {
+				a.t.Errorf("of the message %s has logged %q, and not %q", name, lines, want)
 				break
 			}
+			is = nil
+			lines = a.shows(name, "--message", id)
+			for _, l := range lines { // the event, and with whom
+				fields := strings.Fields(l)
+				if len(fields) > 1 && strings.HasPrefix(fields[1], "peer=") {
+					is = append(is, fields[0]+" "+fields[1])
+				} else {
+					is = append(is, fields[0])
+				}
+			}
+			slices.Sort(is)
 		}
 	}
 }

@@ -190,7 +190,9 @@ func plain(who, text string) *stanza.Element {
 }
 
 // attacks is what the relay does, and what is seen of it: words in Per's log, on
-// Per's screen, or, where nothing is changed for anybody, "".
+// Per's screen. "" is for what a relay may do, or is made harmless where it is shown:
+// of messages in another order nothing is to be told, and of controls, which any text
+// can have, what is on Per's screen after each attack is looked at.
 var attacks = []struct {
 	name, seen string
 	do         func(s *siege)
@@ -205,7 +207,7 @@ var attacks = []struct {
 		}
 		s.Inject(per, e, e, again, carbonOf(per, "received", e), hostile.Copy(e).Add(stanza.New(stanza.NSDelay, "delay").With("stamp", "2020-01-01T00:00:00Z")))
 	}},
-	{"duplicates everything", "", func(s *siege) {
+	{"duplicates everything", "log: message repeated", func(s *siege) {
 		s.Set(func(way hostile.Way, who string, e *stanza.Element) []*stanza.Element {
 			if e.Local == "message" {
 				return []*stanza.Element{e, e, e}

@@ -61,6 +61,9 @@ func attachFile(q queryContext, folders attach.Folders, accepted *client.NewRead
 	if errors.Is(err, attach.ErrOutside) {
 		err = errors.Join(err, q.Attempted(q.ctx, client.Attaching, peer, 0))
 	}
+	if large, ok := errors.AsType[*attach.TooLarge](err); ok {
+		err = errors.Join(err, q.AttemptedSize(q.ctx, peer, large.Size))
+	}
 	if err != nil {
 		return client.Message{}, err
 	}

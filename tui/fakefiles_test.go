@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"image"
 	"image/color"
 	"image/png"
@@ -128,6 +129,13 @@ func (f *fake) Contents(ctx context.Context, id int64) ([]byte, error) {
 		return bytes.Clone(b), nil
 	}
 	return nil, errors.New("what was kept of this file is gone. Fetch it again")
+}
+
+func (f *fake) AttemptedSize(_ context.Context, peer string, size int64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.org.tried = append(f.org.tried, fmt.Sprintf("attach %s, %d bytes", peer, size))
+	return f.broken
 }
 
 func (f *fake) MaxFile() int64 {

@@ -195,6 +195,7 @@ func TestAttach(t *testing.T) {
 	} {
 		term.press(keyCtrlU, typed, keyEnter).sees(words, ">  "+typed)
 	}
+	term.press(keyCtrlU, "/attach large.bin", keyEnter).tried("attach " + ada + ", 2097152 bytes")
 	term.fake.mu.Lock()
 	defer term.fake.mu.Unlock()
 	var got []string

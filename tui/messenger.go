@@ -48,6 +48,7 @@ type Messenger interface {
 	CancelFile(ctx context.Context, fileID int64) error
 	Contents(ctx context.Context, fileID int64) ([]byte, error)
 	MaxFile() int64
+	AttemptedSize(ctx context.Context, peer string, size int64) error
 	MarkRead(ctx context.Context, peer string, upTo int64) error
 	SetLifespan(ctx context.Context, peer string, d time.Duration) error
 	SetDraft(ctx context.Context, peer string, draft store.Draft) error

@@ -400,6 +400,9 @@ func TestAudit(t *testing.T) {
 	}
 	var reasons []string
 	for _, e := range events {
+		if e.Kind != audit.AdminActed {
+			t.Errorf("a %s", e.Kind)
+		}
 		reasons = append(reasons, e.Reason.String())
 	}
 	want := "policy-set founded invited approved altered altered order-wipe removed removed altered"

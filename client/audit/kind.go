@@ -80,11 +80,11 @@ type shape struct {
 	failed    bool     // whether it tells of something that was refused or went wrong
 }
 
-var endings = []Reason{ByPerson, Idle, ByOrder, ByPolicy, PolicyTooOld, LeaseEnded, Asleep, TerminalGone, Stopped, Crashed, Restarted, ByPolicy}
+var endings = []Reason{ByPerson, Idle, ByOrder, ByPolicy, PolicyTooOld, LeaseEnded, Asleep, TerminalGone, Stopped, Crashed, Restarted}
 
 var attempts = []Reason{ByPolicy, NotPossible, NotMember}
 
-var unsound = []Reason{BadSignature, Malformed, Older, Late, Repeated, NotForUs}
+var unsound = []Reason{BadSignature, Malformed, Older, Late, Repeated, NotForUs, Forked}
 
 var shapes = [lastKind + 1]shape{
 	LogStarted:        {name: "log-started", may: fReason, reasons: []Reason{NewDevice, AfterRestore}},
@@ -133,7 +133,7 @@ var shapes = [lastKind + 1]shape{
 	Restored:        {name: "restore", may: fBy | fRef | fDevice | fCount},
 	Exported:        {name: "export", may: fBy | fRef | fCount},
 	AuditPruned:     {name: "audit-pruned", must: fCount},
-	AuditRefused:    {name: "audit-refused", must: fReason, may: fBy, reasons: append([]Reason{Forked}, unsound...), failed: true},
+	AuditRefused:    {name: "audit-refused", must: fReason, may: fBy, reasons: unsound, failed: true},
 	ClockChanged:    {name: "clock-changed", must: fReason | fCount, reasons: []Reason{Forward, Back}},
 	Wiped:           {name: "wipe", must: fReason, may: fRef, reasons: []Reason{ByOrder, ByPerson, TooMany}},
 }

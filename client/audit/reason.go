@@ -34,7 +34,7 @@ const (
 	Older                             // than what is in force
 	Late                              // it had expired
 	NotForUs                          // but for another device or person
-	Forked                            // the collector has another history
+	Forked                            // there is another with the same number; or the collector has another history
 	OrderLock                         //
 	OrderWipe                         //
 	OrderRecall                       //

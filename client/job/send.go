@@ -127,7 +127,10 @@ func attach(ctx context.Context, c *client.Client, s Sending, caption string) (c
 	if err != nil {
 		return client.Message{}, fmt.Errorf("read the file: %w", err)
 	}
-	if int64(len(content)) > most {
+	if n := int64(len(content)); n > most {
+		if err := c.AttemptedSize(ctx, s.To, n); err != nil {
+			return client.Message{}, err
+		}
 		return client.Message{}, fmt.Errorf("%s is larger than the %d MiB that can be sent. Nothing was sent", s.Name, most>>20)
 	}
 	name, mediaType, clean, err := picture.Clean(ctx, s.Name, content)

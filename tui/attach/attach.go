@@ -57,6 +57,12 @@ type outside struct{ error }
 
 func (outside) Is(target error) bool { return target == ErrOutside }
 
+// TooLarge is the error about a file that has more bytes than are taken.
+type TooLarge struct {
+	Size int64 // in bytes
+	error
+}
+
 // errOutside says where files can be attached from.
 func (fs Folders) errOutside() error {
 	var shown []string
@@ -195,7 +201,7 @@ func (p place) read(limit int64) (File, error) {
 		return File{}, outside{fmt.Errorf("%s is on another disk than %s. Your organisation lets files be attached from this computer's own disks only", shown, text.Line(p.folder.Shown))}
 	}
 	if info.Size() > limit {
-		return File{}, fmt.Errorf("%s is %s. Files can have up to %s", shown, Size(info.Size()), Size(limit))
+		return File{}, &TooLarge{info.Size(), fmt.Errorf("%s is %s. Files can have up to %s", shown, Size(info.Size()), Size(limit))}
 	}
 	content := make([]byte, 0, info.Size()+1)
 	for int64(len(content)) <= limit {
