@@ -125,6 +125,7 @@ type Client struct {
 	calls  *calls        // things only Run may do
 	ended  chan struct{} // closed when Run does nothing more
 	heard  chan struct{} // see Heard
+	ends   atomic.Bool   // see Ending
 
 	announcing sync.Mutex // see announce
 

@@ -77,6 +77,10 @@ func newOrders() orders { return orders{acking: make(map[string]bool)} }
 // organisation cannot be heard, and where an order ends this run.
 func (c *Client) Heard() <-chan struct{} { return c.heard }
 
+// Ending reports whether an order is about to end this run: it waits for no more than
+// that the relay takes what acknowledges it, and nothing is to be shown meanwhile.
+func (c *Client) Ending() bool { return c.ends.Load() }
+
 func (c *Client) haveHeard() {
 	if c.orders.ending == nil && len(c.orders.todo) == 0 {
 		c.orders.once.Do(func() { close(c.heard) })
@@ -297,6 +301,7 @@ func (c *Client) carryOut() {
 	}
 	m := c.Membership()
 	c.orders.ending = e
+	c.ends.Store(true)
 	c.update("acknowledge an order", func(tx *store.Tx, fx *effects) error {
 		if worst.Do == order.Wipe { // before the acknowledgement: what the relay has of that, it has of this
 			fx.after = append(fx.after, c.sendAuditLast)

@@ -230,8 +230,12 @@ func TestDeafRelayAndAWipe(t *testing.T) {
 	s.double.mu.Lock()
 	s.settle = false
 	s.double.mu.Unlock()
+	if s.c.Ending() {
+		t.Error("it ends before anything is ordered")
+	}
 	s.order(order.Wipe, nil)
 	s.nudge()
+	eventually(t, "the end is known before it comes", s.c.Ending)
 	if got := from(t, s.ordered, "order"); got.Do != order.Wipe {
 		t.Errorf("%+v", got)
 	}

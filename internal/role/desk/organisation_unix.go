@@ -68,10 +68,10 @@ func (d *desk) dealt() (list []client.Dealt) {
 
 // hear waits until what the organisation orders is known and done, before anything is
 // shown: not at all where the link has followed it while sotto was locked, and not long
-// where the relay cannot be reached.
+// where the relay cannot be reached. An order that has come and ends this run is waited
+// for however long it takes: what is on its way to be wiped is not shown first.
 func (d *desk) hear(ctx context.Context, c *client.Client) {
-	late := time.NewTimer(hearTime)
-	defer late.Stop()
+	late := time.Now().Add(hearTime)
 	look := time.NewTicker(hearLook)
 	defer look.Stop()
 	for {
@@ -80,11 +80,11 @@ func (d *desk) hear(ctx context.Context, c *client.Client) {
 			return
 		case <-ctx.Done():
 			return
-		case <-late.C:
-			return
 		case <-look.C:
-			if s := c.State(); s.Phase == wire.Refused || !s.RetryAt.IsZero() {
-				return // it has been tried
+			s := c.State()
+			tried := s.Phase == wire.Refused || !s.RetryAt.IsZero()
+			if (tried || time.Now().After(late)) && !c.Ending() {
+				return
 			}
 		}
 	}
