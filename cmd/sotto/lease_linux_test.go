@@ -34,7 +34,7 @@ func (w *clinic) leased() (home string, stop func()) {
 	if _, err := w.org.SetPolicy(t.Context(), strings.Replace(body, `lease = "7d"`, `lease = "10m"`, 1)); err != nil {
 		t.Fatal(err)
 	}
-	stop = w.serve()
+	stop = w.beat()
 	home = t.TempDir()
 	c := w.member(home)
 	c.Wait("the policy is there", func() bool {
@@ -50,6 +50,10 @@ func (w *clinic) leased() (home string, stop func()) {
 	})
 	return home, stop
 }
+
+// beat serves, which signs one head at once and the next when a test has ended long
+// since: one that the device has not heard when its clock is set would open it again.
+func (w *clinic) beat() (stop func()) { return w.serveWith(admin.Serving{Every: time.Hour}) }
 
 // late has the clock of a device say once that something has passed since the
 // organisation was heard. The time of a head is in whole seconds, so late waits for the
@@ -95,7 +99,7 @@ func TestLeaseIsOver(t *testing.T) {
 	if out := string(c.Output()); strings.Contains(out, potassium) || strings.Contains(out, "Ctrl+K") {
 		t.Error("something was shown")
 	}
-	stop = w.serve() // signs a head
+	stop = w.beat()
 	c.See(potassium, "online", "ward.example not heard, locks")
 	if !strings.Contains(string(c.Output()), potassium) {
 		t.Error("this is not how to find out whether something was shown")
@@ -150,7 +154,7 @@ func TestLeaseWhereTheRelayLostAnItem(t *testing.T) {
 	if out := string(c.Output()); strings.Contains(out, potassium) {
 		t.Error("something was shown")
 	}
-	w.serveWith(admin.Serving{Every: time.Hour})
+	w.beat()
 	c.See(potassium, "online")
 	quit(t, c)
 }
