@@ -62,6 +62,7 @@ func TestHospital(t *testing.T) {
 		ada.delivered("Bed 4: midazolam 100 mg")
 		per.See("Bed 4: midazolam 100 mg")
 		id := ada.messageID()
+		a.logged("per", "message-shown", "peer=ada@"+s.Domain, "message="+id) // before it is gone
 		h.org("order", "recall", "all", "--author", "ada@"+s.Domain, "--message", id, "--reason", "wrong patient", "--yes")
 		for _, p := range []*person{ada, per} {
 			p.SeeGone("midazolam")
