@@ -1,7 +1,9 @@
 package client
 
 import (
+	"context"
 	"encoding/hex"
+	"errors"
 	"time"
 
 	"sotto/client/audit"
@@ -23,8 +25,8 @@ const seenAccess = "recovery-access "
 
 // accessed writes accesses that were not written before into the audit log, and as
 // a line into the conversation with the organisation, or with oneself: what the lock
-// screen says goes, this stays.
-func (c *Client) accessed(tx *store.Tx, list []Access) error {
+// screen says goes, this stays. Those of before are logged with their own time.
+func (c *Client) accessed(tx *store.Tx, list []Access, before bool, now time.Time) error {
 	peer := c.Membership().Contact()
 	if peer == "" {
 		peer = c.self
@@ -43,7 +45,11 @@ func (c *Client) accessed(tx *store.Tx, list []Access) error {
 		if _, err := tx.AddMessage(&row); err != nil {
 			return err
 		}
-		if err := c.audit(tx, audit.Event{Kind: audit.EmergencyAccess, By: audit.PersonOf(x.By), Ref: audit.IDOf(id), Reason: accessReason(x.Reason)}); err != nil {
+		at := now
+		if before && x.Time.Before(now) {
+			at = x.Time
+		}
+		if err := c.auditAt(tx, at, audit.Event{Kind: audit.EmergencyAccess, By: audit.PersonOf(x.By), Ref: audit.IDOf(id), Reason: accessReason(x.Reason)}); err != nil {
 			return err
 		}
 		if err := tx.SetValue(seenAccess+id, []byte{1}); err != nil {
@@ -51,6 +57,26 @@ func (c *Client) accessed(tx *store.Tx, list []Access) error {
 		}
 	}
 	return nil
+}
+
+// ErrUnloggedAccess is wrapped where the audit log does not have an access.
+var ErrUnloggedAccess = errors.New("the vault was opened with the recovery key, and that could not be written down")
+
+// unlogged reports whether the audit log does not have one of the accesses, as far as
+// it can be read.
+func (c *Client) unlogged(ctx context.Context, list []Access) bool {
+	missing := false
+	err := c.store.View(context.WithoutCancel(ctx), func(tx *store.Tx) error {
+		for _, x := range list {
+			seen, err := tx.Value(seenAccess + hex.EncodeToString(x.ID[:]))
+			if err != nil {
+				return err
+			}
+			missing = missing || seen == nil
+		}
+		return nil
+	})
+	return missing || err != nil && len(list) > 0
 }
 
 func accessReason(s string) audit.Reason {

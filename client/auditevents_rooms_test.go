@@ -13,7 +13,7 @@ import (
 func TestFilesAreLogged(t *testing.T) {
 	w := newWard(t, "ada", "per")
 	a, b := w.person("ada"), w.person("per")
-	words := []string{"ecg", "okafor", "png", "CANARY"}
+	words := []string{"ecg okafor", "okafor.png", ".png", "CANARY"}
 	hers, his := keeps(t, a.Client, words...), keeps(t, b.Client, words...)
 	content := file(70_001)
 	m := a.attachFile(b, "ecg okafor.png", content, "")

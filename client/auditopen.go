@@ -47,16 +47,23 @@ type opening struct {
 // Unlocked writes into the audit log that the device was unlocked, and before it what
 // happened since it was locked. If the log says nothing of a lock, and nobody else
 // does, the last client has crashed. Accesses that were not written before are: this
-// opening's behind the unlocking, those that led to none before it. Where it cannot be written now, as with a full
-// disk, it is written as soon as it can: whoever has the PIN is not kept from what
-// may be needed.
+// opening's behind the unlocking, those that led to none before it.
+//
+// Where it cannot be written now, as with a full disk, it is written as soon as it can:
+// whoever has the PIN is not kept from what may be needed. With ErrUnloggedAccess it
+// must not be opened: the vault was opened with the recovery key, this time or before,
+// and who has the PIN by now may be whoever has set it then.
 func (c *Client) Unlocked(ctx context.Context, o Opening) error {
 	o.Past = slices.Clone(o.Past)
 	slices.SortStableFunc(o.Past, func(a, b Happened) int { return a.At.Compare(b.At) })
 	c.opening.mu.Lock()
 	defer c.opening.mu.Unlock()
 	c.opening.what = &o
-	return c.writeOpening(ctx)
+	err := c.writeOpening(ctx)
+	if err != nil && c.unlogged(ctx, o.Accesses) {
+		return fmt.Errorf("%w: %w", ErrUnloggedAccess, err)
+	}
+	return err
 }
 
 // tickOpening tries again what could not be written.
@@ -82,14 +89,22 @@ func (c *Client) opened(tx *store.Tx, o *Opening, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	if bytes.Compare(until, []byte(now.UTC().Format(stampFormat))) > 0 {
+		until = nil // the clock was ahead then
+	}
 	open, err := tx.Value(valueOpen)
 	if err != nil {
 		return err
 	}
 	past := slices.DeleteFunc(slices.Clone(o.Past), func(h Happened) bool {
 		stamp := []byte(h.At.UTC().Format(stampFormat))
-		return bytes.Compare(stamp, until) <= 0 || h.At.After(now) // written already; or of another clock
+		return bytes.Compare(stamp, until) <= 0 // written already
 	})
+	for i := range past { // of another clock, or the clock was set back
+		if past[i].At.After(now) {
+			past[i].At = now
+		}
+	}
 	wrote := open == nil // the lock, by the last client itself
 	at := now
 	if len(past) > 0 {
@@ -131,13 +146,13 @@ func (c *Client) opened(tx *store.Tx, o *Opening, now time.Time) error {
 	if n := len(before); o.Recovered && n > 0 {
 		before, these = before[:n-1], before[n-1:]
 	}
-	if err := c.accessed(tx, before); err != nil {
+	if err := c.accessed(tx, before, true, now); err != nil {
 		return err
 	}
 	if err := c.auditAt(tx, now, audit.Event{Kind: audit.Unlocked, Reason: o.Reason}); err != nil {
 		return err
 	}
-	if err := c.accessed(tx, these); err != nil {
+	if err := c.accessed(tx, these, false, now); err != nil {
 		return err
 	}
 	return tx.SetValue(valueOpen, []byte{1})
@@ -148,8 +163,15 @@ const stampFormat = "2006-01-02T15:04:05.000000000Z"
 
 // Locked writes into the audit log that the device is being locked, and why, and
 // signs the log as it is: that is what shows a missing end. With leaves it is logged
-// off, too.
+// off, too. An unlocking that could not be written yet is written before it.
 func (c *Client) Locked(ctx context.Context, reason audit.Reason, leaves bool) error {
+	c.opening.mu.Lock()
+	defer c.opening.mu.Unlock()
+	if c.opening.what != nil {
+		if err := c.writeOpening(ctx); err != nil {
+			return err
+		}
+	}
 	err := c.store.Update(ctx, func(tx *store.Tx) error {
 		if open, err := tx.Value(valueOpen); err != nil || open == nil {
 			return err

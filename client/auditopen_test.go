@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -135,5 +136,81 @@ func TestUnlockedLater(t *testing.T) {
 	c.tickOpening()
 	if got := fmt.Sprint(logged(t, c)); got != "[log-started unlock]" {
 		t.Errorf("logged %v", got)
+	}
+}
+
+// TestUnlockedNeverUnlogged: an opening that could not be written is, before the lock.
+func TestUnlockedNeverUnlogged(t *testing.T) {
+	c := offline(t, memoryStore(t))
+	gone, cancel := context.WithCancel(ctx)
+	cancel()
+	wrong := Happened{audit.Event{Kind: audit.UnlockFailed, Reason: audit.WrongPIN, Count: 9}, time.Now().Add(-time.Minute)}
+	if err := c.Unlocked(gone, Opening{Past: []Happened{wrong}}); err == nil || errors.Is(err, ErrUnloggedAccess) {
+		t.Fatalf("with a context that is over: %v", err)
+	}
+	if err := c.Locked(ctx, audit.Idle, false); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(logged(t, c), "|"); got != "log-started|unlock-failed reason=wrong-pin count=9|unlock|lock reason=idle" {
+		t.Errorf("logged %s", got)
+	}
+}
+
+// TestUnloggedAccess: nobody is let in, by the recovery key or by a PIN that may have
+// been set with it, while the log does not have that. Once it has, that keeps nobody out.
+func TestUnloggedAccess(t *testing.T) {
+	st, then := memoryStore(t), time.Now().Add(-48*time.Hour)
+	access := Access{ID: [8]byte{1}, Time: then, Reason: "forgotten-pin", Words: "a forgotten PIN", By: "grace@ward.example"}
+	gone, cancel := context.WithCancel(ctx)
+	cancel()
+	if err := offline(t, st).Unlocked(ctx, Opening{}); err != nil { // the log has begun before
+		t.Fatal(err)
+	}
+	for _, recovered := range []bool{true, false} {
+		if err := offline(t, st).Unlocked(gone, Opening{Accesses: []Access{access}, Recovered: recovered}); !errors.Is(err, ErrUnloggedAccess) {
+			t.Errorf("recovered %v: %v", recovered, err)
+		}
+	}
+	c := offline(t, st)
+	if err := c.Unlocked(ctx, Opening{Accesses: []Access{access}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Unlocked(gone, Opening{Accesses: []Access{access}}); err == nil || errors.Is(err, ErrUnloggedAccess) {
+		t.Errorf("once it is logged: %v", err)
+	}
+	if err := st.View(ctx, func(tx *store.Tx) error {
+		return tx.AuditLines(0, 10, func(_ int64, line, _ []byte) {
+			is := strings.Contains(string(line), " "+then.UTC().Format("2006-01-02T15:04:05.000Z")+" ")
+			if strings.Contains(string(line), "emergency-access") != is {
+				t.Errorf("the access was at %v: %s", then.UTC(), line)
+			}
+		})
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestPastOfAnotherClock: what happened counts, whatever the clock has said before or
+// was when it did.
+func TestPastOfAnotherClock(t *testing.T) {
+	st, now := memoryStore(t), time.Now()
+	wrong := func(at time.Time, n uint32) Opening {
+		return Opening{Past: []Happened{{audit.Event{Kind: audit.UnlockFailed, Reason: audit.WrongPIN, Count: n}, at}}}
+	}
+	c := offline(t, st)
+	if err := st.Update(ctx, func(tx *store.Tx) error {
+		o, year := wrong(now.Add(364*24*time.Hour), 1), now.Add(365*24*time.Hour)
+		return c.opened(tx, &o, year)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(c.Unlocked(ctx, wrong(now.Add(-time.Minute), 9)), c.Unlocked(ctx, wrong(now.Add(time.Hour), 5))); err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Join(logged(t, c), "|")
+	for _, want := range []string{"count=1", "count=9", "count=5"} {
+		if strings.Count(got, "unlock-failed reason=wrong-pin "+want) != 1 {
+			t.Errorf("%s: logged %s", want, got)
+		}
 	}
 }

@@ -198,8 +198,8 @@ func (d *desk) run() (int, error) {
 	}
 	opening := d.opening(handover.PINMark[:])
 	opening.Accesses = accesses(a.Accesses)
-	// Who has the PIN is let in, and it goes on trying; who has another's vault is not.
-	if err := messenger.Unlocked(ctx, opening); err != nil && d.setup.Recovered {
+	// Who has the PIN is let in, and it goes on trying; who may have another's vault is not.
+	if err := messenger.Unlocked(ctx, opening); err != nil && (d.setup.Recovered || errors.Is(err, client.ErrUnloggedAccess)) {
 		return 0, err
 	}
 	if job := d.setup.Task.Job; job.Offline() {
