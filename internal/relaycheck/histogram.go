@@ -38,10 +38,9 @@ func (h *histogram) add(d time.Duration) {
 	h.max = max(h.max, d)
 }
 
-// quantile is the duration that a share of all does not exceed, within 1 %.
+// quantile is the duration that a share of all does not exceed, within 1 %. The lock is
+// held.
 func (h *histogram) quantile(q float64) time.Duration {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	left := int(math.Ceil(q * float64(h.n)))
 	for b, n := range h.buckets {
 		if left -= n; left <= 0 && h.n > 0 {
@@ -65,10 +64,8 @@ type Bucket struct {
 }
 
 // coarse are the buckets from the first to the last one that has something; nil of
-// nothing.
+// nothing. The lock is held.
 func (h *histogram) coarse() []Bucket {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	all := make([]Bucket, len(bounds))
 	for i, b := range bounds {
 		all[i].Bound = b
@@ -101,7 +98,10 @@ type Spread struct {
 	Buckets []Bucket `json:"buckets,omitempty"` // with rising bounds; their counts add up to Count
 }
 
+// spread is of one moment: durations may still be added meanwhile.
 func (h *histogram) spread() Spread {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	in := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 	return Spread{h.n, in(h.quantile(0.5)), in(h.quantile(0.9)), in(h.quantile(0.99)), in(h.max), h.coarse()}
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 )
@@ -69,5 +70,38 @@ func TestBuckets(t *testing.T) {
 		if sum != s.Count {
 			t.Errorf("around %v ms the buckets have %d of %d", bound, sum, s.Count)
 		}
+	}
+}
+
+// TestSpreadWhileMoreIsAdded: what is told is of one moment.
+func TestSpreadWhileMoreIsAdded(t *testing.T) {
+	var h histogram
+	var adding sync.WaitGroup
+	for i := range 4 {
+		adding.Go(func() {
+			for j := range 20_000 {
+				h.add(time.Duration(i*j) * time.Microsecond)
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { adding.Wait(); close(done) }()
+	for over := false; !over; {
+		select {
+		case <-done:
+			over = true
+		default:
+		}
+		s := h.spread()
+		sum := 0
+		for _, b := range s.Buckets {
+			sum += b.Count
+		}
+		if sum != s.Count || s.P99 > s.Max {
+			t.Fatalf("the buckets have %d: %+v", sum, s)
+		}
+	}
+	if n := h.spread().Count; n != 80_000 {
+		t.Errorf("%d counted", n)
 	}
 }
