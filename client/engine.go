@@ -95,6 +95,8 @@ type engine struct {
 	timers []deferred
 	told   State           // the state last told to the screen
 	said   map[string]bool // notices said in this run
+
+	refusals map[string]bool // statements of the organisation that were refused in this run
 }
 
 // deferred is something to do later in the same session.
@@ -144,7 +146,7 @@ func newEngine() engine {
 		rooms: make(map[string]*room), withdrawals: make(map[string][]withdrawal), appeared: make(map[string]time.Time),
 		marking: make(map[string]bool),
 		seen:    make(map[omemo.Address]omemo.Fingerprint), answersDue: make(map[omemo.Address]bool), answering: make(map[string]bool),
-		repaired: make(map[omemo.Address]time.Time), said: make(map[string]bool), warned: make(map[string]warnings), mover: newMover(),
+		repaired: make(map[omemo.Address]time.Time), said: make(map[string]bool), refusals: make(map[string]bool), warned: make(map[string]warnings), mover: newMover(),
 		auditing: newAuditing(), orders: newOrders(),
 	}
 }

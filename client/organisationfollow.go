@@ -340,6 +340,10 @@ func (c *Client) roundEnded(err error) {
 	}
 }
 
+// refusalsTold bounds what is told of refused statements in a run: the kinds of them, and
+// those of each order and each partner.
+const refusalsTold = 1000
+
 // refused tells of a statement that was not taken: the person once, the log each time.
 func (c *Client) refused(what string, err error) {
 	m := c.Membership()
@@ -350,11 +354,11 @@ func (c *Client) refused(what string, err error) {
 			words = kind.Error()
 		}
 	}
-	key := "refused " + what + words
-	if len(c.said) >= 1000 || c.said[key] {
+	key := what + ": " + words // none of it is the relay's
+	if len(c.refusals) >= refusalsTold || c.refusals[key] {
 		return
 	}
-	c.said[key] = true
+	c.refusals[key] = true
 	c.notice("", "%s of %s that the relay shows was refused: %v. What was known before still holds. Tell whoever runs the relay, and %s",
 		strings.ToUpper(what[:1])+what[1:], m.Organisation(), err, m.Contact())
 	kind := audit.DirectoryRefused
