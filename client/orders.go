@@ -66,8 +66,9 @@ type ordered struct {
 // ending is an order that ends this run, with others that it covers.
 type ending struct {
 	ordered
-	all  []ordered
-	acks map[string]bool // ids that the relay does not have yet
+	member *membership.Membership // by which it was ordered
+	all    []ordered
+	acks   map[string]bool // ids that the relay does not have yet
 }
 
 func newOrders() orders { return orders{acking: make(map[string]bool)} }
@@ -78,11 +79,13 @@ func newOrders() orders { return orders{acking: make(map[string]bool)} }
 func (c *Client) Heard() <-chan struct{} { return c.heard }
 
 // Ending reports whether an order is about to end this run: it waits for no more than
-// that the relay takes what acknowledges it, and nothing is to be shown meanwhile.
+// that the relay takes what acknowledges it, and nothing is to be shown meanwhile. Within
+// ackPatience Config.OnOrder has been called, and it stays true after that: who runs the
+// client ends it then.
 func (c *Client) Ending() bool { return c.ends.Load() }
 
 func (c *Client) haveHeard() {
-	if c.orders.ending == nil && len(c.orders.todo) == 0 {
+	if !c.ends.Load() && len(c.orders.todo) == 0 {
 		c.orders.once.Do(func() { close(c.heard) })
 	}
 }
@@ -295,11 +298,11 @@ func (c *Client) carryOut() {
 	c.orders.todo = nil
 	rank := []order.Action{order.Lock, order.LogOff, order.Wipe}
 	worst := slices.MaxFunc(todo, func(a, b ordered) int { return slices.Index(rank, a.Do) - slices.Index(rank, b.Do) })
-	e := &ending{ordered: worst, all: todo, acks: make(map[string]bool)}
+	m := c.Membership()
+	e := &ending{ordered: worst, member: m, all: todo, acks: make(map[string]bool)}
 	if worst.Do == order.Wipe {
 		e.all = []ordered{worst} // the others have no time left
 	}
-	m := c.Membership()
 	c.orders.ending = e
 	c.ends.Store(true)
 	c.update("acknowledge an order", func(tx *store.Tx, fx *effects) error {
@@ -330,10 +333,11 @@ func (c *Client) carryOut() {
 
 // end has whoever runs the client carry out what is about to happen.
 func (c *Client) end() {
-	e, m := c.orders.ending, c.Membership()
-	if e == nil || m == nil {
+	e := c.orders.ending
+	if e == nil { // it has happened
 		return
 	}
+	m := e.member
 	c.orders.ending = nil
 	c.cfg.OnOrder(Ordered{Do: e.Do, Number: e.Number, Hash: e.Hash(), Note: e.note, Words: wordsOfOrder(m, e.Order)})
 	if e.Do == order.Wipe { // noted it is not: should it have failed, it is done again

@@ -198,6 +198,32 @@ func TestLockAndLogOffByOrder(t *testing.T) {
 	}
 }
 
+// TestNothingIsShownAfterAnOrderThatEndsTheRun: not even between the order and the end.
+func TestNothingIsShownAfterAnOrderThatEndsTheRun(t *testing.T) {
+	for _, do := range []order.Action{order.Lock, order.LogOff, order.Wipe} {
+		s := command(t)
+		s.start()
+		s.order(do, nil)
+		s.beat()
+		s.again(2)
+		if got := from(t, s.ordered, "order"); got.Do != do {
+			t.Errorf("%+v", got)
+		}
+		s.nudge() // and another round
+		s.upToDate()
+		inRun(t, s.c, func() {
+			select {
+			case <-s.c.Heard():
+				t.Errorf("after a %s something may be shown", do)
+			default:
+			}
+			if !s.c.Ending() {
+				t.Errorf("after a %s it goes on", do)
+			}
+		})
+	}
+}
+
 // TestWipeByOrder is acknowledged first, and done again until it has happened.
 func TestWipeByOrder(t *testing.T) {
 	s := command(t)
