@@ -39,7 +39,8 @@ them afterwards. Sessions are spread over them: sotto's relay lets an account ha
 
 A relay on another computer is only loaded with --yes: everybody on it notices. Say
 --pid to have the memory and the processor time of a relay on this computer measured,
-too. With --rate a message's time counts from when it was to be sent.
+too. With --rate a message's time counts from when it was to be sent. The last bucket
+that there is, of 600000 ms in JSON, has all that took more than 200000 ms.
 
 Exit code: 0 if everything arrived once, 1 if not, 2 if the relay cannot be reached or
 the command line is wrong.`,
@@ -296,7 +297,7 @@ func benchPage(w io.Writer, r relaycheck.LoadResult) error {
 // bars draws how durations are spread, a bucket a line, no wider than a terminal of
 // 80 columns with the name of a row before them.
 func bars(s relaycheck.Spread) (lines []string) {
-	const longest = 40
+	const longest = 36
 	most := 0
 	for _, b := range s.Buckets {
 		most = max(most, b.Count)
@@ -306,7 +307,11 @@ func bars(s relaycheck.Spread) (lines []string) {
 		if b.Count > 0 {
 			n = max(1, b.Count*longest/most) // what is there is seen
 		}
-		lines = append(lines, strings.TrimRight(fmt.Sprintf("up to %6v ms %8d %s", b.Bound, b.Count, strings.Repeat("#", n)), " "))
+		bound := fmt.Sprintf("up to %6v ms", b.Bound)
+		if longer, last := b.Last(); last {
+			bound = fmt.Sprintf("more than %v ms", longer)
+		}
+		lines = append(lines, strings.TrimRight(fmt.Sprintf("%19s %8d %s", bound, b.Count, strings.Repeat("#", n)), " "))
 	}
 	return lines
 }

@@ -57,10 +57,18 @@ var bounds = []float64{
 }
 
 // Bucket is how many durations were no longer than a bound, within 1 %, and longer
-// than the bound of the bucket before it: 1, 2 and 5 times a power of ten.
+// than the bound of the bucket before it: 1, 2 and 5 times a power of ten. The bucket
+// of 10 minutes has all that is longer, too: see Last.
 type Bucket struct {
-	Bound float64 `json:"ms"` // the last one there is, of 10 minutes, has all that is longer, too
+	Bound float64 `json:"ms"`
 	Count int     `json:"count"`
+}
+
+// Last reports whether no bucket comes after this one, so that durations in it may be
+// longer than its bound, and what all of them exceed, in milliseconds.
+func (b Bucket) Last() (exceeded float64, last bool) {
+	n := len(bounds)
+	return bounds[n-2], b.Bound == bounds[n-1]
 }
 
 // coarse are the buckets from the first to the last one that has something; nil of
