@@ -48,7 +48,7 @@ func (p peer) measure(ctx context.Context, b *bench, path string) error {
 	}
 	const starts = 7
 	var first []time.Duration
-	for i := range starts {
+	begin := func(i int) error {
 		home := filepath.Join(dir, fmt.Sprint(i))
 		if err := os.Mkdir(home, 0o700); err != nil {
 			return err
@@ -57,18 +57,22 @@ func (p peer) measure(ctx context.Context, b *bench, path string) error {
 		if err != nil {
 			return err
 		}
+		defer s.close() // whatever becomes of it: the next one is measured alone
 		at, err := s.see(ctx, p.ready)
 		if err != nil {
 			return err
 		}
 		first = append(first, at.Sub(s.start))
-		if i == starts-1 {
-			span(p.name+": first frame", first, "starts", 0)
-			if err := p.works(ctx, s); err != nil {
-				return err
-			}
+		if i < starts-1 {
+			return nil
 		}
-		s.close()
+		span(p.name+": first frame", first, "starts", 0)
+		return p.works(ctx, s)
+	}
+	for i := range starts {
+		if err := begin(i); err != nil {
+			return err
+		}
 	}
 	return nil
 }
