@@ -20,6 +20,11 @@ func TestClauses(t *testing.T) {
 		t.Fatal(err)
 	}
 	documented := documentedClauses(t, string(b))
+	for name := range clauses {
+		if _, ok := documented[name]; !ok {
+			t.Errorf("the report has a clause for %s, docs/hipaa.md has none", name)
+		}
+	}
 	for name := range documented {
 		if !slices.ContainsFunc(policy.Settings(), func(s policy.Setting) bool { return s.Name == name }) {
 			t.Errorf("docs/hipaa.md has a setting %s, and there is none", name)
