@@ -66,7 +66,7 @@ func TestHospital(t *testing.T) {
 		h.org("order", "recall", "all", "--author", "ada@"+s.Domain, "--message", id, "--reason", "wrong patient", "--yes")
 		for _, p := range []*person{ada, per} {
 			p.SeeGone("midazolam")
-			p.SeeMatch(`taken back by ` + organisation + ` \(wrong patient\) at \d\d:\d\d`)
+			p.SeeMatch(`taken back by ` + organisation + ` \(wrong patient\) (at|on \d+ \w+) \d\d:\d\d`)
 			p.See("Bed 9: potassium 6.1")
 		}
 		h.eventually("the devices that had it say so", func() bool {
